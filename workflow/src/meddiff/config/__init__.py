@@ -1,0 +1,17 @@
+"""Configuration: what may be said (`schema`) and how it is read (`load`)."""
+
+from meddiff.config.dataset import DatasetConfig
+from meddiff.config.experiment import ExperimentConfig
+from meddiff.config.load import Config, load_dataset, load_model, parse_model
+from meddiff.config.model import DiffusionModelConfig, TimmModelConfig
+
+__all__ = [
+    "Config",
+    "DatasetConfig",
+    "DiffusionModelConfig",
+    "ExperimentConfig",
+    "TimmModelConfig",
+    "load_dataset",
+    "load_model",
+    "parse_model",
+]

@@ -1,0 +1,121 @@
+"""What ``config/datasets/<name>.yaml`` may say."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Label = int | str
+
+
+class Strict(BaseModel):
+    """Base of every configuration object: immutable, and an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PhantomSource(Strict):
+    """Images that the workflow generates, in the on-disk layout of the dataset they imitate."""
+
+    kind: Literal["phantom"]
+    images: int = Field(ge=30, description="number of images over all classes")
+    seed: int = 0
+    native_size: int = Field(default=48, ge=16, description="side of the generated files in pixels")
+    difficulty: tuple[float, float] = Field(
+        default=(0.0, 1.0), description="range of the per-image difficulty, 0 plain to 1 barely visible"
+    )
+    shortcut: float = Field(
+        default=0.0, ge=0, le=1, description="share of images whose planted cue agrees with the label; 0 = no cue"
+    )
+
+
+class LocalSource(Strict):
+    """A folder the user already has.
+
+    Its path is not configuration: it comes from ``--config root_<dataset>=PATH`` or the environment
+    variable ``MEDDIFF_ROOT_<DATASET>``, and is ``data/<dataset>/local`` where neither is given.
+    """
+
+    kind: Literal["local"]
+
+
+class CheXpertFormat(Strict):
+    """CheXpert's folder tree and 14-label CSV; positive is effusion, negative is no finding."""
+
+    kind: Literal["chexpert"]
+    csv: str = "CheXpert-v1.0-small/train.csv"
+    positive: str = "Pleural Effusion"
+    negative: str = "No Finding"
+
+
+class ISICFormat(Strict):
+    """One folder of JPEG images and a CSV with `image_name` and `target`."""
+
+    kind: Literal["isic"]
+    csv: str = "metadata.csv"
+    image_dir: str = "images"
+
+
+class TableFormat(Strict):
+    """Any image folder with a CSV: one row an image, a label column, optionally a group column."""
+
+    kind: Literal["table"]
+    csv: str
+    image_column: str
+    label_column: str
+    group_column: str | None = Field(default=None, description="patient or lesion; splits keep it together")
+    image_dir: str = "."
+
+
+class ClassConfig(Strict):
+    """One class: the value in the label column, and the name shown in tables."""
+
+    value: Label
+    name: str
+
+
+class RecipeSplit(Strict):
+    """Grouped, stratified random splits made by the workflow."""
+
+    kind: Literal["recipe"] = "recipe"
+    valid: float = Field(default=0.15, gt=0, lt=1)
+    test: float = Field(default=0.15, gt=0, lt=1)
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _leaves_training_images(self) -> RecipeSplit:
+        if self.valid + self.test >= 1:
+            raise ValueError(f"valid ({self.valid}) + test ({self.test}) must leave a share for training")
+        return self
+
+
+class GivenSplit(Strict):
+    """Three CSV files with a column `image_id` (paths relative to the repository root)."""
+
+    kind: Literal["files"]
+    train: str
+    valid: str
+    test: str
+
+
+class DatasetConfig(Strict):
+    """One dataset. Class index = position in `classes`; the last one of two is the positive class."""
+
+    title: str
+    source: Annotated[PhantomSource | LocalSource, Field(discriminator="kind")]
+    format: Annotated[CheXpertFormat | ISICFormat | TableFormat, Field(discriminator="kind")]
+    classes: list[ClassConfig] = Field(min_length=2)
+    image_size: int = Field(ge=8, description="side in pixels that images are resized to")
+    channels: Literal[1, 3] = 3
+    split: Annotated[RecipeSplit | GivenSplit, Field(discriminator="kind")]
+
+    @model_validator(mode="after")
+    def _classes_are_distinct(self) -> DatasetConfig:
+        for attribute in ("value", "name"):
+            values = [str(getattr(c, attribute)) for c in self.classes]
+            if len(set(values)) != len(values):
+                raise ValueError(f"classes: every {attribute} must be different, got {values}")
+        if self.source.kind == "phantom" and self.format.kind == "table":
+            raise ValueError("format: a phantom is generated in the layout of 'chexpert' or 'isic'")
+        return self

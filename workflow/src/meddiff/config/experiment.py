@@ -1,0 +1,69 @@
+"""What ``config/experiments/<name>.yaml`` and the top-level configuration may say."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from meddiff.config.dataset import Strict
+
+
+class ScoreConfig(Strict):
+    """How the error tensor is computed."""
+
+    steps: int = Field(default=501, ge=1, description="classification steps (noise levels) per image")
+    noise_levels: Literal["uniform", "low_discrepancy"] = "uniform"
+    batch_size: int = Field(default=128, ge=1, description="network inputs per pass: images x classes")
+    precision: Literal["fp32", "fp16", "bf16"] = "fp32"
+    shards: int = Field(default=1, ge=1, description="jobs that the test split is divided among")
+
+
+class EvaluateConfig(Strict):
+    """Statistics of tables and figures; changing these recomputes nothing on a GPU."""
+
+    bootstrap_samples: int = Field(default=1000, ge=100)
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    seed: int = 0
+    ablation_steps: list[int] = Field(default=[1, 3, 5, 11, 25, 51, 101, 251, 501], min_length=1)
+
+
+class FigureStyle(Strict):
+    """Looks of one figure. Each figure has its own, so a change redraws that figure only."""
+
+    width: float = Field(default=6.4, gt=1, description="inches")
+    height: float = Field(default=4.0, gt=1, description="inches")
+    colors: list[str] = Field(
+        default=["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"],
+        min_length=1,
+        description="colour cycle; the default is Okabe and Ito's, safe for the colour-blind",
+    )
+    dpi: int = Field(default=150, ge=50)
+
+
+class Figures(Strict):
+    """The figures of the experiment."""
+
+    step_ablation: FigureStyle = FigureStyle()
+    uncertainty: FigureStyle = FigureStyle()
+
+
+class ExperimentConfig(Strict):
+    """One experiment: which datasets and models, how they are scored and shown."""
+
+    title: str
+    datasets: list[str] = Field(min_length=1)
+    models: list[str] = Field(min_length=1)
+    seeds: list[int] = Field(default=[0], min_length=1)
+    preset: Literal["fixed", "official"] = "fixed"
+    published: bool = Field(default=False, description="show the paper's published values beside ours")
+    score: ScoreConfig = ScoreConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+    figures: Figures = Figures()
+
+    @field_validator("datasets", "models", "seeds")
+    @classmethod
+    def _no_repetition(cls, values: list) -> list:
+        if len(set(values)) != len(values):
+            raise ValueError(f"every entry must appear once, got {values}")
+        return values

@@ -1,0 +1,17 @@
+"""The errors a user can act on. The command line prints their message without a traceback."""
+
+
+class MeddiffError(Exception):
+    """Base of all errors caused by input, configuration or environment, not by a bug."""
+
+
+class ConfigError(MeddiffError):
+    """A configuration key is unknown, missing, or has a value that cannot work."""
+
+
+class DataError(MeddiffError):
+    """A data file is missing, unreadable, or does not say what it must say."""
+
+
+class CheckpointError(MeddiffError):
+    """Weights or resume state are missing, damaged, or belong to something else."""
