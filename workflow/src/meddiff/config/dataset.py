@@ -19,15 +19,27 @@ class PhantomSource(Strict):
     """Images that the workflow generates, in the on-disk layout of the dataset they imitate."""
 
     kind: Literal["phantom"]
-    images: int = Field(ge=30, description="number of images over all classes")
-    seed: int = 0
-    native_size: int = Field(default=48, ge=16, description="side of the generated files in pixels")
+    images: int = Field(ge=30, le=60_000, description="number of usable images over all classes")
+    seed: int = Field(default=0, ge=0)
+    native_size: int = Field(
+        default=48, ge=16, description="height of the generated files in pixels; they are a little wider"
+    )
     difficulty: tuple[float, float] = Field(
         default=(0.0, 1.0), description="range of the per-image difficulty, 0 plain to 1 barely visible"
     )
     shortcut: float = Field(
-        default=0.0, ge=0, le=1, description="share of images whose planted cue agrees with the label; 0 = no cue"
+        default=0.0,
+        ge=0,
+        le=1,
+        description="share of images whose planted cue agrees with the label (0.5 tells nothing); 0 = no cue",
     )
+
+    @model_validator(mode="after")
+    def _difficulty_is_a_range(self) -> PhantomSource:
+        low, high = self.difficulty
+        if not 0 <= low <= high <= 1:
+            raise ValueError(f"difficulty: expected 0 <= low <= high <= 1, got {low} and {high}")
+        return self
 
 
 class LocalSource(Strict):

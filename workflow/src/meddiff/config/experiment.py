@@ -14,7 +14,6 @@ class ScoreConfig(Strict):
 
     steps: int = Field(default=501, ge=1, description="classification steps (noise levels) per image")
     noise_levels: Literal["uniform", "low_discrepancy"] = "uniform"
-    batch_size: int = Field(default=128, ge=1, description="network inputs per pass: images x classes")
     precision: Literal["fp32", "fp16", "bf16"] = "fp32"
     shards: int = Field(default=1, ge=1, description="jobs that the test split is divided among")
 

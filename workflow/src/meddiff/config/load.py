@@ -27,12 +27,22 @@ ROOT_KEY = "root_"
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "fixed": {
         "unet": {"loss_weight": "min_snr", "embedding_outside": False},
-        "dit": {"loss_weight": "min_snr", "adaln_zero_init": True, "block_label_dropout": 0.0},
+        "dit": {
+            "loss_weight": "min_snr",
+            "adaln_zero_init": True,
+            "label_table_size": 0,
+            "block_label_dropout": 0.0,
+        },
         "timm": {"normalisation": "pretrained"},
     },
     "official": {
         "unet": {"loss_weight": "official", "embedding_outside": True},
-        "dit": {"loss_weight": "official", "adaln_zero_init": False, "block_label_dropout": 0.1},
+        "dit": {
+            "loss_weight": "official",
+            "adaln_zero_init": False,
+            "label_table_size": 1000,
+            "block_label_dropout": 0.1,
+        },
         "timm": {"normalisation": "half"},
     },
 }
@@ -66,6 +76,10 @@ class Config:
     def model(self, model: str, dataset: str) -> DiffusionModelConfig | TimmModelConfig:
         """The configuration of `model` on `dataset`: overrides and preset applied."""
         return load_model(model, dataset, self.experiment.preset, self.root)
+
+    def training_model(self, model: str, dataset: str) -> DiffusionModelConfig | TimmModelConfig:
+        """`model` without what is only shown (title, row of the published table), so that renaming retrains nothing."""
+        return self.model(model, dataset).model_copy(update={"title": model, "published": None})
 
     def local_root(self, dataset: str) -> str:
         """The folder with the images of a dataset whose source is ``local``."""

@@ -32,7 +32,9 @@ class TrainConfig(Strict):
     weight_decay: float = Field(default=0.0, ge=0)
     clip_grad_norm: float = Field(default=1.0, gt=0)
     mixed_precision: Literal["no", "fp16", "bf16"] = "no"
-    validate_every: int = Field(default=1, ge=1, description="epochs between validations; the last one always")
+    validate_every: int = Field(
+        default=1, ge=1, description="epochs between validations; the last one always"
+    )
     ema: EMAConfig | None = None
 
 
@@ -61,7 +63,7 @@ class ModelBase(Strict):
 class DiffusionModelConfig(ModelBase):
     """A class-conditional diffusion model, used as a classifier.
 
-    The four fields that default to ``None`` are where the authors' code has a bug; the experiment's
+    The five fields that default to ``None`` are where the authors' code has a bug; the experiment's
     preset (``fixed`` or ``official``) fills in those that are not given here.
     """
 
@@ -76,6 +78,9 @@ class DiffusionModelConfig(ModelBase):
         default=None, description="UNet: class embedding gets neither EMA nor gradient clipping"
     )
     adaln_zero_init: bool | None = Field(default=None, description="DiT: start each block as the identity")
+    label_table_size: int | None = Field(
+        default=None, description="DiT: rows of each block's label table before its null row; 0 = number of classes"
+    )
     block_label_dropout: float | None = Field(
         default=None, description="DiT: further label dropout, drawn by every block on its own"
     )

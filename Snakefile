@@ -1,0 +1,53 @@
+from snakemake.utils import min_version
+
+min_version("9.8")
+
+
+configfile: "config/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+
+
+wildcard_constraints:
+    dataset="|".join(CONFIG.datasets),
+    model="|".join(CONFIG.experiment.models),
+    seed=r"\d+",
+    size=r"\d+",
+    decision="majority|mean|softmax",
+
+
+include: "workflow/rules/data.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/score.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/report.smk"
+
+
+localrules:
+    all,
+    datasets,
+    weights,
+    predictions,
+
+
+rule all:
+    default_target: True
+    input:
+        TABLES,
+        FIGURES,
+
+
+rule datasets:
+    input:
+        [f"data/{dataset}/store/{size}/manifest.json" for dataset, size in store_sizes()],
+
+
+rule weights:
+    input:
+        [f"{run_dir(run)}/weights/model.safetensors" for run in model_runs()],
+
+
+rule predictions:
+    input:
+        [prediction_file(run) for run in decision_runs()],

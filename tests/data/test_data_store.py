@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from meddiff.cli import main
+from meddiff.config.dataset import DatasetConfig
+from meddiff.data.params import FetchParams, SplitParams, StoreParams, ValidateParams, parse_slice, slice_of
+from meddiff.data.store import Store, build_store
+from meddiff.data.tables import read_splits
+from meddiff.errors import ConfigError, DataError
+
+SIZE = 12
+NAMES = ["healthy", "sick"]
+
+
+def make_store(root: Path, out: Path, dataset: DatasetConfig, threads: int | None = None) -> None:
+    """Run the four commands on a local folder, as the rules do."""
+    raw, table, splits = out / "raw", out / "table.csv", out / "splits"
+    steps = [
+        ["fetch", "--dataset", "mine", "--params", slice_of(dataset, FetchParams),
+         "--root", str(root), "--out", str(raw)],
+        ["validate", "--params", slice_of(dataset, ValidateParams), "--manifest", str(raw / "manifest.json"),
+         "--root-file", str(raw / "root.txt"), "--table", str(table)],
+        ["split", "--params", slice_of(dataset, SplitParams), "--table", str(table), "--out-dir", str(splits)],
+        ["store", "--params", slice_of(dataset, StoreParams), "--size", str(SIZE), "--splits-dir", str(splits),
+         "--root-file", str(raw / "root.txt"), "--out-dir", str(out / "store"),
+         *(["--threads", str(threads)] if threads else [])],
+    ]  # fmt: skip
+    for step in steps:
+        assert main(step) == 0, step[0]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_store_is_what_torchvision_makes_of_each_image(
+    tmp_path: Path, make_dataset, local_root: Path, channels: int
+) -> None:
+    from torchvision.transforms import InterpolationMode, Resize
+
+    rgb = np.random.default_rng(1).integers(0, 256, (40, 30, 3), dtype=np.uint8)
+    Image.fromarray(rgb).save(local_root / "images/000.png")
+    make_store(local_root, tmp_path, make_dataset(channels=channels))
+    transform = Resize((SIZE, SIZE), InterpolationMode.BILINEAR, antialias=True)
+    for name, frame in read_splits(tmp_path / "splits").items():
+        store = Store.open(tmp_path / "store", name)
+        assert store.images.shape == (len(frame), SIZE, SIZE, channels)
+        assert store.images.dtype == np.uint8
+        assert store.image_ids == frame["image_id"].tolist()
+        assert store.labels.tolist() == frame["label"].tolist()
+        assert store.labels.dtype == np.int64
+        assert store.groups == frame["group"].tolist()
+        for row, path in enumerate(frame["path"]):
+            image = Image.open(local_root / path).convert("L" if channels == 1 else "RGB")
+            expected = np.asarray(transform(image)).reshape(SIZE, SIZE, channels)
+            np.testing.assert_array_equal(store.images[row], expected)
+
+
+@pytest.fixture
+def stored(tmp_path: Path, make_dataset, local_root: Path) -> Path:
+    make_store(local_root, tmp_path, make_dataset())
+    return tmp_path / "store"
+
+
+def test_manifest_describes_the_arrays(stored: Path) -> None:
+    manifest = json.loads((stored / "manifest.json").read_text())
+    assert manifest["class_names"] == NAMES
+    assert (manifest["size"], manifest["channels"]) == (SIZE, 1)
+    for name, entry in manifest["splits"].items():
+        store = Store.open(stored, name)
+        assert entry["n"] == len(store)
+        assert entry["sha256"] == hashlib.sha256(store.images.tobytes()).hexdigest()
+        split = stored.parent / "splits" / f"{name}.csv"
+        assert entry["split_sha256"] == hashlib.sha256(split.read_bytes()).hexdigest()
+        assert store.num_classes == 2
+
+
+def test_bytes_do_not_depend_on_threads_or_place(
+    tmp_path: Path, make_dataset, local_root: Path, stored: Path
+) -> None:
+    make_store(local_root, tmp_path / "again", make_dataset(), threads=1)
+    files = sorted(path.name for path in stored.iterdir())
+    assert files == ["index.parquet", "manifest.json", "test.npy", "train.npy", "valid.npy"]
+    for name in files:
+        assert (stored / name).read_bytes() == (tmp_path / "again/store" / name).read_bytes()
+
+
+def test_images_cannot_be_changed(stored: Path) -> None:
+    with pytest.raises(ValueError, match="read-only"):
+        Store.open(stored, "train").images[0] = 0
+
+
+def test_array_must_fit_the_manifest(stored: Path) -> None:
+    np.save(stored / "train.npy", np.zeros((3, SIZE, SIZE, 1), np.uint8))
+    with pytest.raises(DataError, match=r"train\.npy: is uint8 \[3, 12, 12, 1\], the manifest says"):
+        Store.open(stored, "train")
+    whole = (stored / "valid.npy").read_bytes()
+    (stored / "valid.npy").write_bytes(whole[:-10])
+    with pytest.raises(DataError, match=r"valid\.npy: cannot be opened"):
+        Store.open(stored, "valid")
+
+
+def test_unusable_stores(stored: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no such file; run `store`"):
+        Store.open(tmp_path / "nowhere", "train")
+    with pytest.raises(DataError, match="no split 'dev'; the splits are test, train, valid"):
+        Store.open(stored, "dev")
+    (stored / "index.parquet").write_bytes(b"no parquet")
+    with pytest.raises(DataError, match=r"index\.parquet: cannot be read"):
+        Store.open(stored, "train")
+    (stored / "manifest.json").write_text('{"format_version": 0}')
+    with pytest.raises(DataError, match="store format 0, expected 1"):
+        Store.open(stored, "train")
+
+
+def test_undecodable_image_leaves_no_array(stored: Path, local_root: Path, tmp_path: Path) -> None:
+    first = read_splits(tmp_path / "splits")["train"]["path"][0]
+    (local_root / first).write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"train\.csv: 1 problem\n  row 2: .*is not an image"):
+        build_store(tmp_path / "splits", local_root, tmp_path / "new", SIZE, 1, NAMES)
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_params_may_be_the_slice_or_the_whole_dataset(make_dataset) -> None:
+    dataset = make_dataset()
+    for model in (FetchParams, ValidateParams, SplitParams, StoreParams):
+        piece = parse_slice(slice_of(dataset, model), model)
+        assert piece == parse_slice(dataset.model_dump_json(), model)
+        assert set(json.loads(slice_of(dataset, model))) == set(model.model_fields)
+
+
+def test_an_unrelated_edit_leaves_the_slices_alone(make_dataset) -> None:
+    one, other = make_dataset(), make_dataset(title="another title", image_size=64)
+    for model in (FetchParams, ValidateParams, SplitParams, StoreParams):
+        assert slice_of(one, model) == slice_of(other, model)
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("{", "not valid JSON"),
+        ("[]", "expected a JSON object"),
+        ('{"colour": 1}', "unknown keys colour"),
+        ('{"channels": 2, "classes": []}', "channels"),
+        ("{}", "classes: Field required"),
+    ],
+)
+def test_unusable_params(text: str, expected: str) -> None:
+    with pytest.raises(ConfigError, match=expected):
+        parse_slice(text, StoreParams)
+
+
+def test_no_torch_is_imported() -> None:
+    import subprocess
+    import sys
+
+    names = "fetch formats images params phantom splits store tables validate".split()
+    modules = ", ".join(f"meddiff.data.{name}" for name in names)
+    code = f"import sys, {modules}; sys.exit('torch' in sys.modules or 'matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,101 @@
+import json
+import os
+import sys
+from pathlib import Path
+
+# The package is used from the source tree, so that jobs run the code that the DAG was built from,
+# in whichever environment a rule runs.
+SOURCE = str(Path(workflow.basedir) / "workflow" / "src")
+sys.path.insert(0, SOURCE)
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [SOURCE, os.environ.get("PYTHONPATH")]))
+
+from snakemake.exceptions import WorkflowError
+
+from meddiff.config import Config, DiffusionModelConfig
+from meddiff.data import params as data_params
+from meddiff.errors import MeddiffError
+from meddiff.models import network_module, task_module
+from meddiff.provenance import code_files
+
+try:
+    CONFIG = Config(config)
+except MeddiffError as error:
+    raise WorkflowError(str(error)) from None
+
+RESULTS = f"results/{CONFIG.name}"
+LOGS = f"logs/{CONFIG.name}"
+RUN = "{dataset}/{model}/seed{seed}"
+DIFFUSION_DECISIONS = ("majority", "mean")
+BASELINE_DECISIONS = ("softmax",)
+
+
+def to_json(value):
+    """One string per rule: names are kept and the order of keys does not matter (params trigger)."""
+    return json.dumps(value, sort_keys=True)
+
+
+def code_of(*modules):
+    """Source files whose content decides what `modules` compute, relative to the working folder."""
+    return [os.path.relpath(path) for path in code_files(modules)]
+
+
+def is_diffusion(model):
+    return isinstance(CONFIG.model(model, next(iter(CONFIG.datasets))), DiffusionModelConfig)
+
+
+def image_size(dataset, model):
+    """Side in pixels of the images that `model` is trained on."""
+    return CONFIG.model(model, dataset).image_size or CONFIG.datasets[dataset].image_size
+
+
+def store_dir(wildcards):
+    size = image_size(wildcards.dataset, wildcards.model)
+    return f"data/{wildcards.dataset}/store/{size}"
+
+
+def store_sizes():
+    """The distinct (dataset, size) pairs that the experiment needs."""
+    models = CONFIG.experiment.models
+    return sorted({(d, image_size(d, m)) for d in CONFIG.datasets for m in models})
+
+
+def model_runs():
+    """One dictionary of wildcards for every trained model."""
+    return [
+        {"dataset": dataset, "model": model, "seed": seed}
+        for dataset in CONFIG.datasets
+        for model in CONFIG.experiment.models
+        for seed in CONFIG.experiment.seeds
+    ]
+
+
+def scoring_runs():
+    """The runs of diffusion models, each with one errors file."""
+    return [run for run in model_runs() if is_diffusion(run["model"])]
+
+
+def decision_runs():
+    """One dictionary of wildcards for every table of predictions."""
+    return [
+        {**run, "decision": decision}
+        for run in model_runs()
+        for decision in (
+            DIFFUSION_DECISIONS if is_diffusion(run["model"]) else BASELINE_DECISIONS
+        )
+    ]
+
+
+def run_dir(run):
+    return f"{RESULTS}/{RUN}".format(**run)
+
+
+def errors_file(run):
+    return f"{run_dir(run)}/errors.nc"
+
+
+def prediction_file(run):
+    return f"{run_dir(run)}/predictions/{run['decision']}.csv"
+
+
+def metrics_file(run):
+    return f"{run_dir(run)}/metrics/{run['decision']}.csv"

@@ -1,0 +1,125 @@
+def dataset_slice(slice_model):
+    """A params function: the part of a dataset's configuration that one rule depends on."""
+
+    def of(wildcards):
+        return data_params.slice_of(CONFIG.datasets[wildcards.dataset], slice_model)
+
+    return of
+
+
+def local_root_argument(wildcards):
+    """The folder the user named; empty for a source that the workflow makes itself."""
+    if CONFIG.datasets[wildcards.dataset].source.kind != "local":
+        return ""
+    return f"--root {CONFIG.local_root(wildcards.dataset)}"
+
+
+def given_split_files(wildcards):
+    """Split files that the dataset's configuration names, if it does."""
+    split = CONFIG.datasets[wildcards.dataset].split
+    return [split.train, split.valid, split.test] if split.kind == "files" else []
+
+
+rule fetch_dataset:
+    input:
+        code=code_of("meddiff.data.fetch"),
+    output:
+        manifest="data/{dataset}/raw/manifest.json",
+        root="data/{dataset}/raw/root.txt",
+    log:
+        "logs/data/{dataset}/fetch.log",
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=240,
+    params:
+        settings=dataset_slice(data_params.FetchParams),
+        root=local_root_argument,
+        out=subpath(output.manifest, parent=True),
+    message:
+        "Making the images of {wildcards.dataset} available"
+    shell:
+        "python -m meddiff fetch --dataset {wildcards.dataset} --params {params.settings:q} {params.root}"
+        " --out {params.out} > {log} 2>&1"
+
+
+rule validate_dataset:
+    input:
+        manifest="data/{dataset}/raw/manifest.json",
+        root=ancient("data/{dataset}/raw/root.txt"),
+        code=code_of("meddiff.data.validate"),
+    output:
+        table="data/{dataset}/table.csv",
+    log:
+        "logs/data/{dataset}/validate.log",
+    conda:
+        "../../envs/cpu.yaml"
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        settings=dataset_slice(data_params.ValidateParams),
+    message:
+        "Checking every image and label of {wildcards.dataset}"
+    shell:
+        "python -m meddiff validate --params {params.settings:q} --manifest {input.manifest}"
+        " --root-file {input.root} --table {output.table} > {log} 2>&1"
+
+
+rule split_dataset:
+    input:
+        table="data/{dataset}/table.csv",
+        given=given_split_files,
+        code=code_of("meddiff.data.splits"),
+    output:
+        train="splits/{dataset}/train.csv",
+        valid="splits/{dataset}/valid.csv",
+        test="splits/{dataset}/test.csv",
+    log:
+        "logs/data/{dataset}/split.log",
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        settings=dataset_slice(data_params.SplitParams),
+        out=subpath(output.train, parent=True),
+    message:
+        "Splitting {wildcards.dataset} into train, valid and test"
+    shell:
+        "python -m meddiff split --params {params.settings:q} --table {input.table} --out-dir {params.out}"
+        " > {log} 2>&1"
+
+
+rule build_store:
+    input:
+        manifest="data/{dataset}/raw/manifest.json",
+        root=ancient("data/{dataset}/raw/root.txt"),
+        splits=expand("splits/{{dataset}}/{split}.csv", split=["train", "valid", "test"]),
+        code=code_of("meddiff.data.store"),
+    output:
+        manifest="data/{dataset}/store/{size}/manifest.json",
+        index="data/{dataset}/store/{size}/index.parquet",
+        arrays=expand(
+            "data/{{dataset}}/store/{{size}}/{split}.npy", split=["train", "valid", "test"]
+        ),
+    log:
+        "logs/data/{dataset}/store-{size}.log",
+    conda:
+        "../../envs/cpu.yaml"
+    threads: 2
+    resources:
+        mem_mb=8000,
+        runtime=120,
+    params:
+        settings=dataset_slice(data_params.StoreParams),
+        splits=subpath(input.splits[0], parent=True),
+        out=subpath(output.manifest, parent=True),
+    message:
+        "Decoding and resizing {wildcards.dataset} to {wildcards.size} px"
+    shell:
+        "python -m meddiff store --params {params.settings:q} --size {wildcards.size}"
+        " --splits-dir {params.splits} --root-file {input.root} --out-dir {params.out} > {log} 2>&1"

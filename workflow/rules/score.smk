@@ -1,0 +1,72 @@
+scattergather:
+    score=CONFIG.experiment.score.shards,
+
+
+def scoring_settings(wildcards):
+    score = CONFIG.experiment.score.model_dump(mode="json", exclude={"shards"})
+    return to_json({**score, "seed": int(wildcards.seed)})
+
+
+def scoring_code(wildcards):
+    kind = CONFIG.model(wildcards.model, wildcards.dataset).kind
+    return code_of(
+        "meddiff.diffusion.score", "meddiff.diffusion.error_file", network_module(kind)
+    )
+
+
+rule score_shard:
+    input:
+        weights=f"{RESULTS}/{RUN}/weights/model.safetensors",
+        config=f"{RESULTS}/{RUN}/weights/config.yaml",
+        manifest=store_manifest,
+        arrays=ancient(store_arrays),
+        code=scoring_code,
+    output:
+        errors=temp(f"{RESULTS}/{RUN}/shards/{{scatteritem}}.nc"),
+    log:
+        f"{LOGS}/{RUN}/score-{{scatteritem}}.log",
+    benchmark:
+        f"{LOGS}/{RUN}/score-{{scatteritem}}.benchmark.tsv"
+    conda:
+        "../../envs/gpu.yaml"
+    threads: 1
+    resources:
+        gpu=1,
+        # Network inputs a pass. It changes no result, so it is a resource (not tracked) and not a param:
+        # a profile may raise it for a bigger card and nothing is scored again.
+        batch_size=128,
+        mem_mb=lambda wildcards, attempt: 16000 * attempt,
+        runtime=lambda wildcards, attempt: 720 * attempt,
+    params:
+        settings=scoring_settings,
+        store=subpath(input.manifest, parent=True),
+        weights=subpath(input.weights, parent=True),
+    message:
+        "Scoring {wildcards.dataset} with {wildcards.model} (seed {wildcards.seed}), shard {wildcards.scatteritem}"
+    shell:
+        "python -m meddiff score --params {params.settings:q} --weights {params.weights} --store {params.store}"
+        " --split test --shard {wildcards.scatteritem} --batch-size {resources.batch_size}"
+        " --threads {threads} --out {output.errors} > {log} 2>&1"
+
+
+rule gather_errors:
+    input:
+        shards=gather.score(f"{RESULTS}/{RUN}/shards/{{scatteritem}}.nc"),
+        manifest=store_manifest,
+        code=code_of("meddiff.diffusion.error_file"),
+    output:
+        errors=f"{RESULTS}/{RUN}/errors.nc",
+    log:
+        f"{LOGS}/{RUN}/gather.log",
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        store=subpath(input.manifest, parent=True),
+    message:
+        "Joining the errors of {wildcards.model} on {wildcards.dataset} (seed {wildcards.seed})"
+    shell:
+        "python -m meddiff gather {input.shards} --store {params.store} --split test --out {output.errors}"
+        " > {log} 2>&1"

@@ -1,0 +1,99 @@
+"""Discriminative baselines: timm classifiers with one linear head."""
+
+from __future__ import annotations
+
+import numpy as np
+import timm
+import torch
+from timm.data import resolve_data_config
+from torch import Tensor, nn
+from torch.nn import functional
+
+from meddiff.config.model import TimmModelConfig
+from meddiff.data.store import Store
+from meddiff.data.tensors import to_unit_range
+from meddiff.errors import ConfigError
+from meddiff.progress import track
+
+
+class TimmClassifier(nn.Module):
+    """A timm model that takes images in [-1, 1] and does its own normalisation.
+
+    Attributes:
+        num_classes: number of classes K.
+    """
+
+    def __init__(self, config: TimmModelConfig, num_classes: int, channels: int, image_size: int) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        arguments = dict(config.architecture)
+        name = arguments.pop("model_name", None)
+        if name is None:
+            raise ConfigError("architecture.model_name: missing; it is timm's name of the model")
+        self.backbone = timm.create_model(
+            name, pretrained=config.pretrained, num_classes=num_classes, in_chans=channels, **arguments
+        )
+        mean, deviation = (0.5,) * channels, (0.5,) * channels
+        if config.normalisation == "pretrained":
+            data = resolve_data_config({}, model=self.backbone)
+            mean, deviation = _for_channels(data["mean"], channels), _for_channels(data["std"], channels)
+        self.register_buffer("mean", torch.tensor(mean).reshape(1, -1, 1, 1), persistent=False)
+        self.register_buffer("deviation", torch.tensor(deviation).reshape(1, -1, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits [N, K] of images [N, C, H, W] in [-1, 1]."""
+        return self.backbone((images * 0.5 + 0.5 - self.mean) / self.deviation)
+
+    def plain_parameters(self) -> set[str]:
+        """Names of parameters that are not clipped (none)."""
+        return set()
+
+
+def classification_loss(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy, one value an image [N], fp32."""
+    return functional.cross_entropy(model(images).float(), labels, reduction="none")
+
+
+def predict_probabilities(
+    model: TimmClassifier, images: np.ndarray, batch_size: int = 128, description: str = "predicting"
+) -> np.ndarray:
+    """Class probabilities of stored images.
+
+    Args:
+        model: on the device to compute on; it is put into eval mode.
+        images: uint8 [I, H, W, C].
+
+    Returns:
+        float64 [I, K]; rows sum to 1.
+    """
+    device = next(model.parameters()).device
+    model.eval()
+    parts = [np.empty((0, model.num_classes))]
+    with torch.inference_mode():
+        for start in track(range(0, len(images), batch_size), description):
+            batch = torch.from_numpy(np.array(images[start : start + batch_size])).to(device)
+            logits = model(to_unit_range(batch))
+            parts.append(torch.softmax(logits.double(), dim=1).cpu().numpy())
+    return np.concatenate(parts)
+
+
+class TimmTask:
+    """Training loss and validation of a baseline."""
+
+    def __init__(self, config: TimmModelConfig, seed: int) -> None:
+        self.config = config
+
+    def loss(self, model: nn.Module, images: Tensor, labels: Tensor, keys: Tensor, steps: Tensor) -> Tensor:
+        """See `classification_loss`."""
+        return classification_loss(model, images, labels)
+
+    def classify(self, model: TimmClassifier, store: Store) -> np.ndarray:
+        """The most probable class."""
+        probabilities = predict_probabilities(
+            model, store.images, self.config.train.batch_size, description="validating"
+        )
+        return probabilities.argmax(axis=1)
+
+
+def _for_channels(values: tuple[float, ...], channels: int) -> tuple[float, ...]:
+    return tuple(values) if len(values) == channels else (sum(values) / len(values),) * channels

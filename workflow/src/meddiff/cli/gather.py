@@ -1,0 +1,21 @@
+"""Join the shards of a scoring run into one errors file, in the order of the split."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("shards", type=Path, nargs="+", help="errors files of the shards")
+    parser.add_argument("--store", type=Path, required=True, help="folder of the image store")
+    parser.add_argument("--split", default="test", choices=["train", "valid", "test"])
+    parser.add_argument("--out", type=Path, required=True, help="errors file to write")
+
+
+def run(args: argparse.Namespace) -> None:
+    from meddiff.data.store import Store
+    from meddiff.diffusion.error_file import gather_errors, load_errors, save_errors
+
+    store = Store.open(args.store, args.split)
+    save_errors(gather_errors([load_errors(path) for path in args.shards], store.image_ids), args.out)

@@ -1,0 +1,27 @@
+"""Compute all metrics of one predictions table, with bootstrap intervals."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("--predictions", type=Path, required=True, help="predictions CSV")
+    parser.add_argument(
+        "--params",
+        required=True,
+        help="JSON: dataset, model, seed, decision, bootstrap_samples, confidence, bootstrap_seed",
+    )
+    parser.add_argument("--out", type=Path, required=True, help="tidy metrics CSV to write")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run the command."""
+    from meddiff.evaluate.predictions import read_predictions
+    from meddiff.evaluate.settings import MetricsSettings, parse_params
+    from meddiff.evaluate.summary import summarise, write_csv
+
+    settings = parse_params(MetricsSettings, args.params)
+    write_csv(summarise(read_predictions(args.predictions), settings), args.out)

@@ -1,0 +1,26 @@
+"""Parse the ``--params`` JSON that rules pass: one narrow slice of the configuration."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from meddiff.errors import ConfigError
+
+
+def add_params_argument(parser: argparse.ArgumentParser, keys: str) -> None:
+    """Add ``--params``; `keys` says in the help which keys it must have."""
+    parser.add_argument("--params", required=True, type=json.loads, help=f"JSON object with {keys}")
+
+
+def require(params: dict[str, Any], *keys: str) -> list[Any]:
+    """The values of `keys`, which must be exactly the keys of `params`.
+
+    Raises:
+        ConfigError: naming what is missing or unknown.
+    """
+    missing, unknown = set(keys) - set(params), set(params) - set(keys)
+    if missing or unknown:
+        raise ConfigError(f"--params: missing keys {sorted(missing)}, unknown keys {sorted(unknown)}")
+    return [params[key] for key in keys]

@@ -1,0 +1,31 @@
+"""Predict the test split with a discriminative baseline."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--weights", type=Path, required=True, help="folder of the weights")
+    parser.add_argument("--store", type=Path, required=True, help="folder of the image store")
+    parser.add_argument("--split", default="test", choices=["train", "valid", "test"])
+    parser.add_argument("--out", type=Path, required=True, help="predictions table to write")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves it to torch")
+
+
+def run(args: argparse.Namespace) -> None:
+    import torch
+
+    from meddiff.baselines import predict_probabilities
+    from meddiff.data.store import Store
+    from meddiff.evaluate.predictions import from_probabilities, write_predictions
+    from meddiff.run_model import default_device, load_model
+
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    store = Store.open(args.store, args.split)
+    model, _ = load_model(args.weights, default_device())
+    probabilities = predict_probabilities(model, store.images)
+    table = from_probabilities(probabilities, store.image_ids, store.groups, store.labels)
+    write_predictions(table, args.out)

@@ -1,0 +1,45 @@
+"""Compute the noise-prediction errors of a diffusion classifier on one shard of a split."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from meddiff.cli.params import add_params_argument, require
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_params_argument(parser, "seed, steps, noise_levels and precision")
+    parser.add_argument("--weights", type=Path, required=True, help="folder of the weights")
+    parser.add_argument("--store", type=Path, required=True, help="folder of the image store")
+    parser.add_argument("--split", default="test", choices=["train", "valid", "test"])
+    parser.add_argument("--shard", default="1-of-1", help="which share of the images, e.g. 2-of-4")
+    parser.add_argument("--batch-size", type=int, default=128, help="network inputs a pass: images x classes")
+    parser.add_argument("--out", type=Path, required=True, help="errors file to write")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves it to torch")
+    parser.add_argument("--save-minutes", type=float, default=10.0, help="between saves of partial results")
+
+
+def run(args: argparse.Namespace) -> None:
+    import torch
+
+    from meddiff.cli.train import state_root
+    from meddiff.run_scoring import score_shard
+
+    keys = ("seed", "steps", "noise_levels", "precision")
+    settings = dict(zip(keys, require(args.params, *keys), strict=True))
+    shard, shards = (int(number) for number in args.shard.split("-of-"))
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    score_shard(
+        args.weights,
+        args.store,
+        args.split,
+        args.out,
+        state_root(),
+        batch_size=args.batch_size,
+        shard=shard,
+        shards=shards,
+        save_every_seconds=60 * args.save_minutes,
+        **settings,
+    )

@@ -1,0 +1,47 @@
+"""Train one model on one dataset; goes on from the last saved state if it was stopped."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from meddiff.cli.params import add_params_argument, require
+
+STATE_VARIABLE = "MEDDIFF_STATE_DIR"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_params_argument(parser, "model (resolved configuration) and seed")
+    parser.add_argument("--store", type=Path, required=True, help="folder of the image store")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the weights")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves it to torch")
+    parser.add_argument("--save-minutes", type=float, default=10.0, help="between saves of the resume state")
+    parser.add_argument(
+        "--trackers", type=Path, help="folder for TensorBoard (and Comet, if COMET_API_KEY is set)"
+    )
+
+
+def state_root() -> Path:
+    """Where resume states live: $MEDDIFF_STATE_DIR, or .meddiff/state below the working folder."""
+    return Path(os.environ.get(STATE_VARIABLE, ".meddiff/state"))
+
+
+def run(args: argparse.Namespace) -> None:
+    import torch
+
+    from meddiff.config import parse_model
+    from meddiff.run_model import train_model
+
+    model, seed = require(args.params, "model", "seed")
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    train_model(
+        parse_model(model),
+        seed,
+        args.store,
+        args.out,
+        state_root(),
+        save_every_seconds=60 * args.save_minutes,
+        tracker_dir=args.trackers,
+    )

@@ -1,0 +1,21 @@
+"""Turn the noise-prediction errors of a diffusion classifier into a table of predictions."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("--errors", type=Path, required=True, help="errors file (netCDF)")
+    parser.add_argument("--decision", choices=["majority", "mean"], required=True, help="decision rule")
+    parser.add_argument("--out", type=Path, required=True, help="predictions CSV to write")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run the command."""
+    from meddiff.diffusion.error_file import load_errors
+    from meddiff.evaluate.predictions import from_errors, write_predictions
+
+    write_predictions(from_errors(load_errors(args.errors), args.decision), args.out)

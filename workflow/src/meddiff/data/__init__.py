@@ -1,0 +1,1 @@
+"""Datasets: from a folder of images to canonical tables, disjoint splits and memory-mapped arrays."""

@@ -1,0 +1,165 @@
+"""Read each dataset layout into one canonical table: image id, path, label, group."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+import pandas as pd
+
+from meddiff.config.dataset import (
+    CheXpertFormat,
+    ClassConfig,
+    DatasetConfig,
+    ISICFormat,
+    Label,
+    RecipeSplit,
+    TableFormat,
+)
+from meddiff.data.params import ValidateParams
+from meddiff.data.tables import SPLIT_COLUMNS, raise_problems, read_csv
+from meddiff.errors import DataError
+
+_CHEXPERT_FILM = re.compile(r"(?:.*/)?train/(patient\d+)/study1/view1_frontal\.jpg")
+_INTEGER = re.compile(r"(-?(?:0|[1-9]\d*))(?:\.0*)?")
+
+
+def read_table(dataset: DatasetConfig | ValidateParams, root: Path) -> pd.DataFrame:
+    """Read the dataset's CSV into a canonical table.
+
+    Args:
+        dataset: its format, classes and split are used.
+        root: the folder that the format's paths are relative to.
+
+    Returns:
+        Columns `image_id` (str), `path` (str, relative to `root`, with forward slashes), `label` (int64,
+        position in `dataset.classes`), `group` (str: patient or lesion; the image id where there is
+        none). The index is the row of the CSV, its header being row 1.
+
+    Raises:
+        DataError: the CSV is missing or has no such column, or rows have unknown labels or impossible
+            paths; it lists the first 20 of them.
+    """
+    table, problems = read_rows(dataset, root)
+    raise_problems(str(root / dataset.format.csv), problems)
+    return table
+
+
+def read_rows(dataset: DatasetConfig | ValidateParams, root: Path) -> tuple[pd.DataFrame, list[str]]:
+    """As `read_table`, but leave out the rows with problems and return the problems beside the table."""
+    layout = dataset.format
+    if isinstance(layout, CheXpertFormat):
+        table, problems = _chexpert(layout, dataset.classes, root)
+        # Given splits name their images; a draw here would throw some of them away.
+        if isinstance(dataset.split, RecipeSplit):
+            table = _balance(table, dataset.split.seed)
+    elif isinstance(layout, ISICFormat):
+        table, problems = _isic(layout, dataset.classes, root)
+    else:
+        table, problems = _table(layout, dataset.classes, root)
+    return table[SPLIT_COLUMNS].astype({"label": "int64"}), problems
+
+
+def canonical_label(value: Label) -> str:
+    """The string by which label values are compared: trimmed, and 1, "1" and "1.0" are the same."""
+    text = str(value).strip()
+    match = _INTEGER.fullmatch(text)
+    return str(int(match[1])) if match else text
+
+
+def _chexpert(
+    layout: CheXpertFormat, classes: Sequence[ClassConfig], root: Path
+) -> tuple[pd.DataFrame, list[str]]:
+    """Keep first frontal films with positive XOR negative; blanks are 0, uncertain (-1) rows go."""
+    known = _known(classes)
+    if set(known) != {"0", "1"}:
+        raise DataError(
+            f"{layout.csv}: classes have values {', '.join(known)}; the chexpert format has 1 for "
+            f"{layout.positive} and 0 for {layout.negative}: use exactly these two"
+        )
+    rows = read_csv(root / layout.csv, ["Path", layout.positive, layout.negative])
+    patient = rows["Path"].map(lambda path: m[1] if (m := _CHEXPERT_FILM.fullmatch(path)) else None)
+    rows, patient = rows[patient.notna()], patient.dropna()
+    cells = rows[[layout.positive, layout.negative]].replace("", "0").map(canonical_label)
+    bad = ~cells.isin(["0", "1", "-1"]).all(axis=1)
+    problems = [
+        f"row {row}: {layout.positive}={rows.at[row, layout.positive]!r}, "
+        f"{layout.negative}={rows.at[row, layout.negative]!r}; known values are 1, 0, -1 and blank"
+        for row in rows.index[bad]
+    ]
+    positive, negative = cells[layout.positive] == "1", cells[layout.negative] == "1"
+    keep = ~bad & ~(cells == "-1").any(axis=1) & (positive ^ negative)
+    rows, patient, label = rows[keep], patient[keep], positive[keep]
+    # The first component names the archive, which is the folder of the CSV.
+    folder = PurePosixPath(layout.csv).parent
+    path = rows["Path"].map(lambda name: str(folder.joinpath(*PurePosixPath(name).parts[1:])))
+    table = pd.DataFrame(
+        {
+            "image_id": patient + "_study1_view1_frontal",
+            "path": path,
+            "label": label.map({True: known["1"], False: known["0"]}),
+            "group": patient,
+        }
+    )
+    return table, problems
+
+
+def _balance(table: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Keep equally many images of each label; a hash of id and seed draws, so row order has no part."""
+    draw = table["image_id"].map(lambda name: hashlib.sha256(f"balance/{seed}/{name}".encode()).hexdigest())
+    rank = draw.groupby(table["label"]).rank(method="first")
+    size = table["label"].value_counts().min() if len(table) else 0
+    return table[rank <= size]
+
+
+def _isic(layout: ISICFormat, classes: Sequence[ClassConfig], root: Path) -> tuple[pd.DataFrame, list[str]]:
+    rows = read_csv(root / layout.csv, ["image_name", "target"])
+    blank = pd.Series("", index=rows.index, dtype=object)
+    patient, lesion = rows.get("patient_id", blank), rows.get("lesion_id", blank)
+    group = patient.where(patient != "", lesion)
+    file = rows["image_name"].where(rows["image_name"] == "", rows["image_name"] + ".jpg")
+    return _labelled(layout.image_dir, file, rows["target"], group, classes)
+
+
+def _table(layout: TableFormat, classes: Sequence[ClassConfig], root: Path) -> tuple[pd.DataFrame, list[str]]:
+    named = [layout.image_column, layout.label_column]
+    rows = read_csv(root / layout.csv, named + ([layout.group_column] if layout.group_column else []))
+    blank = pd.Series("", index=rows.index, dtype=object)
+    group = rows[layout.group_column] if layout.group_column else blank
+    return _labelled(layout.image_dir, rows[layout.image_column], rows[layout.label_column], group, classes)
+
+
+def _labelled(
+    image_dir: str, file: pd.Series, value: pd.Series, group: pd.Series, classes: Sequence[ClassConfig]
+) -> tuple[pd.DataFrame, list[str]]:
+    known = _known(classes)
+    label = value.map(canonical_label).map(known)
+    parts = file.map(lambda name: PurePosixPath(name).parts)
+    outside = file.str.startswith("/") | parts.map(lambda names: ".." in names).astype(bool)
+    problems = [
+        f"row {row}: unknown label {value[row]!r}; known are {', '.join(known)}"
+        for row in file.index[label.isna()]
+    ]
+    problems += [f"row {row}: no image name" for row in file.index[file == ""]]
+    problems += [
+        f"row {row}: {file[row]!r} is outside the dataset's folder; expected a path relative to {image_dir!r}"
+        for row in file.index[outside]
+    ]
+    keep = label.notna() & (file != "") & ~outside
+    file, group = file[keep], group[keep]
+    image_id = file.map(lambda name: PurePosixPath(name).stem)
+    table = pd.DataFrame(
+        {
+            "image_id": image_id,
+            "path": file.map(lambda name: str(PurePosixPath(image_dir) / name)),
+            "label": label[keep],
+            "group": group.where(group != "", image_id),
+        }
+    )
+    return table, problems
+
+
+def _known(classes: Sequence[ClassConfig]) -> dict[str, int]:
+    return {canonical_label(entry.value): index for index, entry in enumerate(classes)}

@@ -1,0 +1,92 @@
+"""The slices of a dataset's configuration that each data rule depends on.
+
+A rule passes only its slice (`slice_of`), so that an edit elsewhere in the dataset's file reruns nothing.
+The commands also take the complete document and read their slice out of it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import Field, ValidationError
+
+from meddiff.config.dataset import (
+    CheXpertFormat,
+    ClassConfig,
+    DatasetConfig,
+    GivenSplit,
+    ISICFormat,
+    LocalSource,
+    PhantomSource,
+    RecipeSplit,
+    Strict,
+    TableFormat,
+)
+from meddiff.errors import ConfigError
+
+Source = Annotated[PhantomSource | LocalSource, Field(discriminator="kind")]
+Format = Annotated[CheXpertFormat | ISICFormat | TableFormat, Field(discriminator="kind")]
+Split = Annotated[RecipeSplit | GivenSplit, Field(discriminator="kind")]
+
+
+class FetchParams(Strict):
+    """What `fetch` depends on."""
+
+    source: Source
+    format: Format
+
+
+class ValidateParams(Strict):
+    """What `validate` depends on; the split only decides whether CheXpert is balanced."""
+
+    format: Format
+    classes: list[ClassConfig] = Field(min_length=2)
+    split: Split
+
+
+class SplitParams(Strict):
+    """What `split` depends on."""
+
+    classes: list[ClassConfig] = Field(min_length=2)
+    split: Split
+
+
+class StoreParams(Strict):
+    """What `store` depends on, beside the size."""
+
+    classes: list[ClassConfig] = Field(min_length=2)
+    channels: Literal[1, 3] = 3
+
+
+P = TypeVar("P", FetchParams, ValidateParams, SplitParams, StoreParams)
+
+
+def slice_of(dataset: DatasetConfig, slice_model: type[P]) -> str:
+    """The JSON string that a rule passes as ``--params``: the fields of `slice_model` only."""
+    document = dataset.model_dump(mode="json", include=set(slice_model.model_fields))
+    return json.dumps(document, sort_keys=True)
+
+
+def parse_slice(text: str, slice_model: type[P]) -> P:
+    """Read `slice_model` out of ``--params``: its own slice, or a complete dataset document.
+
+    Raises:
+        ConfigError: the text is no JSON object, or a key is unknown, missing or has an impossible value.
+    """
+    try:
+        document = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"--params: not valid JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise ConfigError(f"--params: expected a JSON object, got {text!r}")
+    if unknown := sorted(set(document) - set(DatasetConfig.model_fields)):
+        known = ", ".join(DatasetConfig.model_fields)
+        raise ConfigError(f"--params: unknown keys {', '.join(unknown)}; a dataset has {known}")
+    try:
+        return slice_model.model_validate(
+            {k: v for k, v in document.items() if k in slice_model.model_fields}
+        )
+    except ValidationError as error:
+        lines = [f"--params: {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        raise ConfigError("\n".join(lines)) from error

@@ -1,0 +1,209 @@
+"""Images decoded and resized once, in arrays that training and scoring map into memory.
+
+Files in a store's folder: ``<split>.npy`` (uint8 [N,H,W,C]), ``index.parquet`` (`split, row, image_id,
+label, group`), and ``manifest.json``, written last, with the checksums of all content.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from meddiff.data.images import decode, thread_map
+from meddiff.data.tables import SPLITS, raise_problems, read_splits
+from meddiff.errors import DataError
+from meddiff.io import atomic_path, read_json, sha256_file, write_json
+from meddiff.progress import track
+
+FORMAT_VERSION = 1
+MANIFEST = "manifest.json"
+INDEX = "index.parquet"
+
+_HASHED_ROWS = 256
+
+
+def build_store(
+    splits_dir: Path,
+    root: Path,
+    out_dir: Path,
+    size: int,
+    channels: Literal[1, 3],
+    class_names: Sequence[str],
+    threads: int | None = None,
+) -> None:
+    """Decode and resize the images of three splits into `out_dir`.
+
+    Images are converted to grey or RGB, then resized to `size` x `size` with Pillow's bilinear filter
+    (antialiased; what torchvision's ``Resize`` does to a PIL image). The aspect ratio is not kept.
+
+    Args:
+        splits_dir: folder with ``{train,valid,test}.csv``.
+        root: the folder that their paths are relative to.
+        out_dir: the store; its manifest is written last.
+        size: side in pixels.
+        channels: 1 grey, 3 RGB.
+        class_names: names in order of the class index.
+        threads: default all CPUs of this process.
+
+    Raises:
+        DataError: a split file or an image cannot be read; it names file and row.
+    """
+    splits = read_splits(splits_dir)
+    described: dict[str, dict[str, Any]] = {}
+    for name, frame in splits.items():
+        if frame.empty:
+            raise DataError(f"{splits_dir / f'{name}.csv'}: has no rows; run `split` again")
+        with atomic_path(out_dir / f"{name}.npy") as temporary:
+            digest = _fill(temporary, name, frame, root, size, channels, threads)
+        described[name] = {
+            "n": len(frame),
+            "sha256": digest,
+            "split_sha256": sha256_file(splits_dir / f"{name}.csv"),
+        }
+    with atomic_path(out_dir / INDEX) as temporary:
+        _index(splits).to_parquet(temporary, index=False)
+    manifest = {
+        "format_version": FORMAT_VERSION,
+        "size": size,
+        "channels": channels,
+        "class_names": list(class_names),
+        "splits": described,
+    }
+    write_json(out_dir / MANIFEST, manifest)
+
+
+@dataclass(frozen=True)
+class Store:
+    """One split of a store, open for reading.
+
+    Attributes:
+        images: uint8 [N,H,W,C], mapped read-only.
+        image_ids: N image ids.
+        labels: int64 [N], class indices.
+        groups: N patient or lesion ids.
+        class_names: names in order of the class index.
+        manifest: the store's manifest.
+    """
+
+    images: np.memmap
+    image_ids: list[str]
+    labels: np.ndarray
+    groups: list[str]
+    class_names: list[str]
+    manifest: dict[str, Any]
+
+    def __len__(self) -> int:
+        return len(self.image_ids)
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes the dataset has."""
+        return len(self.class_names)
+
+    @classmethod
+    def open(cls, folder: str | os.PathLike[str], split: str) -> Store:
+        """Open ``<folder>/<split>.npy`` and its part of the index.
+
+        Raises:
+            DataError: the store is missing or of another version, has no such split, or a file does not
+                fit the manifest.
+        """
+        folder = Path(folder)
+        manifest = _read_manifest(folder, split)
+        count, size = manifest["splits"][split]["n"], manifest["size"]
+        path, shape = folder / f"{split}.npy", (count, size, size, manifest["channels"])
+        try:
+            images = np.load(path, mmap_mode="r")
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path}: cannot be opened ({error}); run `store` again") from error
+        if images.shape != shape or images.dtype != np.uint8:
+            found = f"{images.dtype} {list(images.shape)}"
+            raise DataError(f"{path}: is {found}, the manifest says uint8 {list(shape)}; run `store` again")
+        try:
+            index = pd.read_parquet(folder / INDEX)
+        except (OSError, ValueError) as error:
+            raise DataError(f"{folder / INDEX}: cannot be read ({error}); run `store` again") from error
+        index = index[index["split"] == split].sort_values("row")
+        if index["row"].tolist() != list(range(count)):
+            raise DataError(
+                f"{folder / INDEX}: does not list rows 0..{count - 1} of {split}; run `store` again"
+            )
+        return cls(
+            images=images,
+            image_ids=index["image_id"].tolist(),
+            labels=index["label"].to_numpy(np.int64, copy=True),
+            groups=index["group"].tolist(),
+            class_names=list(manifest["class_names"]),
+            manifest=manifest,
+        )
+
+
+def resize(image: Image.Image, size: int) -> np.ndarray:
+    """Resize to uint8 [size,size,C] with Pillow's antialiased bilinear filter."""
+    pixels = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))
+    return pixels if pixels.ndim == 3 else pixels[..., None]
+
+
+def _fill(
+    path: Path,
+    name: str,
+    frame: pd.DataFrame,
+    root: Path,
+    size: int,
+    channels: Literal[1, 3],
+    threads: int | None,
+) -> str:
+    """Write one split's array to `path`; return the SHA-256 of its bytes without the header."""
+    shape = (len(frame), size, size, channels)
+    array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+
+    def convert(item: tuple[int, str]) -> str | None:
+        row, relative = item
+        try:
+            array[row] = resize(decode(root / relative, channels), size)
+        except DataError as error:
+            return f"row {row + 2}: {error}"
+        return None
+
+    results = thread_map(convert, list(enumerate(frame["path"])), threads)
+    problems = [text for text in track(results, f"storing {name}", total=len(frame)) if text]
+    raise_problems(f"{name}.csv", problems)
+    array.flush()
+    digest = hashlib.sha256()
+    for start in range(0, len(array), _HASHED_ROWS):
+        digest.update(array[start : start + _HASHED_ROWS].tobytes())
+    return digest.hexdigest()
+
+
+def _index(splits: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    columns = ["image_id", "label", "group"]
+    parts = [
+        splits[name][columns].assign(split=name, row=np.arange(len(splits[name]), dtype=np.int64))
+        for name in SPLITS
+    ]
+    return pd.concat(parts, ignore_index=True)[["split", "row", *columns]]
+
+
+def _read_manifest(folder: Path, split: str) -> dict[str, Any]:
+    path = folder / MANIFEST
+    try:
+        manifest = read_json(path)
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: there is no such file; run `store`") from error
+    except ValueError as error:
+        raise DataError(f"{path}: not valid JSON ({error}); run `store` again") from error
+    version = manifest.get("format_version") if isinstance(manifest, dict) else None
+    if version != FORMAT_VERSION:
+        raise DataError(f"{path}: store format {version}, expected {FORMAT_VERSION}; run `store` again")
+    if split not in manifest["splits"]:
+        known = ", ".join(manifest["splits"])
+        raise DataError(f"{path}: there is no split {split!r}; the splits are {known}")
+    return manifest

@@ -1,0 +1,1 @@
+"""The diffusion classifier: schedule, networks, noise, scoring and voting."""

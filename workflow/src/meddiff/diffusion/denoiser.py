@@ -1,0 +1,73 @@
+"""The contract that every conditional diffusion model meets, whatever network is inside."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor, nn
+
+from meddiff.config.model import DiffusionModelConfig
+from meddiff.diffusion.haar import haar_transform, inverse_haar_transform
+from meddiff.diffusion.parameterization import eps_from_v
+from meddiff.diffusion.schedule import ShiftedCosineSchedule, alpha_sigma
+
+
+class Denoiser(nn.Module, ABC):
+    """A network that predicts the noise in z = alpha x + sigma eps, given its class.
+
+    Class ids run from 0 to ``num_classes - 1``; ``null_class = num_classes`` is the unconditional one,
+    used in training (label dropout) and guidance, never in classification.
+
+    Attributes:
+        num_classes: number of classes K.
+        input_shape: (channels, height, width) of x, after `encode`.
+        schedule: maps t in [0, 1] to logSNR.
+    """
+
+    def __init__(
+        self, config: DiffusionModelConfig, num_classes: int, channels: int, image_size: int
+    ) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.null_class = num_classes
+        self.prediction = config.prediction
+        self.wavelet = config.wavelet
+        if config.wavelet:
+            self.input_shape = (4 * channels, image_size // 2, image_size // 2)
+        else:
+            self.input_shape = (channels, image_size, image_size)
+        self.schedule = ShiftedCosineSchedule(**config.schedule.model_dump())
+
+    @abstractmethod
+    def forward(self, z: Tensor, logsnr: Tensor, class_ids: Tensor) -> Tensor:
+        """What the network predicts: v or eps, by `prediction`.
+
+        Args:
+            z: [N, *input_shape].
+            logsnr: [N].
+            class_ids: int64 [N], 0 to K (K is the null class).
+        """
+
+    def predict_eps(self, z: Tensor, logsnr: Tensor, class_ids: Tensor) -> Tensor:
+        """The predicted noise, fp32, shape of `z`; arguments as in `forward`."""
+        return self.eps_from_output(self(z, logsnr, class_ids), z, logsnr)
+
+    def eps_from_output(self, output: Tensor, z: Tensor, logsnr: Tensor) -> Tensor:
+        """Turn what `forward` returned for (`z`, `logsnr`) into the predicted noise, fp32."""
+        output = output.float()
+        if self.prediction == "epsilon":
+            return output
+        alpha, sigma = alpha_sigma(logsnr.float(), z.ndim)
+        return eps_from_v(output, z.float(), alpha, sigma)
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Images in [-1, 1], [N, C, H, W], to the space the diffusion runs in, [N, *input_shape]."""
+        return haar_transform(images) if self.wavelet else images
+
+    def decode(self, x: Tensor) -> Tensor:
+        """Undo `encode`; the result is not clamped."""
+        return inverse_haar_transform(x) if self.wavelet else x
+
+    def plain_parameters(self) -> set[str]:
+        """Names of parameters that get neither EMA nor gradient clipping (none, except as published)."""
+        return set()

@@ -1,0 +1,101 @@
+"""The training objective of diffusion models, and their validation."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from meddiff.config.model import DiffusionModelConfig
+from meddiff.data.store import Store
+from meddiff.diffusion.denoiser import Denoiser
+from meddiff.diffusion.noise import (
+    STREAM_EPS,
+    STREAM_LABEL_DROPOUT,
+    STREAM_T,
+    normal,
+    uniform,
+)
+from meddiff.diffusion.schedule import alpha_sigma
+from meddiff.diffusion.score import score
+from meddiff.diffusion.vote import majority
+from meddiff.diffusion.weighting import loss_weight
+
+
+def diffusion_loss(
+    denoiser: Denoiser, x: Tensor, class_ids: Tensor, t: Tensor, eps: Tensor, weight: str
+) -> Tensor:
+    """Weighted squared error of the predicted noise, one value an image.
+
+    Args:
+        denoiser: the network (or a wrapper with the same call).
+        x: encoded images, [N, C, H, W].
+        class_ids: int64 [N].
+        t: [N], times in [0, 1].
+        eps: the noise, shape of `x`.
+        weight: ``min_snr`` or ``official`` (see `meddiff.diffusion.weighting`).
+
+    Returns:
+        [N], fp32: w(logSNR) times the mean over all elements of (eps_hat - eps)^2.
+    """
+    logsnr = denoiser.schedule.logsnr(t)
+    alpha, sigma = alpha_sigma(logsnr, x.ndim)
+    eps_hat = denoiser.predict_eps(alpha * x + sigma * eps, logsnr, class_ids)
+    squared_error = (eps_hat - eps).square().flatten(1).mean(dim=1)
+    return loss_weight(logsnr, weight, denoiser.prediction) * squared_error
+
+
+def drop_labels(class_ids: Tensor, keys: Tensor, steps: Tensor, share: float, null_class: int) -> Tensor:
+    """Replace each label by `null_class` with probability `share`."""
+    dropped = uniform(keys, steps, 1, STREAM_LABEL_DROPOUT)[:, 0] < share
+    return torch.where(dropped, torch.full_like(class_ids, null_class), class_ids)
+
+
+def training_loss(
+    denoiser: Denoiser,
+    config: DiffusionModelConfig,
+    images: Tensor,
+    class_ids: Tensor,
+    keys: Tensor,
+    steps: Tensor,
+) -> Tensor:
+    """Loss of one batch with its noise drawn from (`keys`, `steps`).
+
+    Args:
+        images: fp32 [N, C, H, W] in [-1, 1].
+        class_ids: int64 [N].
+        keys: int64 [N, 2], one key a position of the global batch.
+        steps: int64 [N], the optimizer step.
+
+    Returns:
+        [N], fp32.
+    """
+    x = denoiser.encode(images)
+    t = uniform(keys, steps, 1, STREAM_T)[:, 0]
+    eps = normal(keys, steps, x.shape[1:], STREAM_EPS)
+    class_ids = drop_labels(class_ids, keys, steps, config.label_dropout, denoiser.null_class)
+    return diffusion_loss(denoiser, x, class_ids, t, eps, config.loss_weight)
+
+
+class DiffusionTask:
+    """Training loss and validation of a diffusion classifier."""
+
+    def __init__(self, config: DiffusionModelConfig, seed: int) -> None:
+        self.config, self.seed = config, seed
+
+    def loss(self, model: Denoiser, images: Tensor, labels: Tensor, keys: Tensor, steps: Tensor) -> Tensor:
+        """See `training_loss`."""
+        return training_loss(model, self.config, images, labels, keys, steps)
+
+    def classify(self, model: Denoiser, store: Store) -> np.ndarray:
+        """Majority vote over `validation_steps` noise levels, the same ones at every validation."""
+        errors, _ = score(
+            model,
+            store.images,
+            store.image_ids,
+            seed=self.seed,
+            steps=self.config.validation_steps,
+            batch_size=self.config.train.batch_size,
+            description="validating",
+        )
+        return majority(errors)

@@ -1,0 +1,121 @@
+"""Noise-prediction errors of a diffusion classifier: the tensor [image, step, class]."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from meddiff.data.tensors import to_unit_range
+from meddiff.diffusion.denoiser import Denoiser
+from meddiff.diffusion.noise import STREAM_EPS, noise_keys, noise_levels, normal
+from meddiff.diffusion.schedule import alpha_sigma
+from meddiff.progress import track
+
+_AUTOCAST = {"fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+def classification_errors(denoiser: Denoiser, x: Tensor, t: Tensor, eps: Tensor) -> Tensor:
+    """Squared error of the predicted noise for every class, with the same noise for all of them.
+
+    Args:
+        denoiser: in eval mode.
+        x: encoded images, [N, C, H, W].
+        t: [N], times in [0, 1].
+        eps: shape of `x`.
+
+    Returns:
+        fp32 [N, K]: squared L2 norm of eps_hat_c - eps (paper, algorithm 1), not weighted.
+    """
+    n, classes = len(x), denoiser.num_classes
+    logsnr = denoiser.schedule.logsnr(t)
+    alpha, sigma = alpha_sigma(logsnr, x.ndim)
+    z = alpha * x + sigma * eps
+    # Classes are stacked in the batch, class by class: [K * N, ...].
+    stacked_z, stacked_logsnr = z.repeat(classes, *(1,) * (z.ndim - 1)), logsnr.repeat(classes)
+    class_ids = torch.arange(classes, device=x.device).repeat_interleave(n)
+    eps_hat = denoiser.predict_eps(stacked_z, stacked_logsnr, class_ids)
+    squared_error = (eps_hat.reshape(classes, *eps.shape) - eps).square()
+    return squared_error.flatten(2).sum(dim=2).T
+
+
+def score(
+    denoiser: Denoiser,
+    images: np.ndarray,
+    image_ids: Sequence[str],
+    *,
+    seed: int,
+    steps: int,
+    levels: str = "uniform",
+    batch_size: int = 128,
+    precision: str = "fp32",
+    errors: np.ndarray | None = None,
+    on_batch: Callable[[np.ndarray], None] | None = None,
+    description: str = "scoring",
+) -> tuple[np.ndarray, np.ndarray]:
+    """Errors of all images at all steps and for all classes.
+
+    The noise and the noise level of an image's k-th step are functions of (`seed`, image id, k), so
+    batch size, order and sharding do not change them.
+
+    Args:
+        denoiser: the model, on the device to compute on; it is put into eval mode.
+        images: uint8 [I, H, W, C].
+        image_ids: the I ids, unique.
+        seed: seed of noise and noise levels.
+        steps: number of classification steps S.
+        levels: ``uniform`` or ``low_discrepancy``.
+        batch_size: network inputs a pass (images x classes), at least one image.
+        precision: ``fp32``, or ``fp16`` / ``bf16`` for the network's body; errors are fp32.
+        errors: earlier result [I, S, K] to complete; NaN marks what is missing.
+        on_batch: called with the tensor so far after every batch (to save it).
+        description: shown with the progress.
+
+    Returns:
+        errors fp32 [I, S, K] and logSNR fp32 [I, S].
+    """
+    device = next(denoiser.parameters()).device
+    classes = denoiser.num_classes
+    if errors is None:
+        errors = np.full((len(image_ids), steps, classes), np.nan, dtype=np.float32)
+    keys = noise_keys(seed, image_ids).to(device)
+    missing = np.argwhere(np.isnan(errors).any(axis=2))
+    pairs_per_batch = max(1, batch_size // classes)
+    starts = range(0, len(missing), pairs_per_batch)
+    denoiser.eval()
+    with torch.inference_mode(), _autocast(device, precision):
+        for start in track(starts, description):
+            batch = missing[start : start + pairs_per_batch]
+            errors[batch[:, 0], batch[:, 1]] = (
+                _score_pairs(denoiser, images, keys, batch, levels).cpu().numpy()
+            )
+            if on_batch is not None:
+                on_batch(errors)
+        logsnr = [_logsnr(denoiser, key, steps, levels) for key in keys]
+    return errors, np.stack(logsnr) if logsnr else np.empty((0, steps), np.float32)
+
+
+def _score_pairs(
+    denoiser: Denoiser, images: np.ndarray, keys: Tensor, pairs: np.ndarray, levels: str
+) -> Tensor:
+    """Errors of (image row, step) pairs, [P, K]."""
+    rows, inverse = np.unique(pairs[:, 0], return_inverse=True)
+    x = denoiser.encode(to_unit_range(torch.from_numpy(np.array(images[rows])).to(keys.device)))
+    x = x[torch.from_numpy(inverse).to(keys.device)]
+    pair_keys = keys[torch.from_numpy(pairs[:, 0]).to(keys.device)]
+    steps = torch.from_numpy(pairs[:, 1]).to(keys.device)
+    t = noise_levels(pair_keys, steps, levels)
+    eps = normal(pair_keys, steps, x.shape[1:], STREAM_EPS)
+    return classification_errors(denoiser, x, t, eps)
+
+
+def _logsnr(denoiser: Denoiser, key: Tensor, steps: int, levels: str) -> np.ndarray:
+    t = noise_levels(key.expand(steps, 2), torch.arange(steps, device=key.device), levels)
+    return denoiser.schedule.logsnr(t).cpu().numpy()
+
+
+def _autocast(device: torch.device, precision: str) -> torch.autocast:
+    dtype = _AUTOCAST.get(precision)
+    return torch.autocast(device.type, dtype=dtype, enabled=dtype is not None)

@@ -1,0 +1,35 @@
+"""The paper's UNet: diffusers' UNet2DConditionModel with the class embedding inside."""
+
+from __future__ import annotations
+
+from diffusers import UNet2DConditionModel
+from torch import Tensor, nn
+
+from meddiff.config.model import DiffusionModelConfig
+from meddiff.diffusion.denoiser import Denoiser
+from meddiff.errors import ConfigError
+
+
+class UNetDenoiser(Denoiser):
+    """UNet whose cross-attention sees one token: the embedding of the class."""
+
+    def __init__(
+        self, config: DiffusionModelConfig, num_classes: int, channels: int, image_size: int
+    ) -> None:
+        super().__init__(config, num_classes, channels, image_size)
+        dimension = config.architecture.get("encoder_hid_dim")
+        if dimension is None:
+            raise ConfigError("architecture.encoder_hid_dim: missing; it is the size of the class embedding")
+        in_channels, height, _ = self.input_shape
+        self.backbone = UNet2DConditionModel(
+            sample_size=height, in_channels=in_channels, out_channels=in_channels, **config.architecture
+        )
+        self.class_embedding = nn.Embedding(num_classes + 1, dimension)
+        self._embedding_outside = bool(config.embedding_outside)
+
+    def forward(self, z: Tensor, logsnr: Tensor, class_ids: Tensor) -> Tensor:
+        tokens = self.class_embedding(class_ids)[:, None, :]
+        return self.backbone(z, logsnr, encoder_hidden_states=tokens, return_dict=False)[0]
+
+    def plain_parameters(self) -> set[str]:
+        return {"class_embedding.weight"} if self._embedding_outside else set()

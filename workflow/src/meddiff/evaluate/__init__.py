@@ -1,0 +1,1 @@
+"""Everything after predictions: metrics, intervals and tests, tables, figures. No torch."""

@@ -1,0 +1,145 @@
+"""The data of the figures, as tidy tables; `meddiff.evaluate.figures` draws them and nothing else."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import TypeVar
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from meddiff.diffusion import vote
+from meddiff.errors import ConfigError, DataError
+from meddiff.evaluate.layout import in_layout_order
+from meddiff.evaluate.metrics import selective_accuracy
+from meddiff.evaluate.predictions import UNCERTAINTY, error_array, is_correct
+from meddiff.evaluate.settings import Run, ScoringRun, StepAblationSettings, UncertaintySettings
+from meddiff.evaluate.statistics import mean_interval
+
+OURS, PUBLISHED = "ours", "published"
+REMOVED_PERCENT = np.arange(0, 91)
+_STEP_COLUMNS = ["dataset", "model", "decision", "source", "steps", "accuracy_percent"]
+_STEP_COLUMNS += ["ci_low_percent", "ci_high_percent", "seeds", "images"]
+_REMOVAL_COLUMNS = ["dataset", "model", "decision", "uncertainty", "source", "removed_percent"]
+_REMOVAL_COLUMNS += ["accuracy_percent", "images_left", "seeds"]
+
+T = TypeVar("T")
+
+
+def step_ablation(
+    runs: Iterable[tuple[ScoringRun, xr.Dataset]], settings: StepAblationSettings
+) -> pd.DataFrame:
+    """Accuracy after the first n steps, mean over seeds, with its bootstrap interval over images.
+
+    `settings.steps` is used as far as it is below the number of steps N, and N itself is added. Every
+    seed is drawn with the same resamples, so the interval is that of the mean over seeds.
+
+    Returns:
+        Columns dataset, model, decision, source (``ours`` or ``published``), steps, accuracy_percent,
+        ci_low_percent, ci_high_percent, seeds, images.
+
+    Raises:
+        DataError: if the seeds of a model differ in images or steps, or an errors file is not complete.
+    """
+    found = defaultdict(list)
+    for run, errors in runs:
+        found[run.dataset, run.model].append(errors.sortby("image"))
+    rows = []
+    for (dataset, model), seeds in found.items():
+        what = f"step ablation of {model} on {dataset}"
+        _same_images(what, [seed["image"].values for seed in seeds])
+        total = _one({seed.sizes["step"] for seed in seeds}, f"{what}: the seeds differ in steps")
+        steps = [*sorted({n for n in settings.steps if n < total}), total]
+        correct: dict[str, list[np.ndarray]] = {"majority": [], "mean": []}
+        for seed in seeds:
+            tally = vote.prefix(error_array(seed))
+            label = seed["label"].values[:, None]
+            chosen = np.asarray(steps) - 1
+            correct["majority"].append((tally.majority() == label)[:, chosen])
+            correct["mean"].append((tally.lowest_mean() == label)[:, chosen])
+        for decision, values in correct.items():
+            share = np.mean(values, axis=0)  # [images, steps], averaged over seeds
+            low, high = mean_interval(
+                share,
+                seeds[0]["group"].values.astype(str),
+                settings.bootstrap_samples,
+                settings.confidence,
+                settings.bootstrap_seed,
+            )
+            for i, n in enumerate(steps):
+                accuracy = (100 * share[:, i].mean(), 100 * low[i], 100 * high[i])
+                rows.append([dataset, model, decision, OURS, n, *accuracy, len(seeds), len(share)])
+    rows += _published_steps(settings)
+    return in_layout_order(pd.DataFrame(rows, columns=_STEP_COLUMNS), settings)
+
+
+def removal_curves(runs: Iterable[tuple[Run, pd.DataFrame]], settings: UncertaintySettings) -> pd.DataFrame:
+    """Accuracy of what remains after the most uncertain share is removed, mean over seeds.
+
+    Where images are equally uncertain it is the expectation over a random order of them.
+
+    Returns:
+        Columns dataset, model, decision, uncertainty, source, removed_percent (0, 1, .., 90 for ours),
+        accuracy_percent, images_left, seeds.
+
+    Raises:
+        ConfigError: if a table has no column of the wanted uncertainty.
+    """
+    found = defaultdict(list)
+    for run, table in runs:
+        kind = settings.uncertainty[run.decision]
+        if UNCERTAINTY + kind not in table.columns:
+            raise ConfigError(
+                f"uncertainty.{run.decision}: predictions of {run.model} on {run.dataset} have no "
+                f"{UNCERTAINTY + kind}; they have {[c for c in table.columns if c.startswith(UNCERTAINTY)]}"
+            )
+        curve = selective_accuracy(table[UNCERTAINTY + kind].to_numpy(), is_correct(table))
+        found[run.dataset, run.model, run.decision].append(curve)
+    rows = []
+    for (dataset, model, decision), curves in found.items():
+        size = _one({len(curve) for curve in curves}, f"{model} on {dataset}: the seeds differ in images")
+        left = np.maximum(np.rint(size * (100 - REMOVED_PERCENT) / 100).astype(int), 1)
+        accuracy = 100 * np.mean(curves, axis=0)[left - 1]
+        identity = [dataset, model, decision, settings.uncertainty[decision], OURS]
+        rows += [[*identity, *row, len(curves)] for row in zip(REMOVED_PERCENT, accuracy, left, strict=True)]
+    rows += _published_removal(settings, list(found))
+    return in_layout_order(pd.DataFrame(rows, columns=_REMOVAL_COLUMNS), settings)
+
+
+def _published_steps(settings: StepAblationSettings) -> list[list]:
+    if settings.published is None:
+        return []
+    return [
+        [dataset, model, decision, PUBLISHED, n, accuracy, np.nan, np.nan, np.nan, np.nan]
+        for dataset, model in dict.fromkeys((run.dataset, run.model) for run in settings.runs)
+        for decision, values in settings.published.datasets.get(dataset, {}).get(model, {}).items()
+        for n, accuracy in zip(settings.published.steps, values, strict=True)
+    ]
+
+
+def _published_removal(settings: UncertaintySettings, drawn: list[tuple[str, str, str]]) -> list[list]:
+    if settings.published is None:
+        return []
+    return [
+        [dataset, model, decision, "", PUBLISHED, removed, accuracy, np.nan, np.nan]
+        for dataset, model, decision in drawn
+        if decision != "mean"  # the paper's curves are by majority
+        for removed, accuracy in zip(
+            settings.published.removed_percent,
+            settings.published.datasets.get(dataset, {}).get(model, []),
+            strict=False,
+        )
+    ]
+
+
+def _same_images(what: str, ids: list[np.ndarray]) -> None:
+    if any(not np.array_equal(ids[0], other) for other in ids[1:]):
+        raise DataError(f"{what}: the seeds were scored on different images; score them again")
+
+
+def _one(values: set[T], problem: str) -> T:
+    if len(values) != 1:
+        raise DataError(f"{problem} {sorted(values)}; make them again with the same settings")
+    return values.pop()

@@ -1,0 +1,54 @@
+"""From files to a table: what the command ``table`` does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from meddiff.evaluate import comparison, tables
+from meddiff.evaluate.layout import in_layout_order
+from meddiff.evaluate.predictions import read_predictions
+from meddiff.evaluate.render import Grid
+from meddiff.evaluate.settings import (
+    ClassificationSettings,
+    ComparisonSettings,
+    DecidedLayout,
+    OverviewSettings,
+    pair_files,
+    parse_params,
+)
+from meddiff.evaluate.summary import read_metrics
+
+
+def make_table(kind: str, params: str, paths: list[Path]) -> tuple[pd.DataFrame, Grid]:
+    """The tidy table and its form for reading.
+
+    Args:
+        kind: ``classification`` or ``metrics`` (from metrics files), ``comparison`` (from predictions).
+        params: JSON of the kind's settings (`meddiff.evaluate.settings`).
+        paths: one file a run, in the order of ``params.runs``.
+
+    Raises:
+        ConfigError: if params or the number of files are wrong.
+        DataError: if a file is.
+    """
+    if kind == "comparison":
+        settings = parse_params(ComparisonSettings, params)
+        pairs = pair_files(settings.runs, paths, "--predictions")
+        table = comparison.compare([(run, read_predictions(path)) for run, path in pairs], settings)
+        return table, comparison.comparison_grid(table, settings)
+    if kind == "classification":
+        settings = parse_params(ClassificationSettings, params)
+        table = tables.classification(_metrics(settings, paths), settings)
+        return table, tables.classification_grid(table, settings)
+    if kind == "metrics":
+        settings = parse_params(OverviewSettings, params)
+        table = in_layout_order(_metrics(settings, paths), settings)
+        return table, tables.overview_grid(table, settings)
+    raise ValueError(f"unknown kind of table {kind!r}")
+
+
+def _metrics(settings: DecidedLayout, paths: list[Path]) -> pd.DataFrame:
+    pairs = pair_files(settings.runs, paths, "--metrics")
+    return pd.concat([read_metrics(path, run) for run, path in pairs], ignore_index=True)

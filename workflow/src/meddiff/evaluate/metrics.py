@@ -1,0 +1,121 @@
+"""Point values of all metrics of one predictions table.
+
+Conventions, for K classes:
+    accuracy, balanced_accuracy (mean recall over classes).
+    precision, recall, f1: of class 1 for K = 2 as in the paper, unweighted mean over classes otherwise.
+        A class that is never predicted has precision and F1 of 0 (``zero_division=0``).
+    auroc: of class 1 for K = 2, unweighted mean of one-versus-rest otherwise. Images are ranked by the
+        log-odds of the class: the order of p, without ties where p rounds to 1.
+    brier: mean (p_1 - y)^2 for K = 2; mean over images of sum_k (p_k - y_k)^2 otherwise.
+    nll: mean -ln p_label. Vote shares v / N are smoothed to (v + 1/2) / (N + K / 2), since a class
+        without votes is not impossible; other probabilities are clipped at the float64 epsilon, 2.2e-16.
+    ece: expected calibration error of the predicted class, 15 equal-width bins (a, b] (Guo et al. 2017).
+    aurc_<kind>: area under the risk-coverage curve, the mean over k = 1..n of the error rate of the k most
+        certain images, in expectation over a random order of tied images.
+
+Balanced accuracy, precision, recall, F1 and AUROC are NaN where a class has no image.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from sklearn import metrics as sk
+
+from meddiff.evaluate import predictions as tables
+
+BINS = 15
+AURC = "aurc_"
+
+
+def point_metrics(table: pd.DataFrame, vote_shares: bool) -> dict[str, float]:
+    """Metric -> value of a predictions table, in the order of the module's list.
+
+    Args:
+        table: a predictions table (`meddiff.evaluate.predictions`).
+        vote_shares: whether the probabilities are votes / steps_used, which `nll` smooths.
+    """
+    y, predicted = table["label"].to_numpy(), table["prediction"].to_numpy()
+    p = tables.probabilities(table)
+    correct = tables.is_correct(table)
+    return {
+        "accuracy": float(sk.accuracy_score(y, predicted)),
+        **_class_metrics(y, predicted, p),
+        "brier": float(sk.brier_score_loss(y, p, labels=range(p.shape[1]))),
+        "nll": float(label_losses(table, vote_shares).mean()),
+        "ece": expected_calibration_error(confidences(table), correct),
+        **{AURC + kind: aurc(values, correct) for kind, values in tables.uncertainties(table).items()},
+    }
+
+
+def label_losses(table: pd.DataFrame, vote_shares: bool) -> np.ndarray:
+    """[I] negative log-likelihood of each label, in nats; see the module for smoothing and clipping."""
+    p = tables.probabilities(table)
+    of_label = p[np.arange(len(p)), table["label"].to_numpy()]
+    if vote_shares:
+        steps = table["steps_used"].to_numpy()
+        return -np.log((of_label * steps + 0.5) / (steps + p.shape[1] / 2))
+    return -np.log(np.clip(of_label, np.finfo(np.float64).eps, 1.0))
+
+
+def confidences(table: pd.DataFrame) -> np.ndarray:
+    """[I] probability of the predicted class."""
+    p = tables.probabilities(table)
+    return p[np.arange(len(p)), table["prediction"].to_numpy()]
+
+
+def log_odds(probabilities: np.ndarray) -> np.ndarray:
+    """[I, K] ln p_k - ln (sum of the others), finite: probabilities of 0 count as the smallest float."""
+    tiny = np.finfo(np.float64).smallest_subnormal
+    columns = range(probabilities.shape[1])
+    others = np.stack([np.delete(probabilities, k, axis=1).sum(axis=1) for k in columns], axis=1)
+    return np.log(np.maximum(probabilities, tiny)) - np.log(np.maximum(others, tiny))
+
+
+def bin_index(confidence: np.ndarray) -> np.ndarray:
+    """[I] index 0..14 of the calibration bin (a, b] that holds each confidence; 0 is in the first."""
+    return np.searchsorted(np.arange(1, BINS) / BINS, confidence, side="left")
+
+
+def expected_calibration_error(confidence: np.ndarray, correct: np.ndarray) -> float:
+    """Sum over bins of their share of images times |accuracy - mean confidence|, within [0, 1]."""
+    gaps = np.bincount(bin_index(confidence), weights=correct - confidence, minlength=BINS)
+    return float(np.abs(gaps).sum() / len(correct))
+
+
+def selective_accuracy(uncertainty: np.ndarray, correct: np.ndarray) -> np.ndarray:
+    """[n] accuracy of the k most certain images for k = 1..n.
+
+    Where images have the same uncertainty it is the expectation over a random order of them: within a
+    group of ties the number of correct images grows linearly.
+    """
+    order = np.argsort(uncertainty, kind="stable")
+    ranked, hits = np.asarray(uncertainty)[order], np.asarray(correct, dtype=np.float64)[order]
+    ends = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1) + 1
+    kept = np.arange(1, len(ranked) + 1)
+    total = np.interp(kept, np.append(0, ends), np.append(0, np.cumsum(hits)[ends - 1]))
+    return total / kept
+
+
+def aurc(uncertainty: np.ndarray, correct: np.ndarray) -> float:
+    """Area under the risk-coverage curve: mean of 1 - `selective_accuracy`; 0 is best."""
+    return float(np.mean(1 - selective_accuracy(uncertainty, correct)))
+
+
+def _class_metrics(y: np.ndarray, predicted: np.ndarray, p: np.ndarray) -> dict[str, float]:
+    classes = p.shape[1]
+    names = ["balanced_accuracy", "precision", "recall", "f1", "auroc"]
+    if len(np.unique(y)) < classes:
+        return dict.fromkeys(names, float("nan"))
+    average = {"average": "binary"} if classes == 2 else {"average": "macro", "labels": range(classes)}
+    precision, recall, f1, _ = sk.precision_recall_fscore_support(y, predicted, zero_division=0, **average)
+    scores = log_odds(p)
+    ranked = [1] if classes == 2 else range(classes)
+    values = [
+        sk.balanced_accuracy_score(y, predicted),
+        precision,
+        recall,
+        f1,
+        np.mean([sk.roc_auc_score(y == k, scores[:, k]) for k in ranked]),
+    ]
+    return {name: float(value) for name, value in zip(names, values, strict=True)}

@@ -1,0 +1,117 @@
+"""The metrics of `meddiff.evaluate.metrics` for many resamples at once.
+
+A bootstrap resample is a row of weights: how often each image was drawn. All metrics are written for a
+matrix of weights [B, I], so that a resample costs a few array operations instead of a pass through
+scikit-learn. With weights of 1 the values are those of `point_metrics`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from meddiff.evaluate import metrics
+from meddiff.evaluate import predictions as tables
+
+
+class ResampledMetrics:
+    """Metrics of one predictions table as functions of image weights."""
+
+    def __init__(self, table: pd.DataFrame, vote_shares: bool) -> None:
+        """Prepare everything that does not depend on the weights; arguments as in `point_metrics`."""
+        p = tables.probabilities(table)
+        self.classes = p.shape[1]
+        y, predicted = table["label"].to_numpy(), table["prediction"].to_numpy()
+        truth = np.eye(self.classes)[y]
+        halve = 0.5 if self.classes == 2 else 1.0
+        correct = tables.is_correct(table)
+        self._confusion = np.eye(self.classes**2)[y * self.classes + predicted]
+        self._means = {
+            "brier": halve * ((p - truth) ** 2).sum(axis=1),
+            "nll": metrics.label_losses(table, vote_shares),
+        }
+        confidence = metrics.confidences(table)
+        self._gaps = np.eye(metrics.BINS)[metrics.bin_index(confidence)] * (correct - confidence)[:, None]
+        scores = metrics.log_odds(p)
+        ranked = [1] if self.classes == 2 else range(self.classes)
+        self._rankings = [(_Ranking(scores[:, k]), truth[:, k]) for k in ranked]
+        self._uncertainties = {kind: _Ranking(u) for kind, u in tables.uncertainties(table).items()}
+        self._wrong = 1.0 - correct
+
+    def __call__(self, weights: np.ndarray) -> dict[str, np.ndarray]:
+        """Metric -> [B] values.
+
+        Args:
+            weights: [B, I] whole numbers >= 0 with a positive sum in every row.
+        """
+        weights = np.asarray(weights, dtype=np.float64)
+        total = weights.sum(axis=1)
+        values = self._from_confusion(weights @ self._confusion)
+        values["auroc"] = np.mean([_auroc(weights, order, y) for order, y in self._rankings], axis=0)
+        values |= {name: weights @ per_image / total for name, per_image in self._means.items()}
+        values["ece"] = np.abs(weights @ self._gaps).sum(axis=1) / total
+        for kind, order in self._uncertainties.items():
+            values[metrics.AURC + kind] = _aurc(weights, order, self._wrong)
+        return values
+
+    def _from_confusion(self, counts: np.ndarray) -> dict[str, np.ndarray]:
+        confusion = counts.reshape(-1, self.classes, self.classes)  # [B, label, prediction]
+        hits = np.einsum("bkk->bk", confusion)
+        labelled, predicted = confusion.sum(axis=2), confusion.sum(axis=1)
+        absent = np.where((labelled == 0).any(axis=1), np.nan, 0.0)
+        recall = _ratio(hits, labelled)
+        shown = slice(1, 2) if self.classes == 2 else slice(None)
+        per_class = {
+            "precision": _ratio(hits, predicted),
+            "recall": recall,
+            "f1": _ratio(2 * hits, labelled + predicted),
+        }
+        return {
+            "accuracy": hits.sum(axis=1) / counts.sum(axis=1),
+            "balanced_accuracy": recall.mean(axis=1) + absent,
+            **{name: values[:, shown].mean(axis=1) + absent for name, values in per_class.items()},
+        }
+
+
+class _Ranking:
+    """Ascending order of scores, with groups of ties."""
+
+    def __init__(self, scores: np.ndarray) -> None:
+        self.order = np.argsort(scores, kind="stable")
+        self.last = np.append(np.flatnonzero(np.diff(scores[self.order])), len(scores) - 1)
+
+    def cumulative(self, values: np.ndarray) -> np.ndarray:
+        """[B, G + 1] sum of `values` [B, I] below each group of ties, and over all."""
+        sums = np.cumsum(values[:, self.order], axis=1)[:, self.last]
+        return np.concatenate([np.zeros((len(sums), 1)), sums], axis=1)
+
+
+def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0)
+
+
+def _auroc(weights: np.ndarray, ranking: _Ranking, positive: np.ndarray) -> np.ndarray:
+    """Share of (positive, negative) pairs in the right order, ties counting half; NaN without pairs."""
+    positives = ranking.cumulative(weights * positive)
+    negatives = ranking.cumulative(weights * (1 - positive))
+    below = (negatives[:, :-1] + negatives[:, 1:]) / 2
+    ordered = (np.diff(positives, axis=1) * below).sum(axis=1)
+    pairs = positives[:, -1] * negatives[:, -1]
+    return np.divide(ordered, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
+
+
+def _aurc(weights: np.ndarray, ranking: _Ranking, wrong: np.ndarray) -> np.ndarray:
+    """Mean risk over coverages in closed form.
+
+    For a group of m tied images, e of them wrong, after `a` images of which E were wrong, the expected
+    risks are (E + e j / m) / (a + j), j = 1..m. They sum to E h + e / m (m - a h), h = H(a + m) - H(a)
+    with the harmonic numbers H.
+    """
+    count = ranking.cumulative(weights)
+    errors = ranking.cumulative(weights * wrong)
+    size = np.diff(count, axis=1)
+    total = count[:, -1]
+    harmonic = np.append(0.0, np.cumsum(1.0 / np.arange(1, int(total.max()) + 1)))
+    h = np.diff(harmonic[np.rint(count).astype(np.int64)], axis=1)
+    rate = _ratio(np.diff(errors, axis=1), size)
+    return (errors[:, :-1] * h + rate * (size - count[:, :-1] * h)).sum(axis=1) / total

@@ -1,0 +1,202 @@
+"""What the ``--params`` of the evaluation commands may say, checked before any file is read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from pydantic import BaseModel, Field, ValidationError, model_validator
+
+from meddiff.config.dataset import Strict
+from meddiff.config.experiment import FigureStyle
+from meddiff.errors import ConfigError
+
+M = TypeVar("M", bound=BaseModel)
+R = TypeVar("R", bound="ScoringRun")
+
+Decision = Literal["majority", "mean", "softmax"]
+Family = Literal["cnn", "transformer", "diffusion"]
+
+DECISION_TITLES: dict[str, str] = {"majority": "majority", "mean": "mean error", "softmax": "softmax"}
+FAMILY_TITLES: dict[str, str] = {"cnn": "CNN", "transformer": "Transformer", "diffusion": "Diffusion"}
+
+
+class ScoringRun(Strict):
+    """Identity of one errors file."""
+
+    dataset: str
+    model: str
+    seed: int
+
+
+class Run(ScoringRun):
+    """Identity of one predictions or metrics file."""
+
+    decision: Decision
+
+
+class Resampling(Strict):
+    """How bootstrap intervals are made."""
+
+    bootstrap_samples: int = Field(ge=1)
+    confidence: float = Field(gt=0, lt=1)
+    bootstrap_seed: int
+
+
+class MetricsSettings(Run, Resampling):
+    """Params of ``metrics``."""
+
+
+class DatasetEntry(Strict):
+    """A dataset as shown."""
+
+    name: str
+    title: str
+
+
+class ModelEntry(DatasetEntry):
+    """A model as shown, in its block of the table."""
+
+    family: Family
+
+
+class Layout(Strict):
+    """Datasets and models in the order in which they are shown."""
+
+    datasets: list[DatasetEntry] = Field(min_length=1)
+    models: list[ModelEntry] = Field(min_length=1)
+    runs: list[ScoringRun] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _runs_are_known_and_distinct(self) -> Layout:
+        for kind in ("dataset", "model"):
+            known = [entry.name for entry in getattr(self, f"{kind}s")]
+            for run in self.runs:
+                if getattr(run, kind) not in known:
+                    raise ValueError(f"runs: {kind} {getattr(run, kind)!r} is not one of {known}")
+        if len(set(self.runs)) != len(self.runs):
+            raise ValueError("runs: every run must appear once")
+        return self
+
+    def dataset_titles(self) -> dict[str, str]:
+        """Name -> title."""
+        return {entry.name: entry.title for entry in self.datasets}
+
+    def model_titles(self) -> dict[str, str]:
+        """Name -> title."""
+        return {entry.name: entry.title for entry in self.models}
+
+
+class DecidedLayout(Layout):
+    """A layout of predictions or metrics."""
+
+    runs: list[Run] = Field(min_length=1)
+
+
+class PublishedScores(Strict):
+    """The paper's values for one model; of a diffusion model by majority vote."""
+
+    accuracy: float = Field(ge=0, le=100, description="percent")
+    f1: float = Field(ge=0, le=1, description="fraction, as the paper prints it")
+
+
+class ClassificationSettings(DecidedLayout):
+    """Params of ``table --kind classification``; `published` is dataset -> model -> scores."""
+
+    published: dict[str, dict[str, PublishedScores]] | None = None
+    confidence: float = Field(gt=0, lt=1, description="of the intervals in the metrics files")
+
+
+class ComparisonSettings(DecidedLayout, Resampling):
+    """Params of ``table --kind comparison``."""
+
+
+class OverviewSettings(DecidedLayout):
+    """Params of ``table --kind metrics``."""
+
+
+class PublishedSteps(Strict):
+    """Published step ablation: dataset -> model -> decision -> accuracies (percent) at `steps`."""
+
+    steps: list[int]
+    datasets: dict[str, dict[str, dict[Literal["majority", "mean"], list[float]]]]
+
+    @model_validator(mode="after")
+    def _lengths_agree(self) -> PublishedSteps:
+        for models in self.datasets.values():
+            for model, decisions in models.items():
+                for decision, values in decisions.items():
+                    _same_length(f"{model}.{decision}", values, "steps", self.steps)
+        return self
+
+
+class PublishedRemoval(Strict):
+    """Published uncertainty curves: dataset -> model -> accuracies (percent) at `removed_percent`."""
+
+    removed_percent: list[float]
+    datasets: dict[str, dict[str, list[float]]]
+
+    @model_validator(mode="after")
+    def _lengths_agree(self) -> PublishedRemoval:
+        for models in self.datasets.values():
+            for model, values in models.items():
+                _same_length(model, values, "removed_percent", self.removed_percent)
+        return self
+
+
+class StepAblationSettings(Layout, Resampling):
+    """Params of ``figure --kind step_ablation``."""
+
+    steps: list[int] = Field(min_length=1)
+    style: FigureStyle = FigureStyle()
+    published: PublishedSteps | None = None
+
+
+class UncertaintySettings(DecidedLayout):
+    """Params of ``figure --kind uncertainty``; `uncertainty` names the column for each decision."""
+
+    uncertainty: dict[Decision, str] = Field(
+        default={"majority": "vote_entropy", "mean": "softmax_entropy", "softmax": "softmax_entropy"}
+    )
+    style: FigureStyle = FigureStyle()
+    published: PublishedRemoval | None = None
+
+    @model_validator(mode="after")
+    def _every_decision_has_one(self) -> UncertaintySettings:
+        missing = {run.decision for run in self.runs} - set(self.uncertainty)
+        if missing:
+            raise ValueError(f"uncertainty: missing for decision {sorted(missing)}")
+        return self
+
+
+def parse_params(model: type[M], text: str) -> M:
+    """Read the JSON string of ``--params``.
+
+    Raises:
+        ConfigError: naming the key, for anything unknown, missing or impossible.
+    """
+    try:
+        return model.model_validate_json(text)
+    except ValidationError as error:
+        lines = [
+            f"--params: {'.'.join(map(str, e['loc'])) or '(top level)'}: {e['msg']}" for e in error.errors()
+        ]
+        raise ConfigError("\n".join(lines)) from error
+
+
+def pair_files(runs: list[R], paths: list[Path], option: str) -> list[tuple[R, Path]]:
+    """Each run with its file; files are given in the order of the runs.
+
+    Raises:
+        ConfigError: if their numbers differ.
+    """
+    if len(runs) != len(paths):
+        raise ConfigError(
+            f"{option}: got {len(paths)} files for {len(runs)} runs; give one a run, in their order"
+        )
+    return list(zip(runs, paths, strict=True))
+
+
+def _same_length(what: str, values: list[float], axis: str, positions: list) -> None:
+    if len(values) != len(positions):
+        raise ValueError(f"{what}: {len(values)} values for {len(positions)} {axis}")

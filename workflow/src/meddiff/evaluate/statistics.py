@@ -1,0 +1,122 @@
+"""Bootstrap intervals and McNemar's test.
+
+The bootstrap draws groups (patients, lesions) with replacement and keeps the images of a group together,
+since images of one patient are not independent. Where every image is its own group it is the ordinary
+bootstrap over images. Intervals are percentile intervals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.stats import binomtest
+
+_BLOCK_ELEMENTS = 1 << 21  # of a weight matrix, to bound memory
+
+
+def bootstrap_weights(groups: ArrayLike, samples: int, seed: int) -> Iterator[np.ndarray]:
+    """Yield blocks of weights [b, I] that add up to `samples` rows.
+
+    Entry (b, i) is how often the group of image i was drawn in resample b. The rows do not depend on the
+    block size.
+
+    Args:
+        groups: [I] group of each image.
+        samples: number of resamples.
+        seed: of the generator.
+    """
+    names, index = np.unique(np.asarray(groups), return_inverse=True)
+    number, generator = len(names), np.random.default_rng(seed)
+    block = max(1, _BLOCK_ELEMENTS // len(index))
+    for start in range(0, samples, block):
+        rows = min(block, samples - start)
+        drawn = generator.integers(number, size=(rows, number)) + number * np.arange(rows)[:, None]
+        counts = np.bincount(drawn.ravel(), minlength=rows * number).reshape(rows, number)
+        yield counts[:, index]
+
+
+def bootstrap(
+    statistic: Callable[[np.ndarray], dict[str, np.ndarray]], groups: ArrayLike, samples: int, seed: int
+) -> dict[str, np.ndarray]:
+    """Name -> [samples, ...] bootstrap values of a statistic that maps weights [b, I] to values [b, ...]."""
+    blocks = [statistic(weights) for weights in bootstrap_weights(groups, samples, seed)]
+    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+
+
+def percentile_interval(values: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray]:
+    """Lower and upper limit along the first axis; resamples without a value (NaN) are left out.
+
+    Args:
+        values: [samples, ...].
+        confidence: e.g. .95.
+
+    Returns:
+        Two arrays [...]; NaN where no resample has a value.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    empty = np.isnan(values).all(axis=0)
+    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
+    low, high = np.nanquantile(np.where(empty, 0.0, values), tails, axis=0)
+    return np.where(empty, np.nan, low), np.where(empty, np.nan, high)
+
+
+def mean_interval(
+    per_image: np.ndarray, groups: ArrayLike, samples: int, confidence: float, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Bootstrap interval of the mean over images of `per_image` [I] or [I, M]; two arrays [] or [M]."""
+    per_image = np.asarray(per_image, dtype=np.float64)
+
+    def average(weights: np.ndarray) -> dict[str, np.ndarray]:
+        sums = weights @ per_image
+        return {"mean": sums / weights.sum(axis=1).reshape(-1, *[1] * (sums.ndim - 1))}
+
+    return percentile_interval(bootstrap(average, groups, samples, seed)["mean"], confidence)
+
+
+@dataclass(frozen=True)
+class McNemar:
+    """Exact McNemar test of two classifiers on the same images.
+
+    Attributes:
+        only_a: images that only the first classifier has right.
+        only_b: images that only the second has right.
+        p_value: two-sided binomial test of an even division of the two; 1 where they never disagree.
+    """
+
+    only_a: int
+    only_b: int
+    p_value: float
+
+
+def mcnemar(correct_a: ArrayLike, correct_b: ArrayLike) -> McNemar:
+    """Compare two classifiers; arguments are [I] bool, of the same images in the same order."""
+    a, b = np.asarray(correct_a, dtype=bool), np.asarray(correct_b, dtype=bool)
+    if a.shape != b.shape:
+        raise ValueError(f"both classifiers need the same images, got {a.shape} and {b.shape}")
+    only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
+    discordant = only_a + only_b
+    p = float(binomtest(only_a, discordant).pvalue) if discordant else 1.0
+    return McNemar(only_a, only_b, p)
+
+
+def paired_difference(
+    correct_a: ArrayLike,
+    correct_b: ArrayLike,
+    groups: ArrayLike,
+    samples: int,
+    confidence: float,
+    seed: int,
+) -> tuple[float, float, float]:
+    """Accuracy of the first classifier minus that of the second, with its paired bootstrap interval.
+
+    Both classifiers are evaluated on the same resamples, so that images which are hard for both cancel.
+
+    Returns:
+        Difference, lower and upper limit, within [-1, 1].
+    """
+    difference = np.asarray(correct_a, dtype=np.float64) - np.asarray(correct_b, dtype=np.float64)
+    low, high = mean_interval(difference, groups, samples, confidence, seed)
+    return float(difference.mean()), float(low), float(high)

@@ -1,0 +1,67 @@
+"""The tidy metrics file of one run: every metric with its bootstrap interval."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from meddiff.errors import DataError
+from meddiff.evaluate.metrics import point_metrics
+from meddiff.evaluate.resampled import ResampledMetrics
+from meddiff.evaluate.settings import MetricsSettings, Run
+from meddiff.evaluate.statistics import bootstrap, percentile_interval
+from meddiff.io import atomic_path
+
+COLUMNS = ["dataset", "model", "seed", "decision", "metric", "value", "ci_low", "ci_high", "n"]
+
+
+def summarise(table: pd.DataFrame, settings: MetricsSettings) -> pd.DataFrame:
+    """All metrics of a predictions table, one row each.
+
+    Returns:
+        Columns `COLUMNS`; values are fractions (not percent), `n` is the number of images, and undefined
+        values are NaN.
+    """
+    vote_shares = settings.decision == "majority"
+    values = point_metrics(table, vote_shares)
+    draws = bootstrap(
+        ResampledMetrics(table, vote_shares),
+        table["group"].to_numpy(),
+        settings.bootstrap_samples,
+        settings.bootstrap_seed,
+    )
+    rows = []
+    for metric, value in values.items():
+        low, high = percentile_interval(draws[metric], settings.confidence)
+        identity = [settings.dataset, settings.model, settings.seed, settings.decision]
+        rows.append([*identity, metric, value, float(low), float(high), len(table)])
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def write_csv(table: pd.DataFrame, path: str | Path) -> None:
+    """Write a table of results at full precision, atomically; undefined values are written ``nan``."""
+    with atomic_path(path) as temporary:
+        table.to_csv(temporary, index=False, na_rep="nan", lineterminator="\n")
+
+
+def read_metrics(path: str | Path, run: Run) -> pd.DataFrame:
+    """Read a tidy metrics file and check that it belongs to `run`.
+
+    Raises:
+        DataError: if it cannot be read, lacks columns, or is of another run.
+    """
+    try:
+        table = pd.read_csv(path, na_values=["nan"], keep_default_na=False, float_precision="round_trip")
+    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise DataError(f"{path}: not a readable CSV file: {error}") from error
+    missing = [column for column in COLUMNS if column not in table.columns]
+    if missing or table.empty:
+        raise DataError(f"{path}: expected rows with columns {COLUMNS}; missing are {missing}")
+    for key, expected in run.model_dump().items():
+        found = sorted(set(table[key]))
+        if found != [expected]:
+            raise DataError(
+                f"{path}: {key} is {found}, expected {expected!r}; files go in the order of the runs"
+            )
+    return table

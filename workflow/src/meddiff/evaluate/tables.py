@@ -1,0 +1,145 @@
+"""The tables of metrics: classification (the paper's) and all metrics.
+
+Each table is made in two steps: a tidy data frame, which is what the CSV holds, and a `Grid` of it for
+reading.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from meddiff.evaluate.layout import RESULT_KEYS, in_layout_order, over_seeds, row_title, rows_of, signed
+from meddiff.evaluate.render import Block, Cell, Column, Grid
+from meddiff.evaluate.settings import FAMILY_TITLES, ClassificationSettings, OverviewSettings
+
+SHOWN = {"accuracy": "Accuracy (%)", "f1": "F1 (%)"}
+METRIC_TITLES = {
+    "accuracy": "Accuracy",
+    "balanced_accuracy": "Balanced acc.",
+    "precision": "Precision",
+    "recall": "Recall",
+    "f1": "F1",
+    "auroc": "AUROC",
+    "brier": "Brier",
+    "nll": "NLL",
+    "ece": "ECE",
+    "aurc_vote_entropy": "AURC vote entropy",
+    "aurc_t_score": "AURC t-score",
+    "aurc_softmax_entropy": "AURC softmax entropy",
+}
+_NONE = Cell("–")
+
+
+def classification(metrics: pd.DataFrame, settings: ClassificationSettings) -> pd.DataFrame:
+    """Accuracy and F1 of every model, in percent, with the published values where there are any.
+
+    Returns:
+        Columns dataset, family, model, decision, metric, value, ci_low, ci_high, sd, seeds, n, published,
+        difference (ours minus published); rows in the order of the layout.
+    """
+    table = over_seeds(metrics[metrics["metric"].isin(SHOWN)])
+    percent = ["value", "ci_low", "ci_high", "sd"]
+    table[percent] *= 100
+    table.insert(1, "family", table["model"].map({m.name: m.family for m in settings.models}))
+    table["published"] = [_published(row, settings) for row in table.itertuples()]
+    table["difference"] = table["value"] - table["published"]
+    return in_layout_order(table, settings)
+
+
+def classification_grid(table: pd.DataFrame, settings: ClassificationSettings) -> Grid:
+    """The table of the paper: blocks of families, column groups of datasets, best value per column bold."""
+    datasets = [entry for entry in settings.datasets if (table["dataset"] == entry.name).any()]
+    with_published = {
+        d.name: table.loc[table["dataset"] == d.name, "published"].notna().any() for d in datasets
+    }
+    columns = [Column("Model")]
+    for entry in datasets:
+        for title in SHOWN.values():
+            columns.append(Column(title, entry.title))
+            columns += [Column("paper (Δ)", entry.title)] * bool(with_published[entry.name])
+    cells = {(row.dataset, row.model, row.decision, row.metric): row for row in table.itertuples()}
+    best = {key: f"{value:.1f}" for key, value in table.groupby(["dataset", "metric"])["value"].max().items()}
+    blocks = []
+    for family, title in FAMILY_TITLES.items():
+        rows = []
+        for model, decision in rows_of(table, [m.name for m in settings.models if m.family == family]):
+            line = [Cell(row_title(model, decision, settings))]
+            for entry in datasets:
+                for metric in SHOWN:
+                    row = cells.get((entry.name, model, decision, metric))
+                    line.append(_percent_cell(row, best[entry.name, metric]) if row else _NONE)
+                    if with_published[entry.name]:
+                        line.append(_published_cell(row))
+            rows.append(line)
+        blocks += [Block(title, rows)] if rows else []
+    return Grid(
+        _classification_caption(table, settings, any(with_published.values())),
+        "classification",
+        columns,
+        blocks,
+    )
+
+
+def overview_grid(metrics: pd.DataFrame, settings: OverviewSettings) -> Grid:
+    """All metrics (mean over seeds), one block a dataset; intervals are in the CSV."""
+    table = over_seeds(metrics)
+    names = [name for name in METRIC_TITLES if (table["metric"] == name).any()]
+    names += [name for name in dict.fromkeys(table["metric"]) if name not in METRIC_TITLES]
+    values = table.set_index(RESULT_KEYS)["value"]
+    blocks = []
+    for dataset, title in settings.dataset_titles().items():
+        here = table[table["dataset"] == dataset]
+        rows = []
+        for model, decision in rows_of(here, list(settings.model_titles())):
+            cells = [_number_cell(values.get((dataset, model, decision, name))) for name in names]
+            rows.append([Cell(row_title(model, decision, settings)), *cells])
+        blocks += [Block(title, rows)] if rows else []
+    caption = (
+        "All metrics on the test set, as fractions (NLL in nats), mean over seeds. Higher is better up to "
+        "AUROC, lower is better from the Brier score on. – means not defined or not available."
+    )
+    columns = [Column("Model"), *(Column(METRIC_TITLES.get(name, name)) for name in names)]
+    return Grid(caption, "metrics", columns, blocks)
+
+
+def _published(row: Any, settings: ClassificationSettings) -> float:
+    scores = (settings.published or {}).get(row.dataset, {}).get(row.model)
+    if scores is None or row.decision == "mean":  # the paper's table is by majority
+        return float("nan")
+    return scores.accuracy if row.metric == "accuracy" else 100 * scores.f1
+
+
+def _percent_cell(row: Any, best: str) -> Cell:
+    if pd.isna(row.value):
+        return _NONE
+    spread = f"± {row.sd:.1f} " if row.seeds > 1 else ""
+    return Cell(
+        f"{row.value:.1f}", f"{spread}[{row.ci_low:.1f}, {row.ci_high:.1f}]", f"{row.value:.1f}" == best
+    )
+
+
+def _published_cell(row: Any | None) -> Cell:
+    if row is None or pd.isna(row.published):
+        return _NONE
+    return Cell(f"{row.published:.1f}", "" if pd.isna(row.difference) else f"({signed(row.difference)})")
+
+
+def _number_cell(value: float | None) -> Cell:
+    return _NONE if value is None or pd.isna(value) else Cell(f"{value:.3f}")
+
+
+def _classification_caption(table: pd.DataFrame, settings: ClassificationSettings, published: bool) -> str:
+    images = table.groupby("dataset")["n"].max()
+    titles = settings.dataset_titles()
+    sizes = ", ".join(f"{title}: {images[name]}" for name, title in titles.items() if name in images)
+    level = f"{100 * settings.confidence:g} %"
+    parts = [f"Classification on the test set (images: {sizes}), with {level} bootstrap intervals."]
+    if table["seeds"].max() > 1:
+        parts.append("Mean over seeds ± standard deviation between seeds; the interval is that of one seed.")
+    parts.append("Diffusion models decide by majority of the steps' votes or by the lowest mean error.")
+    if published:
+        parts.append("Paper: published value and, in brackets, ours minus published (percentage points).")
+    parts.append("The best value of each column is bold.")
+    return " ".join(parts)

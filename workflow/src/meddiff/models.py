@@ -1,0 +1,63 @@
+"""Which class builds which kind of model. Adding a kind is one line here and one module."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from meddiff.config.model import DiffusionModelConfig, TimmModelConfig
+from meddiff.errors import ConfigError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+# By name, not by import: a change in one network's module must not retrain the others
+# (meddiff.provenance.code_files follows imports).
+BUILDERS: dict[str, tuple[str, str]] = {
+    "unet": ("meddiff.diffusion.unet", "UNetDenoiser"),
+    "dit": ("meddiff.diffusion.dit", "DiTDenoiser"),
+    "timm": ("meddiff.baselines", "TimmClassifier"),
+}
+TASKS: dict[str, tuple[str, str]] = {
+    "unet": ("meddiff.diffusion.objective", "DiffusionTask"),
+    "dit": ("meddiff.diffusion.objective", "DiffusionTask"),
+    "timm": ("meddiff.baselines", "TimmTask"),
+}
+
+
+def network_module(kind: str) -> str:
+    """The module that defines the network of a kind of model."""
+    return BUILDERS[kind][0]
+
+
+def task_module(kind: str) -> str:
+    """The module that defines how a kind of model is trained."""
+    return TASKS[kind][0]
+
+
+def build_task(config: DiffusionModelConfig | TimmModelConfig, seed: int) -> Any:
+    """The training task of a model (`meddiff.train.Task`)."""
+    module, name = TASKS[config.kind]
+    return getattr(importlib.import_module(module), name)(config, seed)
+
+
+def build_model(
+    config: DiffusionModelConfig | TimmModelConfig, num_classes: int, channels: int, image_size: int
+) -> nn.Module:
+    """Build an untrained model.
+
+    Args:
+        config: the resolved configuration.
+        num_classes: number of classes K (without the null class).
+        channels: 1 (grey) or 3 (RGB).
+        image_size: side of the input image in pixels.
+
+    Raises:
+        ConfigError: if the library refuses the architecture.
+    """
+    module, name = BUILDERS[config.kind]
+    builder = getattr(importlib.import_module(module), name)
+    try:
+        return builder(config, num_classes, channels, image_size)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ConfigError(f"model {config.title!r}: architecture refused by the library: {error}") from error

@@ -1,0 +1,53 @@
+"""Optimizer, learning-rate schedule and order of batches: pure functions of the configuration."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from torch import nn
+
+from meddiff.config.model import TrainConfig
+
+_OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+
+
+def build_optimizer(parameters: Iterable[nn.Parameter], config: TrainConfig) -> torch.optim.Optimizer:
+    """Adam (weight decay as an L2 penalty) or AdamW (decoupled), betas .9 and .999."""
+    kind = _OPTIMIZERS[config.optimizer]
+    return kind(parameters, lr=config.lr, betas=(0.9, 0.999), weight_decay=config.weight_decay)
+
+
+def lr_factor(step: int, warmup_steps: int, total_steps: int) -> float:
+    """Factor of the learning rate after `step` finished steps: linear warm-up, then a cosine to 0.
+
+    The same values as ``diffusers.optimization.get_cosine_schedule_with_warmup``.
+    """
+    if step < warmup_steps:
+        return step / warmup_steps
+    progress = (step - warmup_steps) / max(1, total_steps - warmup_steps)
+    return max(0.0, 0.5 * (1.0 + math.cos(math.pi * progress)))
+
+
+def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """Set the learning rate of all parameter groups."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+
+
+def epoch_batches(images: int, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
+    """Rows of every batch of an epoch: a permutation from (seed, epoch), the last batch kept if short.
+
+    Args:
+        images: number of training images.
+        batch_size: global batch size.
+        seed: training seed.
+        epoch: counted from 0.
+
+    Returns:
+        ceil(images / batch_size) int64 arrays that together hold every row once.
+    """
+    order = np.random.Generator(np.random.Philox(key=[seed, epoch])).permutation(images)
+    return [order[start : start + batch_size] for start in range(0, images, batch_size)]

@@ -1,0 +1,139 @@
+"""From weights and a store to the errors file of one shard, with saving and resuming."""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from meddiff.data.store import Store
+from meddiff.diffusion.error_file import make_errors, save_errors
+from meddiff.diffusion.score import score
+from meddiff.errors import MeddiffError
+from meddiff.io import atomic_path, sha256_file, sha256_json
+from meddiff.models import network_module
+from meddiff.provenance import code_hash, environment
+from meddiff.run_model import WEIGHTS, default_device, device_name, load_model, stop_signal
+
+log = logging.getLogger("meddiff")
+
+
+def shard_rows(images: int, shard: int, shards: int) -> np.ndarray:
+    """Rows of a split that shard `shard` (1 to `shards`) scores: every `shards`-th image."""
+    return np.arange(shard - 1, images, shards)
+
+
+def score_shard(
+    weights_dir: Path,
+    store_dir: Path,
+    split: str,
+    out: Path,
+    state_root: Path,
+    *,
+    seed: int,
+    steps: int,
+    noise_levels: str,
+    batch_size: int,
+    precision: str,
+    shard: int = 1,
+    shards: int = 1,
+    save_every_seconds: float = 600.0,
+) -> None:
+    """Score one shard of a split and write its errors file.
+
+    What was already computed for the same weights, code, data and settings is loaded and completed,
+    also where the earlier run had fewer steps.
+
+    Args:
+        weights_dir: folder with weights and their configuration.
+        store_dir, split: the images.
+        out: the errors file to write.
+        state_root: where partial results live.
+        seed, steps, noise_levels, batch_size, precision: see `meddiff.diffusion.score.score`.
+        shard, shards: which share of the images, counted from 1.
+        save_every_seconds: how often partial results are saved.
+
+    Raises:
+        MeddiffError: when asked to stop (the partial result is saved), or an error is not finite.
+    """
+    store = Store.open(store_dir, split)
+    device = default_device()
+    denoiser, spec = load_model(weights_dir, device)
+    rows = shard_rows(len(store.image_ids), shard, shards)
+    image_ids = [store.image_ids[row] for row in rows]
+    attributes: dict[str, Any] = {
+        "weights_sha256": sha256_file(weights_dir / WEIGHTS),
+        "store_sha256": sha256_file(store_dir / "manifest.json"),
+        "split": split,
+        "seed": seed,
+        "noise_levels": noise_levels,
+        "precision": precision,
+        "model": spec.model.title,
+    }
+    key = sha256_json({**attributes, "code": code_hash(["meddiff.diffusion.score", network_module(spec.model.kind)]), "shard": [shard, shards]})
+    partial = _PartialErrors(state_root / key[:16] / "errors.npy", save_every_seconds, stop_signal())
+    started = time.monotonic()
+    errors, logsnr = score(
+        denoiser,
+        store.images[rows],
+        image_ids,
+        seed=seed,
+        steps=steps,
+        levels=noise_levels,
+        batch_size=batch_size,
+        precision=precision,
+        errors=partial.load(len(rows), steps, store.num_classes),
+        on_batch=partial.on_batch,
+    )
+    if not np.isfinite(errors).all():
+        raise MeddiffError(
+            f"{weights_dir}: some noise-prediction errors are not finite; with score.precision {precision!r} "
+            "try 'bf16' or 'fp32'"
+        )
+    partial.save(errors)
+    log.info("scored %d images in %.0f s on %s", len(rows), time.monotonic() - started, device_name(device))
+    dataset = make_errors(
+        errors,
+        logsnr,
+        image_ids,
+        store.labels[rows],
+        [store.groups[row] for row in rows],
+        store.class_names,
+        {**attributes, "device": device_name(device), "torch": environment()["versions"]["torch"]},
+    )
+    save_errors(dataset, out)
+
+
+class _PartialErrors:
+    """The errors computed so far, on disk."""
+
+    def __init__(self, path: Path, save_every_seconds: float, stop: Any) -> None:
+        self.path, self._interval, self._stop = path, save_every_seconds, stop
+        self._saved = time.monotonic()
+
+    def load(self, images: int, steps: int, classes: int) -> np.ndarray:
+        errors = np.full((images, steps, classes), np.nan, dtype=np.float32)
+        if self.path.is_file():
+            earlier = np.load(self.path, allow_pickle=False)
+            common = min(steps, earlier.shape[1])
+            errors[:, :common] = earlier[:, :common]
+            done = np.isfinite(errors).all(axis=2).sum()
+            log.info("%d of %d (image, step) pairs are already scored", done, images * steps)
+        return errors
+
+    def save(self, errors: np.ndarray) -> None:
+        if self.path.is_file() and np.load(self.path, mmap_mode="r").shape[1] > errors.shape[1]:
+            return  # an earlier run went further; keep what it has
+        with atomic_path(self.path) as temporary, open(temporary, "wb") as stream:
+            np.save(stream, errors)
+
+    def on_batch(self, errors: np.ndarray) -> None:
+        stopping = self._stop()
+        if stopping or time.monotonic() - self._saved >= self._interval:
+            self.save(errors)
+            self._saved = time.monotonic()
+        if stopping:
+            raise MeddiffError("scoring was asked to stop; run again to go on from there")
