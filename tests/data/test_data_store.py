@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -27,9 +29,10 @@ def make_store(root: Path, out: Path, dataset: DatasetConfig, threads: int | Non
          "--root", str(root), "--out", str(raw)],
         ["validate", "--params", slice_of(dataset, ValidateParams), "--manifest", str(raw / "manifest.json"),
          "--root-file", str(raw / "root.txt"), "--table", str(table)],
-        ["split", "--params", slice_of(dataset, SplitParams), "--table", str(table), "--out-dir", str(splits)],
-        ["store", "--params", slice_of(dataset, StoreParams), "--size", str(SIZE), "--splits-dir", str(splits),
-         "--root-file", str(raw / "root.txt"), "--out-dir", str(out / "store"),
+        ["split", "--params", slice_of(dataset, SplitParams),
+         "--table", str(table), "--out-dir", str(splits)],
+        ["store", "--params", slice_of(dataset, StoreParams), "--size", str(SIZE),
+         "--splits-dir", str(splits), "--root-file", str(raw / "root.txt"), "--out-dir", str(out / "store"),
          *(["--threads", str(threads)] if threads else [])],
     ]  # fmt: skip
     for step in steps:
@@ -155,10 +158,7 @@ def test_unusable_params(text: str, expected: str) -> None:
 
 
 def test_no_torch_is_imported() -> None:
-    import subprocess
-    import sys
-
-    names = "fetch formats images params phantom splits store tables validate".split()
+    names = ["fetch", "formats", "images", "params", "phantom", "splits", "store", "tables", "validate"]
     modules = ", ".join(f"meddiff.data.{name}" for name in names)
     code = f"import sys, {modules}; sys.exit('torch' in sys.modules or 'matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

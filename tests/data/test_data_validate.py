@@ -115,14 +115,39 @@ def test_disjoint_splits_pass() -> None:
 @pytest.mark.parametrize(
     "name, rows, hashes, expected",
     [
-        ("test", frame(("e", 0, "r"), ("f", 1, "p")), {}, "train row 2 (a) and test row 3 (f): the same group 'p'"),
-        ("test", frame(("b", 0, "x"), ("f", 1, "y")), {}, "train row 3 (b) and test row 2 (b): the same image"),
-        ("valid", frame(("c", 0, "q"), ("c", 1, "q")), {}, "valid row 2 (c) and valid row 3 (c): the same image"),
-        ("test", splits()["test"], {"c": "x", "f": "x"}, "valid row 2 (c) and test row 3 (f): identical files"),
+        (
+            "test",
+            frame(("e", 0, "r"), ("f", 1, "p")),
+            {},
+            "train row 2 (a) and test row 3 (f): the same group 'p'",
+        ),
+        (
+            "test",
+            frame(("b", 0, "x"), ("f", 1, "y")),
+            {},
+            "train row 3 (b) and test row 2 (b): the same image",
+        ),
+        (
+            "valid",
+            frame(("c", 0, "q"), ("c", 1, "q")),
+            {},
+            "valid row 2 (c) and valid row 3 (c): the same image",
+        ),
+        (
+            "test",
+            splits()["test"],
+            {"c": "x", "f": "x"},
+            "valid row 2 (c) and test row 3 (f): identical files",
+        ),
         ("valid", frame(("c", 0, "q")), {}, "valid: no image of class 'sick'"),
-        ("valid", frame(("c", 0, "q"), ("d", 1, "q"), ("x", 2, "q")), {"x": "x"}, "class index 2 is not one of 0..1"),
+        (
+            "valid",
+            frame(("c", 0, "q"), ("d", 1, "q"), ("x", 2, "q")),
+            {"x": "x"},
+            "class index 2 is not one of 0..1",
+        ),
     ],
-)  # fmt: skip
+)
 def test_leaks_are_named(name: str, rows: pd.DataFrame, hashes: dict[str, str], expected: str) -> None:
     with pytest.raises(DataError) as caught:
         check_splits(splits() | {name: rows}, HASHES | hashes, NAMES)

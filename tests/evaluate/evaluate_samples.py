@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import xarray as xr
+
 from meddiff.diffusion.error_file import make_errors
 from meddiff.evaluate.predictions import from_errors, from_probabilities
 

@@ -1,5 +1,6 @@
 import json
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -7,7 +8,7 @@ from pathlib import Path
 # in whichever environment a rule runs.
 SOURCE = str(Path(workflow.basedir) / "workflow" / "src")
 sys.path.insert(0, SOURCE)
-os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [SOURCE, os.environ.get("PYTHONPATH")]))
+shell.prefix(f"export PYTHONPATH={shlex.quote(SOURCE)}${{{{PYTHONPATH:+:$PYTHONPATH}}}}; ")
 
 from snakemake.exceptions import WorkflowError
 
@@ -37,6 +38,11 @@ def to_json(value):
 def code_of(*modules):
     """Source files whose content decides what `modules` compute, relative to the working folder."""
     return [os.path.relpath(path) for path in code_files(modules)]
+
+
+def keep_wildcards(pattern):
+    """Double the braces of `pattern`, for helpers that fill in some other wildcard."""
+    return pattern.replace("{", "{{").replace("}", "}}")
 
 
 def is_diffusion(model):
@@ -79,9 +85,7 @@ def decision_runs():
     return [
         {**run, "decision": decision}
         for run in model_runs()
-        for decision in (
-            DIFFUSION_DECISIONS if is_diffusion(run["model"]) else BASELINE_DECISIONS
-        )
+        for decision in (DIFFUSION_DECISIONS if is_diffusion(run["model"]) else BASELINE_DECISIONS)
     ]
 
 

@@ -1,25 +1,3 @@
-def dataset_slice(slice_model):
-    """A params function: the part of a dataset's configuration that one rule depends on."""
-
-    def of(wildcards):
-        return data_params.slice_of(CONFIG.datasets[wildcards.dataset], slice_model)
-
-    return of
-
-
-def local_root_argument(wildcards):
-    """The folder the user named; empty for a source that the workflow makes itself."""
-    if CONFIG.datasets[wildcards.dataset].source.kind != "local":
-        return ""
-    return f"--root {CONFIG.local_root(wildcards.dataset)}"
-
-
-def given_split_files(wildcards):
-    """Split files that the dataset's configuration names, if it does."""
-    split = CONFIG.datasets[wildcards.dataset].split
-    return [split.train, split.valid, split.test] if split.kind == "files" else []
-
-
 rule fetch_dataset:
     input:
         code=code_of("meddiff.data.fetch"),
@@ -98,14 +76,14 @@ rule build_store:
     input:
         manifest="data/{dataset}/raw/manifest.json",
         root=ancient("data/{dataset}/raw/root.txt"),
-        splits=expand("splits/{{dataset}}/{split}.csv", split=["train", "valid", "test"]),
+        train="splits/{dataset}/train.csv",
+        valid="splits/{dataset}/valid.csv",
+        test="splits/{dataset}/test.csv",
         code=code_of("meddiff.data.store"),
     output:
         manifest="data/{dataset}/store/{size}/manifest.json",
         index="data/{dataset}/store/{size}/index.parquet",
-        arrays=expand(
-            "data/{{dataset}}/store/{{size}}/{split}.npy", split=["train", "valid", "test"]
-        ),
+        arrays=expand("data/{{dataset}}/store/{{size}}/{split}.npy", split=["train", "valid", "test"]),
     log:
         "logs/data/{dataset}/store-{size}.log",
     conda:
@@ -116,7 +94,7 @@ rule build_store:
         runtime=120,
     params:
         settings=dataset_slice(data_params.StoreParams),
-        splits=subpath(input.splits[0], parent=True),
+        splits=subpath(input.train, parent=True),
         out=subpath(output.manifest, parent=True),
     message:
         "Decoding and resizing {wildcards.dataset} to {wildcards.size} px"

@@ -2,18 +2,6 @@ scattergather:
     score=CONFIG.experiment.score.shards,
 
 
-def scoring_settings(wildcards):
-    score = CONFIG.experiment.score.model_dump(mode="json", exclude={"shards"})
-    return to_json({**score, "seed": int(wildcards.seed)})
-
-
-def scoring_code(wildcards):
-    kind = CONFIG.model(wildcards.model, wildcards.dataset).kind
-    return code_of(
-        "meddiff.diffusion.score", "meddiff.diffusion.error_file", network_module(kind)
-    )
-
-
 rule score_shard:
     input:
         weights=f"{RESULTS}/{RUN}/weights/model.safetensors",
@@ -51,7 +39,7 @@ rule score_shard:
 
 rule gather_errors:
     input:
-        shards=gather.score(f"{RESULTS}/{RUN}/shards/{{scatteritem}}.nc"),
+        shards=gather.score(f"{RESULTS}/{keep_wildcards(RUN)}/shards/{{scatteritem}}.nc"),
         manifest=store_manifest,
         code=code_of("meddiff.diffusion.error_file"),
     output:

@@ -1,22 +1,3 @@
-def training_code(wildcards):
-    kind = CONFIG.model(wildcards.model, wildcards.dataset).kind
-    return code_of("meddiff.train", network_module(kind), task_module(kind))
-
-
-def training_settings(wildcards):
-    model = CONFIG.training_model(wildcards.model, wildcards.dataset)
-    return to_json({"model": model.model_dump(mode="json"), "seed": int(wildcards.seed)})
-
-
-def store_manifest(wildcards):
-    return f"{store_dir(wildcards)}/manifest.json"
-
-
-def store_arrays(wildcards):
-    """The big files behind the manifest: their content is judged by the manifest's checksums."""
-    return [f"{store_dir(wildcards)}/{split}.npy" for split in ("train", "valid", "test")]
-
-
 rule train_model:
     input:
         manifest=store_manifest,

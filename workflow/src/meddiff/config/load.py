@@ -81,6 +81,27 @@ class Config:
         """`model` without what is only shown (title, row of the published table), so that renaming retrains nothing."""
         return self.model(model, dataset).model_copy(update={"title": model, "published": None})
 
+    def published(self, part: str) -> dict[str, Any] | None:
+        """The paper's values for one table or figure, by dataset and model of this experiment.
+
+        Args:
+            part: ``classification``, ``step_ablation`` or ``uncertainty``.
+
+        Returns:
+            The entry of ``published.yaml`` with models under this experiment's names, or None where
+            the experiment does not show published values.
+        """
+        if not self.experiment.published:
+            return None
+        document = _read_yaml(self.root / "published.yaml")[part]
+        by_dataset = document if part == "classification" else document["datasets"]
+        named = {}
+        for dataset in self.experiment.datasets:
+            rows = {m: self.model(m, dataset).published for m in self.experiment.models}
+            values = by_dataset.get(dataset, {})
+            named[dataset] = {m: values[row] for m, row in rows.items() if row in values}
+        return named if part == "classification" else {**document, "datasets": named}
+
     def local_root(self, dataset: str) -> str:
         """The folder with the images of a dataset whose source is ``local``."""
         return self._roots.get(dataset, f"data/{dataset}/local")

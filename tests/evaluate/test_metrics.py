@@ -1,0 +1,148 @@
+"""Metrics against hand-computed values, scikit-learn and torchmetrics; resampled forms against both."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+from evaluate_samples import sample_predictions
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import metrics as sk
+
+from meddiff.evaluate import metrics
+from meddiff.evaluate.predictions import from_probabilities
+from meddiff.evaluate.resampled import ResampledMetrics
+
+
+def table_of(labels: list[int], p: list[list[float]]) -> pd.DataFrame:
+    ids = [str(i) for i in range(len(labels))]
+    return from_probabilities(ids, ids, np.asarray(labels), np.asarray(p))
+
+
+def test_binary_by_hand() -> None:
+    table = table_of([1, 1, 1, 0, 0], [[0.1, 0.9], [0.4, 0.6], [0.7, 0.3], [0.8, 0.2], [0.45, 0.55]])
+    values = metrics.point_metrics(table, vote_shares=False)
+    assert values["accuracy"] == pytest.approx(3 / 5)
+    assert values["precision"] == values["recall"] == values["f1"] == pytest.approx(2 / 3)
+    assert values["balanced_accuracy"] == pytest.approx((2 / 3 + 1 / 2) / 2)
+    assert values["auroc"] == pytest.approx(5 / 6)
+    assert values["brier"] == pytest.approx((0.01 + 0.16 + 0.49 + 0.04 + 0.3025) / 5)
+    assert values["nll"] == pytest.approx(-np.log([0.9, 0.6, 0.3, 0.8, 0.45]).mean())
+
+
+def test_multiclass_is_macro() -> None:
+    table = sample_predictions("softmax", classes=3, images=90)
+    y, predicted = table["label"], table["prediction"]
+    p = table[["p_0", "p_1", "p_2"]].to_numpy()
+    values = metrics.point_metrics(table, vote_shares=False)
+    assert values["f1"] == pytest.approx(sk.f1_score(y, predicted, average="macro"))
+    assert values["precision"] == pytest.approx(sk.precision_score(y, predicted, average="macro"))
+    assert values["recall"] == pytest.approx(values["balanced_accuracy"])
+    assert values["auroc"] == pytest.approx(sk.roc_auc_score(y, p, multi_class="ovr"))
+    assert values["brier"] == pytest.approx(((p - np.eye(3)[y]) ** 2).sum(axis=1).mean())
+    assert values["nll"] == pytest.approx(sk.log_loss(y, p))
+
+
+def test_order_of_metrics() -> None:
+    names = ["accuracy", "balanced_accuracy", "precision", "recall", "f1", "auroc", "brier", "nll", "ece"]
+    kinds = ["aurc_vote_entropy", "aurc_t_score", "aurc_softmax_entropy"]
+    values = metrics.point_metrics(sample_predictions("majority"), vote_shares=True)
+    assert list(values) == names + kinds
+
+
+def test_vote_shares_are_smoothed_and_other_probabilities_clipped() -> None:
+    table = table_of([1, 0], [[1.0, 0.0], [1.0, 0.0]])
+    table["steps_used"] = 9
+    shares = metrics.label_losses(table, vote_shares=True)
+    np.testing.assert_allclose(shares, -np.log([0.5 / 10, 9.5 / 10]))
+    clipped = metrics.label_losses(table, vote_shares=False)
+    np.testing.assert_allclose(clipped, [-np.log(np.finfo(float).eps), 0])
+
+
+def test_auroc_ranks_probabilities_that_round_to_one() -> None:
+    gaps = np.array([-120.0, -80.0, 80.0, 120.0, 90.0, -90.0])  # log-odds of class 1
+    p = np.stack([1 / (1 + np.exp(gaps)), 1 / (1 + np.exp(-gaps))], axis=1)
+    labels = [0, 0, 0, 1, 1, 1]
+    assert sk.roc_auc_score(labels, p[:, 1]) != pytest.approx(sk.roc_auc_score(labels, gaps))
+    values = metrics.point_metrics(table_of(labels, p.tolist()), vote_shares=False)
+    assert values["auroc"] == pytest.approx(sk.roc_auc_score(labels, gaps))
+
+
+def test_undefined_metrics_are_nan() -> None:
+    table = table_of([1, 1], [[0.1, 0.9], [0.6, 0.4]])
+    values = metrics.point_metrics(table, vote_shares=False)
+    undefined = {name for name, value in values.items() if np.isnan(value)}
+    assert undefined == {"balanced_accuracy", "precision", "recall", "f1", "auroc"}
+    resampled = ResampledMetrics(table, vote_shares=False)(np.ones((1, 2)))
+    assert undefined == {name for name, value in resampled.items() if np.isnan(value[0])}
+
+
+def test_a_class_that_is_never_predicted_has_no_precision() -> None:
+    values = metrics.point_metrics(table_of([0, 1], [[0.9, 0.1], [0.8, 0.2]]), vote_shares=False)
+    assert values["precision"] == values["f1"] == 0
+
+
+def test_ece_by_hand() -> None:
+    # Bins (0.6, 0.667], (0.867, 0.933] and, right-closed, 0.6 alone in (0.533, 0.6].
+    confidence = np.array([0.65, 0.62, 0.9, 0.9, 0.6])
+    correct = np.array([True, False, True, True, False])
+    gaps = abs(0.35 - 0.62), abs(0.1 + 0.1), 0.6
+    assert metrics.expected_calibration_error(confidence, correct) == pytest.approx(sum(gaps) / 5)
+
+
+def test_bins_hold_their_upper_edge() -> None:
+    edges = [np.float64(votes) / 30 for votes in range(2, 31, 2)]  # k / 15 as shares of 30 votes
+    assert metrics.bin_index(np.array([0.0, *edges])).tolist() == [0, *range(15)]
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_ece_equals_torchmetrics(classes: int) -> None:
+    torch = pytest.importorskip("torch")
+    functional = pytest.importorskip("torchmetrics.functional.classification")
+    generator = np.random.default_rng(classes)
+    p = generator.dirichlet(np.ones(classes), size=500)
+    y = generator.integers(classes, size=500)
+    expected = functional.multiclass_calibration_error(
+        torch.tensor(p), torch.tensor(y), num_classes=classes, n_bins=15, norm="l1"
+    )
+    ours = metrics.expected_calibration_error(p.max(axis=1), p.argmax(axis=1) == y)
+    assert ours == pytest.approx(float(expected), abs=1e-6)
+
+
+def test_aurc_by_hand() -> None:
+    correct = np.array([True, False, True, False])
+    # Order 0, 2, 1, 3: risks 0, 0, 1/3, 1/2.
+    assert metrics.aurc(np.array([0.1, 0.3, 0.2, 0.4]), correct) == pytest.approx((1 / 3 + 1 / 2) / 4)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 2), st.booleans()), min_size=1, max_size=6))
+def test_ties_give_the_mean_over_all_orders(images: list[tuple[int, bool]]) -> None:
+    uncertainty = np.array([u for u, _ in images], dtype=float)
+    correct = np.array([c for _, c in images])
+    curves = []
+    for order in itertools.permutations(range(len(images))):
+        ranked = sorted(order, key=lambda i: uncertainty[i])
+        curves.append(np.cumsum(correct[ranked]) / np.arange(1, len(images) + 1))
+    np.testing.assert_allclose(metrics.selective_accuracy(uncertainty, correct), np.mean(curves, axis=0))
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("decision", ["majority", "mean", "softmax"])
+def test_resampled_metrics_equal_point_metrics_of_repeated_rows(decision: str, classes: int) -> None:
+    table = sample_predictions(decision, classes=classes, images=45, steps=7)
+    shares = decision == "majority"
+    generator = np.random.default_rng(3)
+    weights = generator.multinomial(45, np.full(45, 1 / 45), size=8)
+    weights[0] = 1
+    weights[1] = np.where(table["label"] == 0, 2, 0)  # classes are missing
+    values = ResampledMetrics(table, shares)(weights)
+    for row, counts in enumerate(weights):
+        repeated = table.loc[np.repeat(table.index, counts)].reset_index(drop=True)
+        expected = metrics.point_metrics(repeated, shares)
+        found = {name: value[row] for name, value in values.items()}
+        assert found == pytest.approx(expected, nan_ok=True, rel=1e-9, abs=1e-12)
+        assert set(found) == set(expected)

@@ -1,0 +1,125 @@
+"""The predictions table: contents, round trip, and what its reader refuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from evaluate_samples import sample_errors, sample_predictions
+
+from meddiff.diffusion import vote
+from meddiff.diffusion.error_file import load_errors, save_errors
+from meddiff.errors import DataError
+from meddiff.evaluate.predictions import (
+    from_errors,
+    from_probabilities,
+    probabilities,
+    read_predictions,
+    write_predictions,
+)
+
+KINDS = ["uncertainty_vote_entropy", "uncertainty_t_score", "uncertainty_softmax_entropy"]
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_from_errors(classes: int) -> None:
+    dataset = sample_errors(classes=classes, early_stop=True)
+    majority, mean = from_errors(dataset, "majority"), from_errors(dataset, "mean")
+    shares = [f"p_{k}" for k in range(classes)]
+    expected = ["image_id", "group", "label", "prediction", *shares, *KINDS, "steps_used"]
+    assert list(majority.columns) == list(mean.columns) == expected
+    pd.testing.assert_frame_equal(majority[KINDS], mean[KINDS])
+    assert majority["steps_used"].tolist() == [10, 21] * 30
+    errors = dataset["errors"].values
+    np.testing.assert_array_equal(majority["prediction"], vote.majority(errors))
+    np.testing.assert_array_equal(mean["prediction"], vote.mean(errors))
+    votes = probabilities(majority) * majority[["steps_used"]].to_numpy()
+    np.testing.assert_allclose(votes, vote.votes(errors)[1])
+
+
+def test_dimension_order_does_not_matter() -> None:
+    dataset = sample_errors(images=6)
+    pd.testing.assert_frame_equal(
+        from_errors(dataset.transpose("class", "step", "image"), "mean"), from_errors(dataset, "mean")
+    )
+
+
+def test_baseline_has_the_same_columns_but_for_uncertainty() -> None:
+    p = np.array([[0.9, 0.1], [0.5, 0.5], [0.2, 0.8]])
+    table = from_probabilities(["a", "b", "c"], ["a", "b", "b"], np.array([0, 1, 1]), p)
+    expected = ["image_id", "group", "label", "prediction", "p_0", "p_1"]
+    assert list(table.columns) == [*expected, "uncertainty_softmax_entropy", "steps_used"]
+    assert table["prediction"].tolist() == [0, 0, 1]
+    assert table["uncertainty_softmax_entropy"].idxmax() == 1
+    assert table["steps_used"].tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("decision", ["majority", "mean", "softmax"])
+def test_round_trip_is_exact(tmp_path: Path, decision: str) -> None:
+    table = sample_predictions(decision, classes=3)
+    table["image_id"] = [f"{i:04d}" for i in range(len(table) - 1)] + ["NA"]  # text that looks like numbers
+    write_predictions(table, tmp_path / "p.csv")
+    first = (tmp_path / "p.csv").read_bytes()
+    read = read_predictions(tmp_path / "p.csv")
+    pd.testing.assert_frame_equal(read, table, check_dtype=False, check_exact=True)
+    write_predictions(read, tmp_path / "p.csv")
+    assert (tmp_path / "p.csv").read_bytes() == first
+
+
+def test_errors_file_round_trip(tmp_path: Path) -> None:
+    dataset = sample_errors(per_group=2)
+    save_errors(dataset, tmp_path / "errors.nc")
+    read = from_errors(load_errors(tmp_path / "errors.nc"), "majority")
+    pd.testing.assert_frame_equal(read, from_errors(dataset, "majority"))
+
+
+def test_incomplete_or_overflowed_errors_are_refused() -> None:
+    dataset = sample_errors(images=4)
+    dataset["errors"][2] = np.nan
+    with pytest.raises(DataError, match=r"image00002.*score again"):
+        from_errors(dataset, "majority")
+    dataset["errors"][2] = 1.0
+    dataset["errors"][3, 0, 1] = np.inf
+    with pytest.raises(DataError, match=r"image00003.*fp32"):
+        from_errors(dataset, "mean")
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("label", "2", "row 4: label is '2', expected a class 0..1"),
+        ("label", "-1", "row 4: label is '-1', expected a class"),
+        ("prediction", "0.5", "row 4: prediction is '0.5', expected a class"),
+        ("prediction", "", "row 4: prediction is '', expected a finite number"),
+        ("p_1", "nan", "row 4: p_1 is 'nan', expected a finite number"),
+        ("p_1", "-0.2", r"row 4: p_1 is '-0.2', expected within \[0, 1\]"),
+        ("p_1", "0.123", "expected p_0..p_1 that sum to 1"),
+        ("image_id", "image00000", "row 4: image_id is 'image00000', expected an id used once"),
+        ("group", "", "row 4: group is '', expected a group id"),
+        ("steps_used", "0", "row 4: steps_used is '0', expected a whole number"),
+        ("uncertainty_t_score", "-inf", "row 4: uncertainty_t_score is '-inf'"),
+    ],
+)
+def test_reader_names_row_and_value(tmp_path: Path, column: str, value: str, message: str) -> None:
+    table = sample_predictions("majority", images=5).astype(object)
+    table.loc[2, column] = value
+    table.to_csv(tmp_path / "p.csv", index=False)
+    with pytest.raises(DataError, match=message):
+        read_predictions(tmp_path / "p.csv")
+
+
+def test_reader_names_missing_columns_and_files(tmp_path: Path) -> None:
+    table = sample_predictions("majority", images=5)
+    table.drop(columns=["group", *KINDS]).to_csv(tmp_path / "p.csv", index=False)
+    with pytest.raises(DataError, match=r"'group', 'uncertainty_<kind>'"):
+        read_predictions(tmp_path / "p.csv")
+    table.drop(columns="p_1").to_csv(tmp_path / "p.csv", index=False)
+    with pytest.raises(DataError, match="'p_1'"):
+        read_predictions(tmp_path / "p.csv")
+    table[:0].to_csv(tmp_path / "p.csv", index=False)
+    with pytest.raises(DataError, match="no rows"):
+        read_predictions(tmp_path / "p.csv")
+    with pytest.raises(DataError, match="not a readable"):
+        read_predictions(tmp_path / "absent.csv")

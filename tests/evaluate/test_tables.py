@@ -1,0 +1,264 @@
+"""The tables: values, layout, and their Markdown and LaTeX."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from evaluate_samples import sample_predictions
+
+from meddiff.cli import main
+from meddiff.evaluate import comparison, tables
+from meddiff.evaluate.predictions import is_correct, write_predictions
+from meddiff.evaluate.render import Block, Cell, Column, Grid, escape_tex, to_latex, to_markdown
+from meddiff.evaluate.settings import ClassificationSettings, ComparisonSettings, OverviewSettings, Run
+from meddiff.evaluate.statistics import mcnemar
+
+LAYOUT: dict[str, Any] = {
+    "datasets": [{"name": "chest", "title": "Chest_X"}, {"name": "skin", "title": "Skin"}],
+    "models": [
+        {"name": "unet", "title": "UNet", "family": "diffusion"},
+        {"name": "vit", "title": "ViT", "family": "transformer"},
+        {"name": "resnet", "title": "ResNet", "family": "cnn"},
+    ],
+}
+RESAMPLING = {"bootstrap_samples": 100, "confidence": 0.9, "bootstrap_seed": 0}
+DECISIONS = [("unet", "majority"), ("unet", "mean"), ("vit", "softmax"), ("resnet", "softmax")]
+
+
+def grid_of_runs(seeds: list[int], datasets: tuple[str, ...] = ("chest", "skin")) -> list[dict[str, Any]]:
+    return [
+        {"dataset": dataset, "model": model, "seed": seed, "decision": decision}
+        for dataset in datasets
+        for model, decision in DECISIONS
+        for seed in seeds
+    ]
+
+
+def metrics_of(runs: list[dict[str, Any]], values: dict[str, list[float]]) -> pd.DataFrame:
+    """Tidy metrics with accuracy values[model-decision][seed], and F1 one percent point below."""
+    rows = []
+    for run in runs:
+        accuracy = values[f"{run['model']}-{run['decision']}"][run["seed"]]
+        for metric, value in {"accuracy": accuracy, "f1": accuracy - 0.01, "auroc": float("nan")}.items():
+            rows.append(
+                {**run, "metric": metric, "value": value, "ci_low": value - 0.02, "ci_high": value + 0.03}
+            )
+    return pd.DataFrame(rows).assign(n=50)
+
+
+VALUES = {
+    "unet-majority": [0.80, 0.84],
+    "unet-mean": [0.79, 0.79],
+    "vit-softmax": [0.85, 0.85],
+    "resnet-softmax": [0.70, 0.72],
+}
+
+
+def test_classification_averages_over_seeds_and_compares_with_published_values() -> None:
+    runs = grid_of_runs([0, 1])
+    published = {"chest": {"unet": {"accuracy": 84.5, "f1": 0.854}, "vit": {"accuracy": 86.9, "f1": 0.869}}}
+    settings = ClassificationSettings(**LAYOUT, runs=runs, published=published, confidence=0.95)
+    table = tables.classification(metrics_of(runs, VALUES), settings)
+    keyed = table.set_index(["dataset", "model", "decision", "metric"])
+    row = keyed.loc["chest", "unet", "majority", "accuracy"]
+    assert row[["value", "ci_low", "ci_high"]].tolist() == pytest.approx([82, 80, 85])
+    assert row["sd"] == pytest.approx(4 / np.sqrt(2))
+    assert row[["published", "difference"]].tolist() == pytest.approx([84.5, -2.5])
+    assert (row["seeds"], row["n"], row["family"]) == (2, 50, "diffusion")
+    assert keyed.loc[("chest", "unet", "majority", "f1"), "difference"] == pytest.approx(81 - 85.4)
+    assert np.isnan(keyed.loc[("chest", "unet", "mean", "accuracy"), "published"])
+    assert np.isnan(keyed.loc[("skin", "vit", "softmax", "accuracy"), "published"])
+
+    grid = tables.classification_grid(table, settings)
+    assert [block.title for block in grid.blocks] == ["CNN", "Transformer", "Diffusion"]
+    assert [row[0].value for row in grid.blocks[2].rows] == ["UNet (majority)", "UNet (mean error)"]
+    heads = ["Accuracy (%)", "paper (Δ)", "F1 (%)", "paper (Δ)", "Accuracy (%)", "F1 (%)"]
+    assert [column.title for column in grid.columns[1:]] == heads
+    assert [column.group for column in grid.columns] == ["", *["Chest_X"] * 4, *["Skin"] * 2]
+    majority = grid.blocks[2].rows[0]
+    assert majority[1] == Cell("82.0", "± 2.8 [80.0, 85.0]")
+    assert majority[2] == Cell("84.5", "(−2.5)")
+    vit = grid.blocks[1].rows[0]
+    assert [cell.best for cell in vit] == [False, True, False, True, False, True, True]
+    assert not any(
+        cell.best for block in (grid.blocks[0], grid.blocks[2]) for row in block.rows for cell in row
+    )
+
+
+def test_classification_of_one_seed_without_published_values() -> None:
+    runs = grid_of_runs([0], datasets=("skin",))
+    settings = ClassificationSettings(**LAYOUT, runs=runs, confidence=0.9)
+    grid = tables.classification_grid(tables.classification(metrics_of(runs, VALUES), settings), settings)
+    assert [column.title for column in grid.columns] == ["Model", "Accuracy (%)", "F1 (%)"]
+    assert grid.blocks[0].rows[0][1] == Cell("70.0", "[68.0, 73.0]")
+    assert "Skin: 50" in grid.caption and "90 %" in grid.caption and "Chest" not in grid.caption
+
+
+def test_a_model_that_is_missing_on_a_dataset_leaves_a_gap() -> None:
+    runs = [run for run in grid_of_runs([0]) if (run["dataset"], run["model"]) != ("skin", "vit")]
+    settings = ClassificationSettings(**LAYOUT, runs=runs, confidence=0.95)
+    grid = tables.classification_grid(tables.classification(metrics_of(runs, VALUES), settings), settings)
+    assert [cell.value for cell in grid.blocks[1].rows[0]] == ["ViT", "85.0", "84.0", "–", "–"]
+
+
+def comparison_inputs(seeds: list[int], classes: int = 2) -> tuple[ComparisonSettings, list]:
+    runs = grid_of_runs(seeds, datasets=("chest",))
+    settings = ComparisonSettings(**LAYOUT, **RESAMPLING, runs=runs)
+    skill = {"unet": 0.6, "vit": 0.5, "resnet": 0.1}
+    pairs = []
+    for run in settings.runs:
+        options = {"skill": skill[run.model], "seed": 10 * run.seed + len(run.model), "images": 80}
+        pairs.append((run, sample_predictions(run.decision, classes, **options)))
+    return settings, pairs
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_comparison_is_with_the_most_accurate_baseline_of_the_same_seed(classes: int) -> None:
+    settings, pairs = comparison_inputs([0, 1], classes)
+    table = comparison.compare(pairs, settings)
+    tables_of = {(run.model, run.decision, run.seed): frame for run, frame in pairs}
+    accuracy = {key: is_correct(frame).mean() for key, frame in tables_of.items()}
+    best = max(("vit", "resnet"), key=lambda m: accuracy[m, "softmax", 0] + accuracy[m, "softmax", 1])
+    assert set(table["baseline"]) == {best}
+    assert table[["decision", "seed"]].to_numpy().tolist() == [
+        ["majority", 0],
+        ["majority", 1],
+        ["mean", 0],
+        ["mean", 1],
+    ]
+    row = table.iloc[1]
+    ours, theirs = tables_of["unet", "majority", 1], tables_of[best, "softmax", 1]
+    expected = mcnemar(is_correct(ours), is_correct(theirs))
+    found = (row["only_model_correct"], row["only_baseline_correct"], row["p_value"])
+    assert found == (expected.only_a, expected.only_b, expected.p_value)
+    assert row["difference"] == pytest.approx(row["accuracy"] - row["baseline_accuracy"])
+    assert row["difference"] == pytest.approx(100 * (expected.only_a - expected.only_b) / 80)
+    assert row["ci_low"] <= row["difference"] <= row["ci_high"]
+    grid = comparison.comparison_grid(table, settings)
+    assert "highest accuracy on the test set" in grid.caption
+    assert [block.title for block in grid.blocks] == ["Chest_X"]
+    assert grid.blocks[0].rows[1][6].value == str(expected.only_a)
+
+
+def test_comparison_does_not_depend_on_the_order_of_images() -> None:
+    settings, pairs = comparison_inputs([0])
+    shuffled = [(run, frame.sample(frac=1, random_state=i)) for i, (run, frame) in enumerate(pairs)]
+    pd.testing.assert_frame_equal(comparison.compare(pairs, settings), comparison.compare(shuffled, settings))
+
+
+def test_comparison_needs_the_same_images_and_seeds() -> None:
+    settings, pairs = comparison_inputs([0])
+    fewer = [(run, frame[:70] if run.model == "unet" else frame) for run, frame in pairs]
+    with pytest.raises(comparison.DataError, match="different images"):
+        comparison.compare(fewer, settings)
+    other_seed = [
+        (Run(**(run.model_dump() | {"seed": 5})) if run.model == "unet" else run, frame)
+        for run, frame in pairs
+    ]
+    with pytest.raises(comparison.DataError, match="no run with seed 5"):
+        comparison.compare(other_seed, settings)
+
+
+def test_comparison_without_a_baseline_says_so() -> None:
+    settings, pairs = comparison_inputs([0])
+    table = comparison.compare([pair for pair in pairs if pair[0].model == "unet"], settings)
+    assert table.empty
+    grid = comparison.comparison_grid(table, settings)
+    assert grid.blocks == [] and "no baseline" in grid.caption
+
+
+def test_overview_has_all_metrics_and_marks_undefined_ones() -> None:
+    runs = grid_of_runs([0, 1])
+    grid = tables.overview_grid(metrics_of(runs, VALUES), OverviewSettings(**LAYOUT, runs=runs))
+    assert [column.title for column in grid.columns] == ["Model", "Accuracy", "F1", "AUROC"]
+    assert [block.title for block in grid.blocks] == ["Chest_X", "Skin"]
+    assert [cell.value for cell in grid.blocks[1].rows[0]] == ["UNet (majority)", "0.820", "0.810", "–"]
+
+
+def test_markdown() -> None:
+    columns = [Column("Model"), Column("Acc", "A|B")]
+    text = to_markdown(
+        Grid("Cap_tion", "x", columns, [Block("CNN", [[Cell("R_1"), Cell("9", "[8, 10]", True)]])])
+    )
+    assert text.splitlines() == [
+        r"Cap\_tion",
+        "",
+        r"| Model | A\|B: Acc |",
+        "| :-- | --: |",
+        "| *CNN* |  |",
+        r"| R\_1 | **9** [8, 10] |",
+    ]
+
+
+def test_latex_is_balanced_and_escaped() -> None:
+    columns = [Column("Model"), Column("Acc (%)", "A_1"), Column("F1", "A_1"), Column("Acc", "B")]
+    row = [Cell("R&D"), Cell("9.0", "± 1.0 [8, 10]", True), Cell("−1"), Cell("<0.001")]
+    text = to_latex(Grid("50 % of x_1", "shown", columns, [Block("CNN", [row, row]), Block("", [row])]))
+    assert text.count("{") == text.count("}")
+    assert text.count(r"\begin{") == text.count(r"\end{") == 2
+    assert r"\caption{50 \% of x\_1}" in text and r"\label{tab:shown}" in text
+    assert r" & \multicolumn{2}{c}{A\_1} & \multicolumn{1}{c}{B} \\" in text
+    assert r"\cmidrule(lr){2-3}\cmidrule(lr){4-4}" in text
+    assert r"R\&D & \textbf{9.0} $\pm$ 1.0 {[}8, 10] & $-$1 & $<$0.001 \\" in text
+    body = [line for line in text.splitlines() if line.endswith(r"\\") and "multicolumn" not in line]
+    assert {len(re.findall(r"(?<!\\)&", line)) for line in body} == {3}
+    assert text.isascii()
+    assert escape_tex("a\\b") == r"a\textbackslash{}b"
+
+
+def test_a_row_of_the_wrong_length_is_refused() -> None:
+    with pytest.raises(ValueError, match="1 cells for 2 columns"):
+        Grid("c", "l", [Column("a"), Column("b")], [Block("x", [[Cell("1")]])])
+
+
+def test_commands_from_predictions_to_tables(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    settings, pairs = comparison_inputs([0])
+    predictions, metrics = [], []
+    for i, (run, frame) in enumerate(pairs):
+        predictions.append(str(tmp_path / f"p{i}.csv"))
+        metrics.append(str(tmp_path / f"m{i}.csv"))
+        write_predictions(frame, predictions[-1])
+        params = json.dumps(run.model_dump() | RESAMPLING)
+        assert (
+            main(["metrics", "--predictions", predictions[-1], "--params", params, "--out", metrics[-1]]) == 0
+        )
+    layout = LAYOUT | {"runs": [run.model_dump() for run in settings.runs]}
+    for kind, extra, source in (
+        ("classification", {"confidence": 0.9, "published": None}, ["--metrics", *metrics]),
+        ("metrics", {}, ["--metrics", *metrics]),
+        ("comparison", RESAMPLING, ["--predictions", *predictions]),
+    ):
+        outputs = {suffix: tmp_path / f"{kind}.{suffix}" for suffix in ("csv", "md", "tex")}
+        command = ["table", "--kind", kind, "--params", json.dumps(layout | extra), *source]
+        for suffix, path in outputs.items():
+            command += [f"--out-{suffix}", str(path)]
+        assert main(command) == 0
+        first = {suffix: path.read_bytes() for suffix, path in outputs.items()}
+        assert main(command) == 0
+        assert {suffix: path.read_bytes() for suffix, path in outputs.items()} == first
+        assert "UNet (majority)" in outputs["md"].read_text() and r"\toprule" in outputs["tex"].read_text()
+    overview = pd.read_csv(tmp_path / "metrics.csv")
+    assert len(overview) == sum(len(pd.read_csv(path)) for path in metrics)
+    classification = pd.read_csv(tmp_path / "classification.csv")
+    expected = 100 * is_correct(pairs[0][1]).mean()
+    chosen = classification.query("model == 'unet' and decision == 'majority' and metric == 'accuracy'")
+    assert chosen["value"].tolist() == pytest.approx([expected])
+
+    command = ["table", "--kind", "comparison", "--params", json.dumps(layout | RESAMPLING)]
+    outputs_for = [f"--out-{s}={tmp_path / ('x.' + s)}" for s in ("csv", "md", "tex")]
+    assert main([*command, "--predictions", *predictions[:-1], *outputs_for]) == 1
+    assert "got 3 files for 4 runs" in caplog.text
+    assert main([*command, "--metrics", *metrics, *outputs_for]) == 1
+    assert "is made from --predictions" in caplog.text
+    layout["runs"][0]["model"] = "unknown"
+    assert (
+        main([*command[:-1], json.dumps(layout | RESAMPLING), "--predictions", *predictions, *outputs_for])
+        == 1
+    )
+    assert "model 'unknown' is not one of" in caplog.text

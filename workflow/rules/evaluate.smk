@@ -1,0 +1,72 @@
+
+rule vote:
+    input:
+        errors=f"{RESULTS}/{RUN}/errors.nc",
+        code=code_of("meddiff.evaluate.predictions", "meddiff.diffusion.error_file"),
+    output:
+        predictions=f"{RESULTS}/{RUN}/predictions/{{decision}}.csv",
+    log:
+        f"{LOGS}/{RUN}/vote-{{decision}}.log",
+    wildcard_constraints:
+        decision="|".join(DIFFUSION_DECISIONS),
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    message:
+        "Deciding {wildcards.dataset} by {wildcards.decision} with {wildcards.model} (seed {wildcards.seed})"
+    shell:
+        "python -m meddiff vote --errors {input.errors} --decision {wildcards.decision}"
+        " --out {output.predictions} > {log} 2>&1"
+
+
+rule predict_baseline:
+    input:
+        weights=f"{RESULTS}/{RUN}/weights/model.safetensors",
+        config=f"{RESULTS}/{RUN}/weights/config.yaml",
+        manifest=store_manifest,
+        arrays=ancient(store_arrays),
+        code=code_of("meddiff.baselines", "meddiff.evaluate.predictions"),
+    output:
+        predictions=f"{RESULTS}/{RUN}/predictions/{{decision}}.csv",
+    log:
+        f"{LOGS}/{RUN}/predict-{{decision}}.log",
+    wildcard_constraints:
+        decision="|".join(BASELINE_DECISIONS),
+    conda:
+        "../../envs/gpu.yaml"
+    resources:
+        gpu=1,
+        mem_mb=16000,
+        runtime=60,
+    params:
+        store=subpath(input.manifest, parent=True),
+        weights=subpath(input.weights, parent=True),
+    message:
+        "Predicting {wildcards.dataset} with {wildcards.model} (seed {wildcards.seed})"
+    shell:
+        "python -m meddiff predict --weights {params.weights} --store {params.store} --split test"
+        " --threads {threads} --out {output.predictions} > {log} 2>&1"
+
+
+rule compute_metrics:
+    input:
+        predictions=f"{RESULTS}/{RUN}/predictions/{{decision}}.csv",
+        code=code_of("meddiff.evaluate.summary"),
+    output:
+        metrics=f"{RESULTS}/{RUN}/metrics/{{decision}}.csv",
+    log:
+        f"{LOGS}/{RUN}/metrics-{{decision}}.log",
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        settings=metrics_settings,
+    message:
+        "Metrics of {wildcards.model} on {wildcards.dataset} by {wildcards.decision} (seed {wildcards.seed})"
+    shell:
+        "python -m meddiff metrics --predictions {input.predictions} --params {params.settings:q}"
+        " --out {output.metrics} > {log} 2>&1"

@@ -1,0 +1,136 @@
+TABLES = expand(
+    f"{RESULTS}/tables/{{kind}}.{{suffix}}",
+    kind=["classification", "comparison", "metrics"],
+    suffix=["csv", "md", "tex"],
+)
+FIGURES = expand(
+    f"{RESULTS}/figures/{{kind}}.{{suffix}}",
+    kind=["step_ablation", "uncertainty"] if scoring_runs() else ["uncertainty"],
+    suffix=["csv", "png", "pdf"],
+)
+
+
+rule make_classification_table:
+    input:
+        metrics=[metrics_file(run) for run in decision_runs()],
+        code=code_of("meddiff.evaluate.make_table", "meddiff.evaluate.render"),
+    output:
+        csv=f"{RESULTS}/tables/classification.csv",
+        md=report(
+            f"{RESULTS}/tables/classification.md",
+            caption="../report/classification.rst",
+            category="Tables",
+        ),
+        tex=f"{RESULTS}/tables/classification.tex",
+    log:
+        f"{LOGS}/tables/classification.log",
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        settings=classification_settings,
+    message:
+        "Making the classification table"
+    shell:
+        "python -m meddiff table --kind classification --params {params.settings:q} --metrics {input.metrics}"
+        " --out-csv {output.csv} --out-md {output.md} --out-tex {output.tex} > {log} 2>&1"
+
+
+rule make_comparison_table:
+    input:
+        predictions=[prediction_file(run) for run in decision_runs()],
+        code=code_of("meddiff.evaluate.make_table", "meddiff.evaluate.render"),
+    output:
+        csv=f"{RESULTS}/tables/comparison.csv",
+        md=report(
+            f"{RESULTS}/tables/comparison.md",
+            caption="../report/comparison.rst",
+            category="Tables",
+        ),
+        tex=f"{RESULTS}/tables/comparison.tex",
+    log:
+        f"{LOGS}/tables/comparison.log",
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        settings=comparison_settings,
+    message:
+        "Comparing the diffusion classifiers with the best baseline"
+    shell:
+        "python -m meddiff table --kind comparison --params {params.settings:q} --predictions {input.predictions}"
+        " --out-csv {output.csv} --out-md {output.md} --out-tex {output.tex} > {log} 2>&1"
+
+
+rule make_metrics_table:
+    input:
+        metrics=[metrics_file(run) for run in decision_runs()],
+        code=code_of("meddiff.evaluate.make_table", "meddiff.evaluate.render"),
+    output:
+        csv=f"{RESULTS}/tables/metrics.csv",
+        md=report(
+            f"{RESULTS}/tables/metrics.md",
+            caption="../report/metrics.rst",
+            category="Tables",
+        ),
+        tex=f"{RESULTS}/tables/metrics.tex",
+    log:
+        f"{LOGS}/tables/metrics.log",
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        settings=metrics_table_settings,
+    message:
+        "Collecting all metrics"
+    shell:
+        "python -m meddiff table --kind metrics --params {params.settings:q} --metrics {input.metrics}"
+        " --out-csv {output.csv} --out-md {output.md} --out-tex {output.tex} > {log} 2>&1"
+
+
+rule plot_step_ablation:
+    input:
+        errors=[errors_file(run) for run in scoring_runs()],
+        code=code_of("meddiff.evaluate.make_figure"),
+    output:
+        csv=f"{RESULTS}/figures/step_ablation.csv",
+        png=report(
+            f"{RESULTS}/figures/step_ablation.png",
+            caption="../report/step_ablation.rst",
+            category="Figures",
+        ),
+        pdf=f"{RESULTS}/figures/step_ablation.pdf",
+    log:
+        f"{LOGS}/figures/step_ablation.log",
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        settings=step_ablation_settings,
+    message:
+        "Drawing accuracy against classification steps"
+    shell:
+        "python -m meddiff figure --kind step_ablation --params {params.settings:q} --errors {input.errors}"
+        " --out-csv {output.csv} --out-png {output.png} --out-pdf {output.pdf} > {log} 2>&1"
+
+
+rule plot_uncertainty:
+    input:
+        predictions=[prediction_file(run) for run in decision_runs()],
+        code=code_of("meddiff.evaluate.make_figure"),
+    output:
+        csv=f"{RESULTS}/figures/uncertainty.csv",
+        png=report(
+            f"{RESULTS}/figures/uncertainty.png",
+            caption="../report/uncertainty.rst",
+            category="Figures",
+        ),
+        pdf=f"{RESULTS}/figures/uncertainty.pdf",
+    log:
+        f"{LOGS}/figures/uncertainty.log",
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        settings=uncertainty_settings,
+    message:
+        "Drawing accuracy against the share of uncertain images removed"
+    shell:
+        "python -m meddiff figure --kind uncertainty --params {params.settings:q}"
+        " --predictions {input.predictions} --out-csv {output.csv} --out-png {output.png}"
+        " --out-pdf {output.pdf} > {log} 2>&1"
