@@ -112,10 +112,15 @@ def step_ablation_settings(wildcards):
     )
 
 
+def uncertainty_runs():
+    """Every model once: by vote entropy a majority and a mean decision rank images alike."""
+    return [run for run in decision_runs() if run["decision"] != "mean"]
+
+
 def uncertainty_settings(wildcards):
     return to_json(
         {
-            **layout(decision_runs()),
+            **layout(uncertainty_runs()),
             "style": CONFIG.experiment.figures.uncertainty.model_dump(mode="json"),
             "published": CONFIG.published("uncertainty"),
         }

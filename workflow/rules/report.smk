@@ -112,7 +112,7 @@ rule plot_step_ablation:
 
 rule plot_uncertainty:
     input:
-        predictions=[prediction_file(run) for run in decision_runs()],
+        predictions=[prediction_file(run) for run in uncertainty_runs()],
         code=code_of("meddiff.evaluate.make_figure"),
     output:
         csv=f"{RESULTS}/figures/uncertainty.csv",

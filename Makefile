@@ -1,0 +1,55 @@
+# `make demo` and `make test` need Python 3.11 or newer and make, nothing else.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+# Tests and the demo must see this checkout and this environment, not what the shell has activated.
+export PATH := $(abspath $(BIN)):$(PATH)
+
+.PHONY: help demo test test-fast lint format schemas install install-dev clean-demo
+
+help: ## show the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+demo: install ## install everything and run the whole workflow, small, on generated images
+	snakemake
+	@echo "Tables are in results/demo/tables, figures in results/demo/figures."
+
+test: install-dev lint ## install everything, lint, and run the whole test suite
+	python -m pytest
+
+test-fast: install-dev ## the tests to run all day (under five minutes)
+	python -m pytest -m "not slow"
+
+lint: install-dev ## ruff, snakefmt and snakemake --lint
+	ruff check .
+	ruff format --check .
+	snakefmt --check Snakefile workflow
+	snakemake --lint
+
+format: install-dev ## format Python and Snakemake files
+	ruff check --fix .
+	ruff format .
+	snakefmt Snakefile workflow
+
+schemas: install ## write workflow/schemas from the classes that read the configuration
+	python -m meddiff schemas
+
+install: $(VENV)/.installed ## create .venv with what the workflow needs
+
+install-dev: $(VENV)/.installed-dev ## the same, with what tests and linters need
+
+clean-demo: ## delete the demo's results and images
+	rm -rf results/demo logs/demo data/phantom_chest data/phantom_skin splits/phantom_chest splits/phantom_skin
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else f"Python 3.11 or newer is needed, {sys.executable} is {v[0]}.{v[1]}; name another one with PYTHON=")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(BIN)/python envs/requirements.txt pyproject.toml
+	python -m pip install --quiet --disable-pip-version-check -r envs/requirements.txt
+	python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed envs/requirements-dev.txt
+	python -m pip install --quiet --disable-pip-version-check -r envs/requirements-dev.txt
+	touch $@
