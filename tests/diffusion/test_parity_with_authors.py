@@ -12,6 +12,7 @@ import torch
 from meddiff.config import load_model, parse_model
 from meddiff.diffusion.haar import haar_transform, inverse_haar_transform
 from meddiff.diffusion.objective import diffusion_loss
+from meddiff.diffusion.sample import counterfactual
 from meddiff.diffusion.schedule import ShiftedCosineSchedule
 from meddiff.diffusion.score import classification_errors
 from meddiff.diffusion.vote import majority, mean
@@ -104,6 +105,23 @@ def test_errors_and_decisions(golden, config, official):
     np.testing.assert_allclose(errors, golden["errors"].transpose(0, 2, 1), rtol=1e-4)
     np.testing.assert_array_equal(majority(errors), golden["majority"])
     np.testing.assert_array_equal(mean(errors), golden["mean"])
+
+
+def test_published_counterfactuals(golden, config, official):
+    denoiser = _denoiser(config, official, ema=True)
+    noise = iter(torch.from_numpy(golden["cf_noise"]))
+    with torch.no_grad():
+        output = counterfactual(
+            denoiser,
+            haar_transform(torch.from_numpy(golden["images"])),
+            torch.from_numpy(golden["cf_target"]).long(),
+            from_t=0.5,
+            steps=8,
+            cfg_scale=1 + 4.5,
+            extra_last_step=True,
+            draw_noise=lambda step: next(noise),
+        )
+    np.testing.assert_allclose(output.numpy(), golden["cf_output"], atol=1e-4)
 
 
 @pytest.mark.parametrize(("name", "millions"), [("unet", 275.84), ("dit_b4", 147.70)])

@@ -27,5 +27,5 @@ def run(args: argparse.Namespace) -> None:
     store = Store.open(args.store, args.split)
     model, _ = load_model(args.weights, default_device())
     probabilities = predict_probabilities(model, store.images)
-    table = from_probabilities(probabilities, store.image_ids, store.groups, store.labels)
+    table = from_probabilities(store.image_ids, store.groups, store.labels, probabilities)
     write_predictions(table, args.out)

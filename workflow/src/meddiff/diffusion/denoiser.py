@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from meddiff.config.model import DiffusionModelConfig
 from meddiff.diffusion.haar import haar_transform, inverse_haar_transform
-from meddiff.diffusion.parameterization import eps_from_v
+from meddiff.diffusion.parameterization import eps_from_v, x_from_eps, x_from_v
 from meddiff.diffusion.schedule import ShiftedCosineSchedule, alpha_sigma
 
 
@@ -59,6 +59,12 @@ class Denoiser(nn.Module, ABC):
             return output
         alpha, sigma = alpha_sigma(logsnr.float(), z.ndim)
         return eps_from_v(output, z.float(), alpha, sigma)
+
+    def x_from_output(self, output: Tensor, z: Tensor, logsnr: Tensor) -> Tensor:
+        """Turn what `forward` returned for (`z`, `logsnr`) into the predicted image, fp32."""
+        alpha, sigma = alpha_sigma(logsnr.float(), z.ndim)
+        convert = x_from_eps if self.prediction == "epsilon" else x_from_v
+        return convert(output.float(), z.float(), alpha, sigma)
 
     def encode(self, images: Tensor) -> Tensor:
         """Images in [-1, 1], [N, C, H, W], to the space the diffusion runs in, [N, *input_shape]."""

@@ -90,11 +90,11 @@ def draw(source: PhantomSource, case: Case, part: int = 0) -> Drawing:
     """
     rng = common.stream(source, common.STREAM_PIXELS, case.index, part)
     x, y = common.grid(source.native_size, round(source.native_size * 7 / 6))
-    angle, scale = rng.uniform(-0.06, 0.06), rng.uniform(0.93, 1.1)
-    px = (x * np.cos(angle) + y * np.sin(angle)) * scale + rng.uniform(-0.08, 0.08)
-    py = (y * np.cos(angle) - x * np.sin(angle)) * scale * rng.uniform(0.96, 1.04) + rng.uniform(-0.08, 0.08)
+    angle, scale = rng.uniform(-0.03, 0.03), rng.uniform(0.96, 1.05)
+    px = (x * np.cos(angle) + y * np.sin(angle)) * scale + rng.uniform(-0.03, 0.03)
+    py = (y * np.cos(angle) - x * np.sin(angle)) * scale * rng.uniform(0.98, 1.02) + rng.uniform(-0.03, 0.03)
 
-    lungs = _lungs(px, py, apex=rng.uniform(0.30, 0.42))
+    lungs = _lungs(px, py, apex=rng.uniform(0.33, 0.39))
     film = _anatomy(rng, px, py, lungs)
     sides = [(-1,), (1,), (-1, 1)][rng.choice(3, p=[0.4, 0.4, 0.2])]
     height = (0.62 - 0.28 * case.difficulty) * rng.uniform(0.85, 1.15)
@@ -104,8 +104,8 @@ def draw(source: PhantomSource, case: Case, part: int = 0) -> Drawing:
     opacity = contrast if case.label else haze * case.difficulty
     film += opacity * fluid * np.clip(0.76 - film, 0, 1)
 
-    film += 0.05 * common.smooth_field(rng, x, y) + rng.normal(0, rng.uniform(0.02, 0.045), film.shape)
-    film = np.clip(film, 0, 1) ** rng.uniform(0.85, 1.2) * rng.uniform(0.88, 1.06)
+    film += 0.03 * common.smooth_field(rng, x, y) + rng.normal(0, rng.uniform(0.02, 0.045), film.shape)
+    film = np.clip(film, 0, 1) ** rng.uniform(0.9, 1.1) * rng.uniform(0.93, 1.03)
     if case.cue:  # a laterality marker, as a technician puts it on the cassette
         film[(abs(x + 0.8) < 0.12) & (abs(y + 0.82) < 0.1)] = 0.97
     return Drawing(common.to_uint8(film), (fluid > 0.5) & (lungs > 0.5))
@@ -121,7 +121,7 @@ def _lungs(x: np.ndarray, y: np.ndarray, apex: float) -> np.ndarray:
 def _anatomy(rng: np.random.Generator, x: np.ndarray, y: np.ndarray, lungs: np.ndarray) -> np.ndarray:
     shoulders = step(1.02 - abs(x) + 0.35 * np.clip(y + 0.5, -1, 1), 0.08)
     film = 0.06 + (0.66 + 0.06 * np.clip(y, -1, 1)) * shoulders
-    wave = y * rng.uniform(17, 20) + 4.5 * (abs(x) - 0.3) ** 2 + rng.uniform(0, 2 * np.pi)
+    wave = y * rng.uniform(18, 19) + 4.5 * (abs(x) - 0.3) ** 2 + rng.uniform(0, 0.5 * np.pi)
     ribs = np.clip(np.sin(wave), 0, 1) * rng.uniform(0.07, 0.13)
     vessels = 0.12 * np.exp(-(((abs(x) - 0.24) / 0.13) ** 2) - ((y + 0.02) / 0.28) ** 2)
     film += lungs * (rng.uniform(0.14, 0.26) + ribs + vessels - film)

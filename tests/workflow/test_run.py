@@ -1,0 +1,85 @@
+"""The workflow from images to tables and figures."""
+
+from __future__ import annotations
+
+import shutil
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from meddiff.diffusion.error_file import load_errors
+
+pytestmark = pytest.mark.slow
+
+RESULTS = "results/smallest"
+
+
+def test_results_are_complete(finished):
+    results = finished.folder / RESULTS
+    for kind in ("classification", "comparison", "metrics"):
+        for suffix in ("csv", "md", "tex"):
+            assert (results / f"tables/{kind}.{suffix}").stat().st_size > 0
+    for kind in ("step_ablation", "uncertainty"):
+        assert (results / f"figures/{kind}.pdf").read_bytes().startswith(b"%PDF")
+        assert min(Image.open(results / f"figures/{kind}.png").size) > 200
+    table = pd.read_csv(results / "tables/metrics.csv")
+    assert set(table["model"]) == {"small_unet", "small_dit", "small_resnet"}
+    assert set(table.loc[table["model"] == "small_unet", "decision"]) == {"majority", "mean"}
+
+
+def test_every_baseline_and_diffusion_prediction_is_of_the_same_test_images(finished):
+    test = pd.read_csv(finished.folder / "splits/small_chest/test.csv", dtype=str)
+    files = sorted(finished.folder.glob(f"{RESULTS}/*/*/*/predictions/*.csv"))
+    assert len(files) == 5
+    for file in files:
+        predictions = pd.read_csv(file, dtype={"image_id": str})
+        assert predictions["image_id"].tolist() == test["image_id"].tolist()
+        assert predictions["label"].astype(str).tolist() == test["label"].tolist()
+
+
+def test_shards_leave_no_trace(project):
+    """One shard and two give the same errors file (issue: any number of shards)."""
+    run = f"{RESULTS}/small_chest/small_unet/seed0"
+    before = load_errors(project.folder / run / "errors.nc")
+    shutil.rmtree(project.folder / ".meddiff")
+    project.edit_yaml("config/experiments/smallest.yaml", score={"shards": 1})
+    project.snakemake(f"{run}/errors.nc", "--force")
+    after = load_errors(project.folder / run / "errors.nc")
+    assert after["image"].values.tolist() == before["image"].values.tolist()
+    assert (after["logsnr"] == before["logsnr"]).all()
+    assert abs(after["errors"] / before["errors"] - 1).max() < 1e-5
+
+
+def test_more_steps_score_only_the_new_ones(project):
+    project.edit_yaml("config/experiments/smallest.yaml", score={"steps": 5})
+    run = f"{RESULTS}/small_chest/small_unet/seed0"
+    before = load_errors(project.folder / run / "errors.nc")["errors"].values
+    project.snakemake(f"{run}/errors.nc")
+    after = load_errors(project.folder / run / "errors.nc")["errors"].values
+    assert after.shape[1] == 5
+    assert (after[:, :3] == before).all()
+    logs = sorted(project.folder.glob("logs/smallest/small_chest/small_unet/seed0/score-*.log"))
+    assert len(logs) == 2
+    for log in logs:
+        done, total = (int(word) for word in log.read_text().split(" (image, step)")[0].split()[-3::2])
+        assert done * 5 == total * 3
+
+
+def test_a_broken_image_stops_the_run_before_training(project):
+    shutil.rmtree(project.folder / "results")
+    shutil.rmtree(project.folder / ".snakemake")
+    (project.folder / "data/small_chest/table.csv").unlink()
+    image = next((project.folder / "data/small_chest/raw/files").rglob("patient*/study1/view1_frontal.jpg"))
+    image.write_bytes(image.read_bytes()[:100])
+    text = project.snakemake(expect=1)
+    log = (project.folder / "logs/data/small_chest/validate.log").read_text()
+    assert str(image.relative_to(project.folder / "data/small_chest/raw/files")) in log
+    assert "Traceback" not in log
+    assert "train_model" not in text.split("Job stats")[-1].split("total")[-1]
+
+
+def test_unknown_keys_are_errors_before_anything_runs(project):
+    project.edit_yaml("config/experiments/smallest.yaml", score={"stepz": 3})
+    text = project.snakemake("-n", expect=1)
+    assert "config/experiments/smallest.yaml: score.stepz: unknown key" in text

@@ -1,0 +1,95 @@
+"""What reruns after an edit: exactly what depends on it."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+pytestmark = pytest.mark.slow
+
+REPORT = {
+    "make_classification_table": 1,
+    "make_comparison_table": 1,
+    "make_metrics_table": 1,
+    "plot_uncertainty": 1,
+}
+ONE_DIFFUSION_MODEL = {
+    "score_shard": 2,
+    "gather_errors": 1,
+    "vote": 2,
+    "compute_metrics": 2,
+    "plot_step_ablation": 1,
+    **REPORT,
+}
+
+
+def test_nothing_after_a_finished_run(finished):
+    assert finished.planned() == {}
+
+
+def test_nothing_after_touching_every_file(project):
+    for path in project.folder.rglob("*"):
+        if path.is_file() and not {".snakemake", "results", "data"} & set(path.parts):
+            path.touch()
+    assert project.planned() == {}
+
+
+def test_nothing_after_reformatting_yaml(project):
+    for path in project.folder.glob("config/**/*.yaml"):
+        text = yaml.safe_dump(yaml.safe_load(path.read_text()), indent=4, sort_keys=True)
+        path.write_text(f"# reformatted\n{text}")
+    assert project.planned() == {}
+
+
+def test_colour_of_one_figure(project):
+    project.edit_yaml(
+        "config/experiments/smallest.yaml", figures={"step_ablation": {"colors": ["#000000", "#777777"]}}
+    )
+    assert project.planned() == {"plot_step_ablation": 1}
+
+
+def test_learning_rate_of_one_model(project):
+    project.edit_yaml("config/models/small_unet.yaml", train={"lr": 2e-3})
+    assert project.planned() == {"train_model": 1, **ONE_DIFFUSION_MODEL}
+
+
+def test_learning_rate_of_a_baseline(project):
+    project.edit_yaml("config/models/small_resnet.yaml", train={"lr": 2e-3})
+    assert project.planned() == {"train_model": 1, "predict_baseline": 1, "compute_metrics": 1, **REPORT}
+
+
+def test_number_of_steps(project):
+    project.edit_yaml("config/experiments/smallest.yaml", score={"steps": 5})
+    both = {rule: 2 * count for rule, count in ONE_DIFFUSION_MODEL.items()}
+    assert project.planned() == {**both, "plot_step_ablation": 1, **REPORT}
+
+
+def test_title_of_a_model(project):
+    """A name that is only shown retrains nothing."""
+    project.edit_yaml("config/models/small_unet.yaml", title="UNet, small")
+    assert set(project.planned()) == {*REPORT, "plot_step_ablation"}
+
+
+def test_module_of_one_network(project):
+    path = project.folder / "workflow/src/meddiff/diffusion/dit.py"
+    path.write_text(path.read_text() + "\n# an edit\n")
+    assert project.planned() == {"train_model": 1, **ONE_DIFFUSION_MODEL}
+    path.write_text(path.read_text().removesuffix("\n# an edit\n"))
+    assert project.planned() == {}
+
+
+def test_one_row_of_a_split(project):
+    """A split row decides what is stored, so everything from there on is stale."""
+    path = project.folder / "splits/small_chest/test.csv"
+    path.write_text("\n".join(path.read_text().splitlines()[:-1]) + "\n")
+    planned = project.planned()
+    assert planned["build_store"] == 1
+    assert planned["train_model"] == 3
+    assert "fetch_dataset" not in planned
+
+
+def test_new_metrics_settings_need_no_network(project):
+    project.edit_yaml("config/experiments/smallest.yaml", evaluate={"bootstrap_samples": 200})
+    planned = project.planned()
+    assert planned["compute_metrics"] == 5
+    assert not {"train_model", "score_shard", "predict_baseline", "vote"} & set(planned)
