@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-TRACKED = ("Snakefile", "workflow", "config", "slurm", "envs")
+TRACKED = ("Snakefile", "workflow", "config", "profiles", "slurm", "envs")
 
 DATASET = {
     "title": "Small chest phantom",
@@ -82,7 +82,7 @@ class Project:
         """Run Snakemake and return what it printed; `expect` is the exit status (None: any)."""
         environment = {**os.environ, "MEDDIFF_STATE_DIR": str(self.folder / ".meddiff/state")}
         result = subprocess.run(
-            [sys.executable, "-m", "snakemake", "--cores", "2", *arguments],
+            [sys.executable, "-m", "snakemake", *arguments],
             cwd=self.folder,
             env=environment,
             text=True,

@@ -53,6 +53,11 @@ def test_learning_rate_of_one_model(project):
     assert project.planned() == {"train_model": 1, **ONE_DIFFUSION_MODEL}
 
 
+def test_learning_rate_of_the_model_in_the_method_figure(project):
+    project.edit_yaml("config/models/small_dit.yaml", train={"lr": 2e-3})
+    assert project.planned() == {"train_model": 1, **ONE_DIFFUSION_MODEL, "plot_method": 1}
+
+
 def test_learning_rate_of_a_baseline(project):
     project.edit_yaml("config/models/small_resnet.yaml", train={"lr": 2e-3})
     assert project.planned() == {"train_model": 1, "predict_baseline": 1, "compute_metrics": 1, **REPORT}
@@ -61,7 +66,7 @@ def test_learning_rate_of_a_baseline(project):
 def test_number_of_steps(project):
     project.edit_yaml("config/experiments/smallest.yaml", score={"steps": 5})
     both = {rule: 2 * count for rule, count in ONE_DIFFUSION_MODEL.items()}
-    assert project.planned() == {**both, "plot_step_ablation": 1, **REPORT}
+    assert project.planned() == {**both, "plot_step_ablation": 1, "plot_method": 1, **REPORT}
 
 
 def test_title_of_a_model(project):
@@ -73,7 +78,7 @@ def test_title_of_a_model(project):
 def test_module_of_one_network(project):
     path = project.folder / "workflow/src/meddiff/diffusion/dit.py"
     path.write_text(path.read_text() + "\n# an edit\n")
-    assert project.planned() == {"train_model": 1, **ONE_DIFFUSION_MODEL}
+    assert project.planned() == {"train_model": 1, **ONE_DIFFUSION_MODEL, "plot_method": 1}
     path.write_text(path.read_text().removesuffix("\n# an edit\n"))
     assert project.planned() == {}
 

@@ -112,6 +112,30 @@ def step_ablation_settings(wildcards):
     )
 
 
+def method_run():
+    """The run whose picture explains the method: first dataset, last diffusion model, first seed."""
+    runs = scoring_runs()
+    models = {run["model"] for run in runs}
+    last = [model for model in CONFIG.experiment.models if model in models][-1]
+    return next(run for run in runs if run["model"] == last)
+
+
+def method_settings(wildcards):
+    run = method_run()
+    return to_json(
+        {
+            "wavelet": CONFIG.model(run["model"], run["dataset"]).wavelet,
+            "style": CONFIG.experiment.figures.method.model_dump(mode="json"),
+        }
+    )
+
+
+def method_store():
+    """Folder of the images that `method_run` scored."""
+    run = method_run()
+    return f"data/{run['dataset']}/store/{image_size(run['dataset'], run['model'])}"
+
+
 def uncertainty_runs():
     """Every model once: by vote entropy a majority and a mean decision rank images alike."""
     return [run for run in decision_runs() if run["decision"] != "mean"]

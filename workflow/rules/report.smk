@@ -5,7 +5,7 @@ TABLES = expand(
 )
 FIGURES = expand(
     f"{RESULTS}/figures/{{kind}}.{{suffix}}",
-    kind=["step_ablation", "uncertainty"] if scoring_runs() else ["uncertainty"],
+    kind=["step_ablation", "uncertainty", "method"] if scoring_runs() else ["uncertainty"],
     suffix=["csv", "png", "pdf"],
 )
 
@@ -134,3 +134,34 @@ rule plot_uncertainty:
         "python -m meddiff figure --kind uncertainty --params {params.settings:q}"
         " --predictions {input.predictions} --out-csv {output.csv} --out-png {output.png}"
         " --out-pdf {output.pdf} > {log} 2>&1"
+
+
+if scoring_runs():
+
+    rule plot_method:
+        input:
+            errors=errors_file(method_run()),
+            manifest=f"{method_store()}/manifest.json",
+            images=ancient(f"{method_store()}/test.npy"),
+            code=code_of("meddiff.evaluate.method"),
+        output:
+            csv=f"{RESULTS}/figures/method.csv",
+            png=report(
+                f"{RESULTS}/figures/method.png",
+                caption="../report/method.rst",
+                category="Figures",
+            ),
+            pdf=f"{RESULTS}/figures/method.pdf",
+        log:
+            f"{LOGS}/figures/method.log",
+        conda:
+            "../../envs/cpu.yaml"
+        params:
+            settings=method_settings,
+            store=subpath(input.manifest, parent=True),
+        message:
+            "Drawing how one image is decided"
+        shell:
+            "python -m meddiff figure --kind method --params {params.settings:q} --errors {input.errors}"
+            " --store {params.store} --out-csv {output.csv} --out-png {output.png} --out-pdf {output.pdf}"
+            " > {log} 2>&1"

@@ -33,13 +33,15 @@ class EMA:
 
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
-        """Follow `model` after optimizer step `step`; does something every ``update_every`` steps only."""
-        if step % self.config.update_every:
-            return
-        decay = self.decay(step)
-        online = dict(model.named_parameters())
-        averaged = {name: p for name, p in self.model.named_parameters() if name not in self._plain}
-        torch._foreach_lerp_(list(averaged.values()), [online[name] for name in averaged], 1.0 - decay)
+        """Follow `model` after optimizer step `step`.
+
+        Averages move every ``update_every`` steps only; plain parameters and buffers are always copied.
+        """
+        if step % self.config.update_every == 0:
+            online = dict(model.named_parameters())
+            averaged = {name: p for name, p in self.model.named_parameters() if name not in self._plain}
+            weight = 1.0 - self.decay(step)
+            torch._foreach_lerp_(list(averaged.values()), [online[name] for name in averaged], weight)
         self._copy_plain(model)
 
     @torch.no_grad()

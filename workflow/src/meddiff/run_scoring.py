@@ -73,7 +73,9 @@ def score_shard(
         "precision": precision,
         "model": spec.model.title,
     }
-    key = sha256_json({**attributes, "code": code_hash(["meddiff.diffusion.score", network_module(spec.model.kind)]), "shard": [shard, shards]})
+    code = code_hash(["meddiff.diffusion.score", network_module(spec.model.kind)])
+    # The configuration too: the same weights mean something else under another schedule or prediction.
+    key = sha256_json({**attributes, "spec": spec.to_dict(), "code": code, "shard": [shard, shards]})
     partial = _PartialErrors(state_root / key[:16] / "errors.npy", save_every_seconds, stop_signal())
     started = time.monotonic()
     errors, logsnr = score(
@@ -113,6 +115,7 @@ class _PartialErrors:
     def __init__(self, path: Path, save_every_seconds: float, stop: Any) -> None:
         self.path, self._interval, self._stop = path, save_every_seconds, stop
         self._saved = time.monotonic()
+        self._further: np.ndarray | None = None
 
     def load(self, images: int, steps: int, classes: int) -> np.ndarray:
         errors = np.full((images, steps, classes), np.nan, dtype=np.float32)
@@ -120,13 +123,14 @@ class _PartialErrors:
             earlier = np.load(self.path, allow_pickle=False)
             common = min(steps, earlier.shape[1])
             errors[:, :common] = earlier[:, :common]
+            self._further = earlier[:, common:]
             done = np.isfinite(errors).all(axis=2).sum()
             log.info("%d of %d (image, step) pairs are already scored", done, images * steps)
         return errors
 
     def save(self, errors: np.ndarray) -> None:
-        if self.path.is_file() and np.load(self.path, mmap_mode="r").shape[1] > errors.shape[1]:
-            return  # an earlier run went further; keep what it has
+        if self._further is not None:  # an earlier run had more steps; keep what it has of them
+            errors = np.concatenate([errors, self._further], axis=1)
         with atomic_path(self.path) as temporary, open(temporary, "wb") as stream:
             np.save(stream, errors)
 

@@ -170,7 +170,7 @@ class Trainer:
                 on_epoch(self.history.epochs[-1])
             stopping = stop()
             if stopping or time.monotonic() - saved >= save_every_seconds:
-                self._check_finite(epoch)
+                self._check_finite(step)
                 self.save()
                 saved = time.monotonic()
             if stopping:

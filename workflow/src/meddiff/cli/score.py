@@ -13,11 +13,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", type=Path, required=True, help="folder of the weights")
     parser.add_argument("--store", type=Path, required=True, help="folder of the image store")
     parser.add_argument("--split", default="test", choices=["train", "valid", "test"])
-    parser.add_argument("--shard", default="1-of-1", help="which share of the images, e.g. 2-of-4")
+    parser.add_argument(
+        "--shard",
+        type=_shard,
+        default=(1, 1),
+        metavar="I-of-N",
+        help="which share of the images, e.g. 2-of-4",
+    )
     parser.add_argument("--batch-size", type=int, default=128, help="network inputs a pass: images x classes")
     parser.add_argument("--out", type=Path, required=True, help="errors file to write")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves it to torch")
     parser.add_argument("--save-minutes", type=float, default=10.0, help="between saves of partial results")
+
+
+def _shard(text: str) -> tuple[int, int]:
+    numbers = text.split("-of-")
+    if (
+        len(numbers) != 2
+        or not all(n.isdecimal() for n in numbers)
+        or not 1 <= int(numbers[0]) <= int(numbers[1])
+    ):
+        raise argparse.ArgumentTypeError(f"expected I-of-N with 1 <= I <= N, e.g. 2-of-4, got {text!r}")
+    return int(numbers[0]), int(numbers[1])
 
 
 def run(args: argparse.Namespace) -> None:
@@ -28,7 +45,7 @@ def run(args: argparse.Namespace) -> None:
 
     keys = ("seed", "steps", "noise_levels", "precision")
     settings = dict(zip(keys, require(args.params, *keys), strict=True))
-    shard, shards = (int(number) for number in args.shard.split("-of-"))
+    shard, shards = args.shard
     if args.threads:
         torch.set_num_threads(args.threads)
     score_shard(

@@ -45,6 +45,7 @@ class Figures(Strict):
 
     step_ablation: FigureStyle = FigureStyle()
     uncertainty: FigureStyle = FigureStyle()
+    method: FigureStyle = FigureStyle(width=9.0, height=4.7)
 
 
 class ExperimentConfig(Strict):

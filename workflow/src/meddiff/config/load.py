@@ -145,8 +145,12 @@ def load_model(
     overrides = document.pop("datasets", {})
     if not isinstance(overrides, dict):
         raise ConfigError(f"{path}: datasets: expected a mapping of dataset names to overrides")
-    for other in overrides:
-        _named_file(root / "datasets", other, f"dataset (in {path}: datasets)")
+    for other, changes in overrides.items():
+        _named_file(root / "datasets", str(other), f"dataset (in {path}: datasets)")
+        if not isinstance(changes, dict):
+            raise ConfigError(
+                f"{path}: datasets.{other}: expected a mapping of keys to values, got {changes!r}"
+            )
     merged = _merge(document, overrides.get(dataset, {}))
     model = _parse(ModelConfig, merged, path).root
     flags = {k: v for k, v in PRESETS[preset][model.kind].items() if getattr(model, k) is None}

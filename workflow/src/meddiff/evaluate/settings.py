@@ -169,6 +169,14 @@ class UncertaintySettings(DecidedLayout):
         return self
 
 
+class MethodSettings(Strict):
+    """Params of ``figure --kind method``."""
+
+    wavelet: bool = Field(description="whether the model works on Haar coefficients")
+    seed: int = Field(default=0, ge=0, description="of the noise in the pictures")
+    style: FigureStyle = FigureStyle()
+
+
 def parse_params(model: type[M], text: str) -> M:
     """Read the JSON string of ``--params``.
 

@@ -1,0 +1,223 @@
+"""From weights and a store to an errors file: shards, interruptions, more steps."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+import yaml
+from core_samples import SIDE, tiny_config, write_store
+
+from meddiff import run_scoring
+from meddiff.checkpoint import save_weights
+from meddiff.cli import main
+from meddiff.diffusion.error_file import gather_errors, load_errors
+from meddiff.diffusion.unet import UNetDenoiser
+from meddiff.errors import MeddiffError
+from meddiff.run_model import ModelSpec
+from meddiff.run_scoring import score_shard, shard_rows
+
+IMAGES = 10
+SETTINGS = {"seed": 2, "noise_levels": "uniform", "precision": "fp32", "batch_size": 8}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory) -> Path:
+    return write_store(tmp_path_factory.mktemp("store"), {"train": 2, "valid": 2, "test": IMAGES})
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("weights")
+    spec = ModelSpec(tiny_config("unet"), num_classes=2, channels=1, image_size=SIDE)
+    torch.manual_seed(0)
+    save_weights(folder / "model.safetensors", spec.build())
+    (folder / "config.yaml").write_text(yaml.safe_dump({**spec.to_dict(), "seed": 0}))
+    return folder
+
+
+@pytest.fixture
+def passes(monkeypatch) -> list[int]:
+    """Network inputs of every pass."""
+    sizes: list[int] = []
+    forward = UNetDenoiser.forward
+
+    def counted(self, z, logsnr, class_ids):
+        sizes.append(len(z))
+        return forward(self, z, logsnr, class_ids)
+
+    monkeypatch.setattr(UNetDenoiser, "forward", counted)
+    return sizes
+
+
+def run(
+    weights: Path, store: Path, folder: Path, steps: int, name: str = "errors.nc", **changes
+) -> xr.Dataset:
+    out = folder / name
+    score_shard(weights, store, "test", out, folder / "state", steps=steps, **{**SETTINGS, **changes})
+    return load_errors(out)
+
+
+@pytest.fixture(scope="module")
+def reference(weights, store, tmp_path_factory) -> xr.Dataset:
+    return run(weights, store, tmp_path_factory.mktemp("reference"), steps=4)
+
+
+def assert_same(one: xr.Dataset, other: xr.Dataset) -> None:
+    xr.testing.assert_allclose(one, other, rtol=1e-5)
+    assert one.attrs == other.attrs
+    assert one["image"].values.tolist() == other["image"].values.tolist()
+    np.testing.assert_array_equal(one["logsnr"], other["logsnr"])
+
+
+def test_file_says_what_it_was_made_from(reference, weights):
+    assert reference["errors"].dims == ("image", "step", "class")
+    assert dict(reference.sizes) == {"image": IMAGES, "step": 4, "class": 2}
+    assert reference["image"].values.tolist() == [f"test-{i:03d}" for i in range(IMAGES)]
+    assert reference["label"].values.tolist() == [i % 2 for i in range(IMAGES)]
+    assert reference["class"].values.tolist() == ["class 0", "class 1"]
+    assert {"weights_sha256", "store_sha256", "seed", "noise_levels", "precision", "device"} <= set(
+        reference.attrs
+    )
+
+
+def test_the_same_run_gives_the_same_bytes(reference, weights, store, tmp_path):
+    for name in ("a", "b"):
+        run(weights, store, tmp_path / name, steps=2)
+    assert (tmp_path / "a/errors.nc").read_bytes() == (tmp_path / "b/errors.nc").read_bytes()
+
+
+def test_shards_are_a_partition():
+    for images in (0, 1, 7, 10):
+        for shards in (1, 3, 4, 12):
+            rows = np.concatenate([shard_rows(images, i, shards) for i in range(1, shards + 1)])
+            assert sorted(rows) == list(range(images))
+
+
+@pytest.mark.parametrize("shards", [3, IMAGES + 1])
+def test_gathered_shards_are_the_whole(reference, weights, store, tmp_path, shards):
+    parts = [
+        run(weights, store, tmp_path, 4, f"{i}.nc", shard=i, shards=shards) for i in range(1, shards + 1)
+    ]
+    assert_same(gather_errors(parts, reference["image"].values.tolist()), reference)
+
+
+def test_command_line_shards_and_gathers(reference, weights, store, tmp_path, monkeypatch):
+    monkeypatch.setenv("MEDDIFF_STATE_DIR", str(tmp_path / "state"))
+    params = json.dumps({"seed": 2, "steps": 4, "noise_levels": "uniform", "precision": "fp32"})
+    for i in (1, 2):
+        arguments = ["--params", params, "--weights", weights, "--store", store, "--batch-size", 8]
+        arguments += ["--shard", f"{i}-of-2", "--out", tmp_path / f"{i}.nc"]
+        assert main(["score", *map(str, arguments)]) == 0
+    shards = [str(tmp_path / f"{i}.nc") for i in (2, 1)]
+    assert main(["gather", *shards, "--store", str(store), "--out", str(tmp_path / "all.nc")]) == 0
+    assert_same(load_errors(tmp_path / "all.nc"), reference)
+
+
+@pytest.mark.parametrize("shard", ["0-of-2", "3-of-2", "1", "a-of-b"])
+def test_command_line_refuses_shards_that_do_not_exist(shard, capsys):
+    with pytest.raises(SystemExit):
+        main(["score", "--params", "{}", "--weights", "w", "--store", "s", "--out", "o", "--shard", shard])
+    assert f"expected I-of-N with 1 <= I <= N, e.g. 2-of-4, got '{shard}'" in capsys.readouterr().err
+
+
+def stop_after(batches: int):
+    asked = iter(range(1, 1000))
+    return lambda: lambda: next(asked) >= batches
+
+
+def test_interrupted_and_resumed_is_uninterrupted(reference, weights, store, tmp_path, monkeypatch, passes):
+    for batches in (1, 2):
+        monkeypatch.setattr(run_scoring, "stop_signal", stop_after(batches))
+        with pytest.raises(MeddiffError, match="run again"):
+            run(weights, store, tmp_path, 4)
+    assert sum(passes) == 3 * SETTINGS["batch_size"]
+    assert not (tmp_path / "errors.nc").exists()
+    monkeypatch.undo()
+    assert_same(run(weights, store, tmp_path, 4), reference)
+
+
+def test_resuming_scores_only_what_is_missing(weights, store, tmp_path, monkeypatch, passes):
+    monkeypatch.setattr(run_scoring, "stop_signal", stop_after(3))
+    with pytest.raises(MeddiffError):
+        run(weights, store, tmp_path, 4)
+    monkeypatch.setattr(run_scoring, "stop_signal", stop_after(1000))
+    run(weights, store, tmp_path, 4)
+    assert sum(passes) == IMAGES * 4 * 2
+    run(weights, store, tmp_path, 4)
+    assert sum(passes) == IMAGES * 4 * 2
+
+
+def test_more_steps_score_the_new_ones_only(reference, weights, store, tmp_path, passes):
+    run(weights, store, tmp_path, 1)
+    assert sum(passes) == IMAGES * 1 * 2
+    assert_same(run(weights, store, tmp_path, 4), reference)
+    assert sum(passes) == IMAGES * 4 * 2
+    fewer = run(weights, store, tmp_path, 3)
+    np.testing.assert_array_equal(fewer["errors"], reference["errors"][:, :3])
+    run(weights, store, tmp_path, 4)  # the fourth step is not forgotten
+    assert sum(passes) == IMAGES * 4 * 2
+
+
+def test_a_shorter_run_keeps_its_progress_beside_that_of_a_longer_one(
+    reference, weights, store, tmp_path, monkeypatch, passes
+):
+    for steps in (4, 2, 2):
+        monkeypatch.setattr(run_scoring, "stop_signal", stop_after(2))
+        with pytest.raises(MeddiffError):
+            run(weights, store, tmp_path, steps)
+    monkeypatch.setattr(run_scoring, "stop_signal", stop_after(1000))
+    assert_same(run(weights, store, tmp_path, 4), reference)
+    assert sum(passes) == IMAGES * 4 * 2
+
+
+def test_partial_results_are_saved_at_intervals(weights, store, tmp_path, monkeypatch):
+    """A run that is killed outright (no signal) has lost only what came after the last save."""
+    score = run_scoring.score
+
+    def killed(*args, on_batch, **settings):
+        def then_die(errors: np.ndarray) -> None:
+            on_batch(errors)
+            if np.isfinite(errors).all(axis=2).sum() >= 12:
+                raise KeyboardInterrupt
+
+        return score(*args, on_batch=then_die, **settings)
+
+    monkeypatch.setattr(run_scoring, "score", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run(weights, store, tmp_path, 4, save_every_seconds=0.0)
+    (partial,) = (tmp_path / "state").rglob("errors.npy")
+    assert np.isfinite(np.load(partial)).all(axis=2).sum() == 12
+
+
+@pytest.mark.parametrize("change", [{"seed": 3}, {"noise_levels": "low_discrepancy"}, {"precision": "bf16"}])
+def test_other_settings_do_not_reuse_partial_results(weights, store, tmp_path, passes, change):
+    run(weights, store, tmp_path, 1)
+    run(weights, store, tmp_path, 1, **change)
+    assert sum(passes) == 2 * IMAGES * 2
+
+
+def test_another_configuration_of_the_same_weights_does_not_reuse_partial_results(
+    weights, store, tmp_path, passes
+):
+    run(weights, store, tmp_path, 1)
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "model.safetensors").write_bytes((weights / "model.safetensors").read_bytes())
+    document = yaml.safe_load((weights / "config.yaml").read_text())
+    document["model"]["schedule"]["noise_size"] = 4
+    (other / "config.yaml").write_text(yaml.safe_dump(document))
+    run(other, store, tmp_path, 1)
+    assert sum(passes) == 2 * IMAGES * 2
+
+
+def test_errors_that_are_not_finite_are_reported_and_not_written(weights, store, tmp_path, monkeypatch):
+    forward = UNetDenoiser.forward
+    monkeypatch.setattr(UNetDenoiser, "forward", lambda *args: forward(*args) / 0.0)
+    with pytest.raises(MeddiffError, match=r"not finite.*score\.precision"):
+        run(weights, store, tmp_path, 1)
+    assert not (tmp_path / "errors.nc").exists()

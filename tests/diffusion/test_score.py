@@ -1,0 +1,162 @@
+"""Scoring: the error of an image's step is the same however the work was divided."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from core_samples import SIDE, tiny_config
+from torch import Tensor
+
+from meddiff.diffusion.denoiser import Denoiser
+from meddiff.diffusion.score import classification_errors, score
+from meddiff.diffusion.vote import majority, mean
+from meddiff.models import build_model
+
+IMAGES, STEPS = 11, 5
+NAMES = [f"patient {i}" for i in range(IMAGES)]
+
+
+@pytest.fixture(scope="module", params=["unet", "dit"])
+def denoiser(request) -> Denoiser:
+    """An untrained network whose output differs between classes (zero-init off, or there is none)."""
+    torch.manual_seed(0)
+    changes = {"adaln_zero_init": False} if request.param == "dit" else {}
+    return build_model(tiny_config(request.param, **changes), 3, 1, SIDE)
+
+
+@pytest.fixture(scope="module")
+def images() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (IMAGES, SIDE, SIDE, 1), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def reference(denoiser, images) -> tuple[np.ndarray, np.ndarray]:
+    return score(denoiser, images, NAMES, seed=4, steps=STEPS)
+
+
+def assert_same(scored: tuple[np.ndarray, np.ndarray], reference: tuple[np.ndarray, np.ndarray]) -> None:
+    np.testing.assert_allclose(scored[0], reference[0], rtol=1e-5)
+    np.testing.assert_array_equal(scored[1], reference[1])
+    np.testing.assert_array_equal(majority(scored[0]), majority(reference[0]))
+    np.testing.assert_array_equal(mean(scored[0]), mean(reference[0]))
+
+
+def test_shape_and_meaning(denoiser, images, reference):
+    errors, logsnr = reference
+    assert errors.shape == (IMAGES, STEPS, 3) and errors.dtype == np.float32
+    assert logsnr.shape == (IMAGES, STEPS) and logsnr.dtype == np.float32
+    assert np.isfinite(errors).all() and (errors > 0).all()
+    assert (errors[..., 0] != errors[..., 1]).all()
+    assert len(np.unique(logsnr)) == IMAGES * STEPS
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 21, 1000])
+def test_batch_size_does_not_matter(denoiser, images, reference, batch_size):
+    assert_same(score(denoiser, images, NAMES, seed=4, steps=STEPS, batch_size=batch_size), reference)
+
+
+def test_order_of_images_does_not_matter(denoiser, images, reference):
+    order = np.random.default_rng(1).permutation(IMAGES)
+    errors, logsnr = score(
+        denoiser, images[order], [NAMES[i] for i in order], seed=4, steps=STEPS, batch_size=9
+    )
+    back = np.argsort(order)
+    assert_same((errors[back], logsnr[back]), reference)
+
+
+def test_scored_apart_is_scored_together(denoiser, images, reference):
+    errors, logsnr = np.empty_like(reference[0]), np.empty_like(reference[1])
+    for shard in range(3):
+        rows = np.arange(shard, IMAGES, 3)
+        errors[rows], logsnr[rows] = score(
+            denoiser, images[rows], [NAMES[i] for i in rows], seed=4, steps=STEPS
+        )
+    assert_same((errors, logsnr), reference)
+
+
+def test_what_is_missing_is_completed_and_the_rest_is_kept(denoiser, images, reference):
+    partial = reference[0].copy()
+    partial[2:5, 1:] = np.nan
+    partial[7, 3, 1] = np.nan  # one class of a step: the step is done again
+    partial[0, 0] = 123.0  # not to be touched
+    errors, logsnr = score(denoiser, images, NAMES, seed=4, steps=STEPS, errors=partial)
+    assert (errors[0, 0] == 123.0).all()
+    errors[0, 0] = reference[0][0, 0]
+    assert_same((errors, logsnr), reference)
+
+
+def test_more_steps_continue_fewer(denoiser, images, reference):
+    errors, logsnr = score(denoiser, images, NAMES, seed=4, steps=2)
+    np.testing.assert_allclose(errors, reference[0][:, :2], rtol=1e-5)
+    np.testing.assert_allclose(logsnr, reference[1][:, :2], rtol=1e-6)
+
+
+@pytest.mark.parametrize("change", [{"seed": 5}, {"levels": "low_discrepancy"}])
+def test_other_seed_or_levels_are_other_draws(denoiser, images, reference, change):
+    _, logsnr = score(denoiser, images, NAMES, **{"seed": 4, "steps": STEPS, **change})
+    # The first step of both kinds of levels is the same draw.
+    assert (logsnr[:, 1:] != reference[1][:, 1:]).all()
+
+
+def test_bf16_is_near_and_summed_in_fp32(denoiser, images, reference):
+    errors, logsnr = score(denoiser, images, NAMES, seed=4, steps=STEPS, precision="bf16")
+    assert errors.dtype == np.float32
+    np.testing.assert_allclose(errors, reference[0], rtol=0.1)
+    assert (errors != reference[0]).mean() > 0.5  # the body did run in bf16
+    np.testing.assert_array_equal(logsnr, reference[1])
+
+
+def test_a_pass_is_never_larger_than_asked_for_and_has_no_null_class(denoiser, images):
+    sizes, seen = [], set()
+
+    def record(module: Denoiser, arguments: tuple[Tensor, ...]) -> None:
+        sizes.append(len(arguments[0]))
+        seen.update(arguments[2].tolist())
+        assert not module.training
+
+    watched = copy.deepcopy(denoiser).train()
+    watched.register_forward_pre_hook(record)
+    score(watched, images, NAMES, seed=4, steps=STEPS, batch_size=32)
+    assert max(sizes) == 30 and sum(sizes) == IMAGES * STEPS * 3
+    assert seen == {0, 1, 2} and denoiser.null_class not in seen
+
+
+def test_on_batch_sees_the_result_grow(denoiser, images):
+    done = []
+    score(
+        denoiser,
+        images,
+        NAMES,
+        seed=4,
+        steps=2,
+        batch_size=15,
+        on_batch=lambda errors: done.append(int(np.isfinite(errors).all(axis=2).sum())),
+    )
+    assert done == [5, 10, 15, 20, 22]
+
+
+def test_no_images(denoiser, images):
+    errors, logsnr = score(denoiser, images[:0], [], seed=0, steps=4)
+    assert errors.shape == (0, 4, 3) and logsnr.shape == (0, 4)
+
+
+def test_classes_share_the_noise(denoiser):
+    """Classes stacked in one pass give what one pass a class gives, with the same z for all."""
+    generator = torch.Generator().manual_seed(0)
+    x, eps = torch.randn(2, 4, *denoiser.input_shape, generator=generator)
+    t = torch.rand(4, generator=generator)
+    seen = []
+    watched = copy.deepcopy(denoiser).eval()
+    watched.register_forward_pre_hook(lambda module, arguments: seen.append(arguments[0].clone()))
+    with torch.no_grad():
+        errors = classification_errors(watched, x, t, eps)
+        (z,) = seen
+        assert torch.equal(z[:4], z[4:8]) and torch.equal(z[:4], z[8:])
+        logsnr = denoiser.schedule.logsnr(t)
+        for c in range(3):
+            eps_hat = watched.predict_eps(z[:4], logsnr, torch.full((4,), c))
+            expected = (eps_hat - eps).square().flatten(1).sum(dim=1)
+            torch.testing.assert_close(errors[:, c], expected, rtol=1e-5, atol=1e-5)

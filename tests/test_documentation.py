@@ -1,0 +1,89 @@
+"""What the documentation says exists: links, commands, examples, keys."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from meddiff.cli import COMMANDS
+from meddiff.config import Config
+from meddiff.config.schemas import schemas
+
+PAGES = ("README.md", "CONTRIBUTING.md", "config/README.md", "splits/README.md")
+EXAMPLE = re.compile(r"`config/((?:datasets|models|experiments)/\w+\.yaml)`[^`]*```yaml\n(.*?)```", re.DOTALL)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(root: Path, page: str) -> None:
+    text = (root / page).read_text(encoding="utf-8")
+    links = [link for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link]
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+    for link in links:
+        if link.startswith("#"):
+            assert link[1:] in anchors, f"{page}: no heading for {link}"
+        else:
+            assert (root / page).parent.joinpath(link).exists(), f"{page}: {link} is not there"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_and_targets_exist(root: Path, page: str) -> None:
+    text = (root / page).read_text(encoding="utf-8")
+    named = set(re.findall(r"python -m meddiff ([a-z]+)", text))
+    assert named <= set(COMMANDS)
+    makefile = (root / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    assert set(re.findall(r"(?:^|`)make ([a-z-]+)", text, re.MULTILINE)) <= targets
+
+
+@pytest.fixture
+def examples(root: Path, tmp_path: Path) -> Path:
+    """A configuration folder with the project's files and the documented examples beside them."""
+    for folder in ("datasets", "models", "experiments"):
+        (tmp_path / folder).mkdir()
+        for file in (root / "config" / folder).glob("*.yaml"):
+            (tmp_path / folder / file.name).write_bytes(file.read_bytes())
+    found = EXAMPLE.findall((root / "config" / "README.md").read_text(encoding="utf-8"))
+    assert len(found) == 4
+    for name, text in found:
+        assert not (tmp_path / name).exists(), f"{name} is an example and a file of the project"
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+def test_examples_are_valid_and_their_models_can_be_built(examples: Path) -> None:
+    from meddiff.models import build_model
+
+    config = Config({"experiment": "fundus", "root_fundus": "somewhere"}, examples)
+    assert config.model("small_unet", "fundus").train.epochs == 200
+    dataset = config.datasets["fundus"]
+    for name in config.experiment.models:
+        model = config.model(name, "fundus")
+        size = model.image_size or dataset.image_size
+        build_model(model, len(dataset.classes), dataset.channels, size)
+
+
+def keys_of(schema: dict[str, Any]) -> set[str]:
+    """All keys that a file of this schema may have, at any depth (free-form values have none)."""
+    parts = [schema, *schema["$defs"].values()]
+    return {key for part in parts for key in part.get("properties", {})}
+
+
+def test_every_key_of_the_configuration_is_documented(root: Path) -> None:
+    text = (root / "config" / "README.md").read_text(encoding="utf-8")
+    reference = text[text.index("## Reference: datasets") :]
+    named = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`]+)`", reference))))
+    for kind, schema in schemas().items():
+        assert not keys_of(schema) - named, f"config/README.md does not say what these keys of a {kind} are"
+
+
+def test_citation_names_software_and_paper(root: Path) -> None:
+    citation = yaml.safe_load((root / "CITATION.cff").read_text(encoding="utf-8"))
+    project = (root / "pyproject.toml").read_text(encoding="utf-8")
+    assert f'version = "{citation["version"]}"' in project
+    assert f'license = "{citation["license"]}"' in project
+    assert len(citation["references"][0]["authors"]) == 5

@@ -1,0 +1,153 @@
+"""Weights and resume state on disk."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from core_samples import SIDE, tiny_config
+from torch import nn
+
+from meddiff.checkpoint import (
+    TrainState,
+    load_optimizer_tensors,
+    load_state,
+    load_weights,
+    optimizer_tensors,
+    save_state,
+    save_weights,
+    with_prefix,
+    without_prefix,
+)
+from meddiff.errors import CheckpointError
+from meddiff.models import build_model
+from meddiff.official import load_official_diffusion
+
+
+def net(width: int = 3) -> nn.Module:
+    return nn.Sequential(nn.Linear(2, width), nn.BatchNorm1d(width))
+
+
+def test_state_round_trip(tmp_path):
+    path = tmp_path / "deep" / "state.safetensors"
+    tensors = {"a": torch.randn(3, 2).T, "b": torch.tensor(3), "c": torch.randn(2).bfloat16()}
+    values = {"step": 7, "best_f1": 0.1 + 0.2, "epochs": [{"loss": 1e-300}], "scaler": None}
+    save_state(path, TrainState(tensors, values))
+    state = load_state(path)
+    assert state is not None and state.values == values
+    assert state.tensors.keys() == tensors.keys()
+    assert all(torch.equal(state.tensors[k], v) and state.tensors[k].dtype == v.dtype for k, v in tensors.items())
+    assert [p.name for p in path.parent.iterdir()] == ["state.safetensors"]
+
+
+def test_no_state(tmp_path):
+    assert load_state(tmp_path / "state.safetensors") is None
+
+
+@pytest.mark.parametrize("damage", ["cut", "text", "empty", "no values"])
+def test_damaged_state(tmp_path, damage):
+    path = tmp_path / "state.safetensors"
+    save_state(path, TrainState({"a": torch.zeros(100)}, {"step": 1}))
+    if damage == "no values":
+        save_weights(path, net())
+    else:
+        path.write_bytes({"cut": path.read_bytes()[:-20], "text": b"not a checkpoint", "empty": b""}[damage])
+    with pytest.raises(CheckpointError, match=r"state\.safetensors: damaged resume state.*delete it"):
+        load_state(path)
+
+
+def test_weights_round_trip_with_buffers(tmp_path):
+    model, other = net(), net()
+    model(torch.randn(5, 2))
+    save_weights(tmp_path / "w.safetensors", model)
+    load_weights(tmp_path / "w.safetensors", other)
+    assert all(torch.equal(value, other.state_dict()[name]) for name, value in model.state_dict().items())
+
+
+def test_same_weights_are_the_same_bytes(tmp_path):
+    model = net()
+    for name in ("a", "b"):
+        save_weights(tmp_path / name, model)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_weights_that_do_not_fit_are_named(tmp_path):
+    path = tmp_path / "w.safetensors"
+    save_weights(path, nn.Sequential(nn.Linear(2, 4), nn.Identity(), nn.Linear(1, 1)))
+    with pytest.raises(CheckpointError) as caught:
+        load_weights(path, net())
+    message = str(caught.value)
+    assert message.startswith(f"{path}: weights do not fit the model")
+    assert "missing: 1.bias" in message and "unknown: 2.bias, 2.weight (2)" in message
+    assert "0.weight: (4, 2) instead of (3, 2)" in message
+
+
+def test_missing_and_damaged_weights(tmp_path):
+    path = tmp_path / "w.safetensors"
+    with pytest.raises(CheckpointError, match=r"w\.safetensors: no such weights"):
+        load_weights(path, net())
+    path.write_bytes(b"\0" * 100)
+    with pytest.raises(CheckpointError, match=r"w\.safetensors: damaged weights"):
+        load_weights(path, net())
+
+
+def test_prefixes():
+    tensors = {"weight": torch.zeros(1), "model.x": torch.ones(1)}
+    both = {**with_prefix("model", tensors), **with_prefix("ema", tensors)}
+    assert without_prefix("model", both).keys() == tensors.keys()
+
+
+@pytest.mark.parametrize("kind", [torch.optim.Adam, torch.optim.AdamW])
+def test_optimizer_goes_on_as_before_after_json_and_tensors(kind, tmp_path):
+    torch.manual_seed(0)
+    one, other = net(), net()
+    other.load_state_dict(one.state_dict())
+    first, second = (kind(m.parameters(), lr=0.1) for m in (one, other))
+
+    def step(model: nn.Module, optimizer: torch.optim.Optimizer, seed: int) -> None:
+        x = torch.randn(4, 2, generator=torch.Generator().manual_seed(seed))
+        model(x).square().sum().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    for seed in range(3):
+        step(one, first, seed)
+    save_state(tmp_path / "s", TrainState(with_prefix("optimizer", optimizer_tensors(first))))
+    other.load_state_dict(one.state_dict())
+    load_optimizer_tensors(second, without_prefix("optimizer", load_state(tmp_path / "s").tensors))
+    for seed in range(3, 6):
+        step(one, first, seed)
+        step(other, second, seed)
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+
+
+def test_values_are_readable_without_our_code(tmp_path):
+    """The header of a safetensors file is JSON after its length: no pickle anywhere."""
+    path = tmp_path / "s"
+    save_state(path, TrainState({"a": torch.zeros(1)}, {"step": 12}))
+    raw = path.read_bytes()
+    header = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])
+    assert json.loads(header["__metadata__"]["values"]) == {"step": 12}
+
+
+def test_official_checkpoint_that_is_missing_or_does_not_fit(tmp_path):
+    denoiser = build_model(tiny_config("unet", "official"), 2, 1, SIDE)
+    with pytest.raises(CheckpointError, match=r"model_1\.safetensors: expected a safetensors file"):
+        load_official_diffusion(tmp_path, denoiser)
+    save_weights(tmp_path / "model.safetensors", net())
+    save_weights(tmp_path / "model_2.safetensors", nn.Linear(1, 1))
+    with pytest.raises(CheckpointError, match="does not fit the model"):
+        load_official_diffusion(tmp_path, denoiser, ema=False)
+
+
+def test_official_checkpoint_takes_the_average_and_the_plain_embedding(tmp_path):
+    torch.manual_seed(0)
+    online, averaged, target = (build_model(tiny_config("unet", "official"), 2, 1, SIDE) for _ in range(3))
+    save_weights(tmp_path / "model.safetensors", online.backbone)
+    save_weights(tmp_path / "model_1.safetensors", nn.ModuleDict({"ema_model": averaged.backbone}))
+    save_weights(tmp_path / "model_2.safetensors", online.class_embedding)
+    for ema, backbone in ((True, averaged.backbone), (False, online.backbone)):
+        load_official_diffusion(tmp_path, target, ema=ema)
+        assert torch.equal(target.backbone.conv_in.weight, backbone.conv_in.weight)
+        assert torch.equal(target.class_embedding.weight, online.class_embedding.weight)

@@ -1,0 +1,111 @@
+"""The average of weights follows the published rule."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from core_samples import SIDE, tiny_config
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from meddiff.config.model import EMAConfig
+from meddiff.ema import EMA
+from meddiff.models import build_model
+
+
+def net() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3), nn.Dropout(0.5))
+
+
+def shake(model: nn.Module, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for value in (*model.parameters(), *model.buffers()):
+            if value.is_floating_point():
+                value.add_(torch.randn(value.shape, generator=generator))
+            else:
+                value.add_(1)
+
+
+PAPER = EMAConfig()  # beta .999, from step 50 on, every 5 steps, power 2/3
+
+
+@given(step=st.integers(1, 200_000))
+@settings(max_examples=100, deadline=None)
+def test_decay_is_the_formula(step):
+    decay = EMA(nn.Linear(1, 1), PAPER).decay(step)
+    expected = 0.0 if step <= 50 else min(0.999, 1 - (1 + step - 50) ** (-2 / 3))
+    assert decay == pytest.approx(expected, abs=1e-12)
+
+
+def test_decay_of_the_paper_is_reached_near_its_end():
+    """At step 31.6 thousand, of 32,768 of the DiT on ISIC (a fact recorded from the authors' code)."""
+    ema = EMA(nn.Linear(1, 1), PAPER)
+    first = next(step for step in range(51, 100_000) if ema.decay(step) == 0.999)
+    assert first == pytest.approx(31_672, abs=5)
+    assert [ema.decay(s) for s in (1, 50)] == [0.0, 0.0]
+    assert ema.decay(51) == pytest.approx(1 - 2 ** (-2 / 3))
+
+
+def test_average_is_the_recursion():
+    model = net()
+    config = EMAConfig(beta=0.7, update_after_step=3, update_every=2, power=0.8)
+    ema = EMA(model, config)
+    expected = {name: p.detach().clone() for name, p in model.named_parameters()}
+    for step in range(1, 15):
+        shake(model, step)
+        ema.update(model, step)
+        if step % 2 == 0:
+            decay = 0.0 if step <= 3 else min(0.7, 1 - (1 + step - 3) ** -0.8)
+            for name, p in model.named_parameters():
+                expected[name] = decay * expected[name] + (1 - decay) * p.detach()
+        for name, p in ema.model.named_parameters():
+            torch.testing.assert_close(p, expected[name])
+
+
+def test_average_begins_as_a_copy_of_the_weights():
+    model = net()
+    ema = EMA(model, EMAConfig(update_after_step=6, update_every=2))
+    for step in range(1, 7):
+        shake(model, step)
+        ema.update(model, step)
+        same = all(torch.equal(a, b) for a, b in zip(ema.model.parameters(), model.parameters(), strict=True))
+        assert same == (step % 2 == 0)
+
+
+def test_buffers_and_plain_parameters_are_always_those_of_the_model():
+    model = net()
+    ema = EMA(model, EMAConfig(beta=0.9, update_after_step=1, update_every=3), plain={"0.bias"})
+    for step in range(1, 12):
+        shake(model, step)
+        ema.update(model, step)
+        assert torch.equal(ema.model[0].bias, model[0].bias)
+        assert not torch.equal(ema.model[0].weight, model[0].weight)
+        for averaged, online in zip(ema.model.buffers(), model.buffers(), strict=True):
+            assert torch.equal(averaged, online)
+
+
+def test_copy_is_in_eval_mode_apart_and_without_gradients():
+    model = net().train()
+    ema = EMA(model, PAPER)
+    assert model.training and not any(module.training for module in ema.model.modules())
+    assert not any(p.requires_grad for p in ema.model.parameters())
+    before = copy.deepcopy(ema.model.state_dict())
+    shake(model, 0)
+    assert all(torch.equal(before[name], value) for name, value in ema.model.state_dict().items())
+
+
+@pytest.mark.parametrize("preset", ["fixed", "official"])
+def test_class_embedding_of_the_unet_is_averaged_unless_as_published(preset):
+    model = build_model(tiny_config("unet", preset), 2, 1, SIDE)
+    ema = EMA(model, EMAConfig(beta=0.5, update_after_step=1, update_every=1), model.plain_parameters())
+    for step in range(1, 5):
+        shake(model, step)
+        ema.update(model, step)
+    copied = torch.equal(ema.model.class_embedding.weight, model.class_embedding.weight)
+    assert copied == (preset == "official")
+    assert not torch.equal(ema.model.backbone.conv_in.weight, model.backbone.conv_in.weight)
