@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from meddiff.config import DatasetConfig
-from meddiff.data.fetch import fetch, read_manifest, read_root
+from meddiff.data.fetch import fetch, read_manifest
 from meddiff.data.images import decode
-from meddiff.errors import ConfigError, DataError
+from meddiff.errors import DataError
 from meddiff.io import sha256_file
 
 
@@ -19,78 +19,71 @@ def phantom_dataset(make_dataset, images: int = 30) -> DatasetConfig:
 
 
 def test_phantom_is_generated_and_listed(tmp_path: Path, make_dataset) -> None:
-    fetch("skin", phantom_dataset(make_dataset), tmp_path / "raw")
+    fetch("skin", phantom_dataset(make_dataset), tmp_path / "raw/files", tmp_path / "raw/manifest.json")
     files = json.loads((tmp_path / "raw/manifest.json").read_text())["files"]
     assert len(files) == 2 * 30 + 2
     for path, entry in files.items():
         file = tmp_path / "raw/files" / path
         assert entry == {"size": file.stat().st_size, "sha256": sha256_file(file)}
-    assert read_root(tmp_path / "raw/root.txt") == tmp_path / "raw/files"
 
 
 def test_manifest_does_not_depend_on_where_and_when(tmp_path: Path, make_dataset) -> None:
     for name in ("a", "b"):
-        fetch("skin", phantom_dataset(make_dataset), tmp_path / name)
+        fetch(
+            "skin",
+            phantom_dataset(make_dataset),
+            tmp_path / name / "files",
+            tmp_path / name / "manifest.json",
+        )
     assert (tmp_path / "a/manifest.json").read_bytes() == (tmp_path / "b/manifest.json").read_bytes()
 
 
 def test_phantom_replaces_an_older_one_completely(tmp_path: Path, make_dataset) -> None:
     (tmp_path / "files.partial").mkdir()
     (tmp_path / "files.partial/left_over.jpg").touch()
-    fetch("skin", phantom_dataset(make_dataset, 40), tmp_path)
-    fetch("skin", phantom_dataset(make_dataset, 30), tmp_path)
+    fetch("skin", phantom_dataset(make_dataset, 40), tmp_path / "files", tmp_path / "manifest.json")
+    fetch("skin", phantom_dataset(make_dataset, 30), tmp_path / "files", tmp_path / "manifest.json")
     assert len(list((tmp_path / "files/images").iterdir())) == 30
-    assert {path.name for path in tmp_path.iterdir()} == {"files", "manifest.json", "root.txt"}
+    assert {path.name for path in tmp_path.iterdir()} == {"files", "manifest.json"}
 
 
 def test_local_lists_images_and_csv_only(tmp_path: Path, make_dataset, local_root: Path) -> None:
     (local_root / "images/notes.txt").write_text("x")
     (local_root / "elsewhere.png").write_bytes(b"x")
-    fetch("mine", make_dataset(), tmp_path / "raw", root=local_root)
+    fetch("mine", make_dataset(), local_root, tmp_path / "raw/manifest.json")
     files = read_manifest(tmp_path / "raw/manifest.json")["files"]
     assert list(files) == sorted(files)
     assert len(files) == 41
     assert "labels.csv" in files
     assert str(tmp_path) not in (tmp_path / "raw/manifest.json").read_text()
-    assert (tmp_path / "raw/root.txt").read_text() == f"{local_root}\n"
 
 
 def test_links_are_followed_once(tmp_path: Path, make_dataset, local_root: Path) -> None:
     (local_root / "images/loop").symlink_to(local_root / "images", target_is_directory=True)
-    fetch("mine", make_dataset(), tmp_path / "raw", root=local_root)
+    fetch("mine", make_dataset(), local_root, tmp_path / "raw/manifest.json")
     assert len(read_manifest(tmp_path / "raw/manifest.json")["files"]) == 41
 
 
 def test_missing_local_folder_says_how_to_name_it(tmp_path: Path, make_dataset) -> None:
     with pytest.raises(DataError, match=r"--config root_mine=PATH.*MEDDIFF_ROOT_MINE"):
-        fetch("mine", make_dataset(), tmp_path, root=tmp_path / "nowhere")
+        fetch("mine", make_dataset(), tmp_path / "nowhere", tmp_path / "manifest.json")
 
 
 def test_local_folder_without_csv_images_or_folder(tmp_path: Path, make_dataset) -> None:
     with pytest.raises(DataError, match=r"no file labels\.csv"):
-        fetch("mine", make_dataset(), tmp_path / "raw", root=tmp_path)
+        fetch("mine", make_dataset(), tmp_path, tmp_path / "raw/manifest.json")
     (tmp_path / "labels.csv").write_text("file,patient,diagnosis\n")
     with pytest.raises(DataError, match="no folder images"):
-        fetch("mine", make_dataset(), tmp_path / "raw", root=tmp_path)
+        fetch("mine", make_dataset(), tmp_path, tmp_path / "raw/manifest.json")
     (tmp_path / "images").mkdir()
     with pytest.raises(DataError, match="no image files"):
-        fetch("mine", make_dataset(), tmp_path / "raw", root=tmp_path)
+        fetch("mine", make_dataset(), tmp_path, tmp_path / "raw/manifest.json")
 
 
-def test_root_belongs_to_local_sources_only(tmp_path: Path, make_dataset) -> None:
-    with pytest.raises(ConfigError, match="needs --root"):
-        fetch("mine", make_dataset(), tmp_path)
-    with pytest.raises(ConfigError, match="is generated"):
-        fetch("skin", phantom_dataset(make_dataset), tmp_path, root=tmp_path)
-
-
-def test_unusable_root_and_manifest_files(tmp_path: Path) -> None:
-    for read in (read_root, read_manifest):
-        with pytest.raises(DataError, match="no such file; run `fetch`"):
-            read(tmp_path / "x")
+def test_unusable_manifest_files(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no such file; run `fetch`"):
+        read_manifest(tmp_path / "x")
     (tmp_path / "x").write_text("[]")
-    with pytest.raises(DataError, match="is not a folder"):
-        read_root(tmp_path / "x")
     with pytest.raises(DataError, match="no key 'files'"):
         read_manifest(tmp_path / "x")
     (tmp_path / "x").write_text("{")

@@ -26,13 +26,13 @@ def make_store(root: Path, out: Path, dataset: DatasetConfig, threads: int | Non
     raw, table, splits = out / "raw", out / "table.csv", out / "splits"
     steps = [
         ["fetch", "--dataset", "mine", "--params", slice_of(dataset, FetchParams),
-         "--root", str(root), "--out", str(raw)],
+         "--root", str(root), "--manifest", str(raw / "manifest.json")],
         ["validate", "--params", slice_of(dataset, ValidateParams), "--manifest", str(raw / "manifest.json"),
-         "--root-file", str(raw / "root.txt"), "--table", str(table)],
+         "--root", str(root), "--table", str(table)],
         ["split", "--params", slice_of(dataset, SplitParams),
          "--table", str(table), "--out-dir", str(splits)],
         ["store", "--params", slice_of(dataset, StoreParams), "--size", str(SIZE),
-         "--splits-dir", str(splits), "--root-file", str(raw / "root.txt"), "--out-dir", str(out / "store"),
+         "--splits-dir", str(splits), "--root", str(root), "--out-dir", str(out / "store"),
          *(["--threads", str(threads)] if threads else [])],
     ]  # fmt: skip
     for step in steps:

@@ -17,7 +17,7 @@ NAMES = ["healthy", "sick"]
 @pytest.fixture
 def checked(tmp_path: Path, make_dataset, local_root: Path):
     """Validate `local_root` as it is now against the manifest made when the test began."""
-    fetch("mine", make_dataset(), tmp_path / "raw", root=local_root)
+    fetch("mine", make_dataset(), local_root, tmp_path / "raw/manifest.json")
 
     def check(dataset: DatasetConfig | None = None) -> pd.DataFrame:
         return validate_dataset(

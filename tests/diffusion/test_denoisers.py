@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from core_samples import ARCHITECTURES, SIDE, tiny_config
 from torch import Tensor
 
+from core_samples import ARCHITECTURES, SIDE, tiny_config
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.diffusion.parameterization import eps_from_v
 from meddiff.diffusion.schedule import alpha_sigma
@@ -123,7 +123,7 @@ def test_class_embedding_of_the_unet_is_a_plain_parameter_as_published_only():
 
 
 def test_unet_needs_the_size_of_its_class_embedding():
-    with pytest.raises(ConfigError, match="architecture.encoder_hid_dim"):
+    with pytest.raises(ConfigError, match=r"architecture\.encoder_hid_dim"):
         build("unet", architecture={"block_out_channels": [8]})
 
 

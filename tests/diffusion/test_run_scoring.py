@@ -10,8 +10,8 @@ import pytest
 import torch
 import xarray as xr
 import yaml
-from core_samples import SIDE, tiny_config, write_store
 
+from core_samples import SIDE, tiny_config, write_store
 from meddiff import run_scoring
 from meddiff.checkpoint import save_weights
 from meddiff.cli import main

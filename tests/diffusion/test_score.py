@@ -7,9 +7,9 @@ import copy
 import numpy as np
 import pytest
 import torch
-from core_samples import SIDE, tiny_config
 from torch import Tensor
 
+from core_samples import SIDE, tiny_config
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.diffusion.score import classification_errors, score
 from meddiff.diffusion.vote import majority, mean

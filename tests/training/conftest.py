@@ -8,6 +8,9 @@ from collections.abc import Iterator
 import pytest
 import torch
 
+from core_samples import write_store
+from meddiff.data.store import Store
+
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> Iterator[None]:
@@ -25,3 +28,10 @@ def signal_handlers() -> Iterator[None]:
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture(scope="module")
+def splits(tmp_path_factory) -> tuple[Store, Store]:
+    """Twenty images to train on and ten to validate on."""
+    folder = write_store(tmp_path_factory.mktemp("store"))
+    return Store.open(folder, "train"), Store.open(folder, "valid")

@@ -6,9 +6,9 @@ import json
 
 import pytest
 import torch
-from core_samples import SIDE, tiny_config
 from torch import nn
 
+from core_samples import SIDE, tiny_config
 from meddiff.checkpoint import (
     TrainState,
     load_optimizer_tensors,
@@ -37,7 +37,9 @@ def test_state_round_trip(tmp_path):
     state = load_state(path)
     assert state is not None and state.values == values
     assert state.tensors.keys() == tensors.keys()
-    assert all(torch.equal(state.tensors[k], v) and state.tensors[k].dtype == v.dtype for k, v in tensors.items())
+    assert all(
+        torch.equal(state.tensors[k], v) and state.tensors[k].dtype == v.dtype for k, v in tensors.items()
+    )
     assert [p.name for p in path.parent.iterdir()] == ["state.safetensors"]
 
 

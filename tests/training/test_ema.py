@@ -6,11 +6,11 @@ import copy
 
 import pytest
 import torch
-from core_samples import SIDE, tiny_config
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from core_samples import SIDE, tiny_config
 from meddiff.config.model import EMAConfig
 from meddiff.ema import EMA
 from meddiff.models import build_model

@@ -70,11 +70,11 @@ def test_a_broken_image_stops_the_run_before_training(project):
     shutil.rmtree(project.folder / "results")
     shutil.rmtree(project.folder / ".snakemake")
     (project.folder / "data/small_chest/table.csv").unlink()
-    image = next((project.folder / "data/small_chest/raw/files").rglob("patient*/study1/view1_frontal.jpg"))
+    image = next((project.folder / "data/small_chest/raw").rglob("patient*/study1/view1_frontal.jpg"))
     image.write_bytes(image.read_bytes()[:100])
     text = project.snakemake(expect=1)
     log = (project.folder / "logs/data/small_chest/validate.log").read_text()
-    assert str(image.relative_to(project.folder / "data/small_chest/raw/files")) in log
+    assert str(image.relative_to(project.folder / "data/small_chest/raw")) in log
     assert "Traceback" not in log
     assert "train_model" not in text.split("Job stats")[-1].split("total")[-1]
 

@@ -2,8 +2,7 @@ rule fetch_dataset:
     input:
         code=code_of("meddiff.data.fetch"),
     output:
-        manifest="data/{dataset}/raw/manifest.json",
-        root="data/{dataset}/raw/root.txt",
+        manifest="data/{dataset}/raw.json",
     log:
         "logs/data/{dataset}/fetch.log",
     conda:
@@ -11,21 +10,19 @@ rule fetch_dataset:
     resources:
         mem_mb=2000,
         runtime=240,
+        root=image_root,
     params:
         settings=dataset_slice(data_params.FetchParams),
-        root=local_root_argument,
-        out=subpath(output.manifest, parent=True),
     message:
         "Making the images of {wildcards.dataset} available"
     shell:
-        "python -m meddiff fetch --dataset {wildcards.dataset} --params {params.settings:q} {params.root}"
-        " --out {params.out} > {log} 2>&1"
+        "python -m meddiff fetch --dataset {wildcards.dataset} --params {params.settings:q}"
+        " --root {resources.root:q} --manifest {output.manifest} > {log} 2>&1"
 
 
 rule validate_dataset:
     input:
-        manifest="data/{dataset}/raw/manifest.json",
-        root=ancient("data/{dataset}/raw/root.txt"),
+        manifest="data/{dataset}/raw.json",
         code=code_of("meddiff.data.validate"),
     output:
         table="data/{dataset}/table.csv",
@@ -37,13 +34,14 @@ rule validate_dataset:
     resources:
         mem_mb=4000,
         runtime=60,
+        root=image_root,
     params:
         settings=dataset_slice(data_params.ValidateParams),
     message:
         "Checking every image and label of {wildcards.dataset}"
     shell:
         "python -m meddiff validate --params {params.settings:q} --manifest {input.manifest}"
-        " --root-file {input.root} --table {output.table} > {log} 2>&1"
+        " --root {resources.root:q} --table {output.table} > {log} 2>&1"
 
 
 rule split_dataset:
@@ -74,8 +72,7 @@ rule split_dataset:
 
 rule build_store:
     input:
-        manifest="data/{dataset}/raw/manifest.json",
-        root=ancient("data/{dataset}/raw/root.txt"),
+        manifest="data/{dataset}/raw.json",
         train="splits/{dataset}/train.csv",
         valid="splits/{dataset}/valid.csv",
         test="splits/{dataset}/test.csv",
@@ -92,6 +89,7 @@ rule build_store:
     resources:
         mem_mb=8000,
         runtime=120,
+        root=image_root,
     params:
         settings=dataset_slice(data_params.StoreParams),
         splits=subpath(input.train, parent=True),
@@ -100,4 +98,4 @@ rule build_store:
         "Decoding and resizing {wildcards.dataset} to {wildcards.size} px"
     shell:
         "python -m meddiff store --params {params.settings:q} --size {wildcards.size}"
-        " --splits-dir {params.splits} --root-file {input.root} --out-dir {params.out} > {log} 2>&1"
+        " --splits-dir {params.splits} --root {resources.root:q} --out-dir {params.out} > {log} 2>&1"

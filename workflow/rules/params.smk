@@ -10,11 +10,15 @@ def dataset_slice(slice_model):
     return of
 
 
-def local_root_argument(wildcards):
-    """The folder the user named; empty for a source that the workflow makes itself."""
-    if CONFIG.datasets[wildcards.dataset].source.kind != "local":
-        return ""
-    return f"--root {CONFIG.local_root(wildcards.dataset)}"
+def image_root(wildcards):
+    """The folder of a dataset's images: the one the user named, or where a phantom is generated.
+
+    Where a dataset lies changes no result. Rules take it as a resource, which is not tracked: a moved folder
+    makes nothing stale, and an edited image does, through the checksums in ``raw.json``.
+    """
+    if CONFIG.datasets[wildcards.dataset].source.kind == "local":
+        return CONFIG.local_root(wildcards.dataset)
+    return f"data/{wildcards.dataset}/raw"
 
 
 def given_split_files(wildcards):

@@ -43,4 +43,6 @@ def _read(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{path}: expected a safetensors file of the authors' checkpoint: {error}") from error
+        raise CheckpointError(
+            f"{path}: expected a safetensors file of the authors' checkpoint: {error}"
+        ) from error

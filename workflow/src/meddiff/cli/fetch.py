@@ -10,8 +10,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("--dataset", required=True, help="the dataset's name, for messages")
     parser.add_argument("--params", required=True, help="JSON: the dataset's source and format")
-    parser.add_argument("--root", type=Path, help="the folder with the images of a local source")
-    parser.add_argument("--out", type=Path, required=True, help="folder for manifest.json and root.txt")
+    parser.add_argument(
+        "--root", type=Path, required=True, help="the folder of the images; a phantom is made there"
+    )
+    parser.add_argument("--manifest", type=Path, required=True, help="the JSON file to write")
     parser.add_argument("--threads", type=int, help="for hashing; default: all CPUs")
 
 
@@ -20,4 +22,4 @@ def run(args: argparse.Namespace) -> None:
     from meddiff.data.fetch import fetch
     from meddiff.data.params import FetchParams, parse_slice
 
-    fetch(args.dataset, parse_slice(args.params, FetchParams), args.out, args.root, args.threads)
+    fetch(args.dataset, parse_slice(args.params, FetchParams), args.root, args.manifest, args.threads)

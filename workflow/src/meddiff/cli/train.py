@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def state_root() -> Path:
     """Where resume states live: $MEDDIFF_STATE_DIR, or .meddiff/state below the working folder."""
-    return Path(os.environ.get(STATE_VARIABLE, ".meddiff/state"))
+    return Path(os.environ.get(STATE_VARIABLE) or ".meddiff/state")
 
 
 def run(args: argparse.Namespace) -> None:

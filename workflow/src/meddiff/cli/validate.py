@@ -10,18 +10,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("--params", required=True, help="JSON: the dataset's format, classes and split")
     parser.add_argument("--manifest", type=Path, required=True, help="manifest.json as `fetch` writes it")
-    parser.add_argument("--root-file", type=Path, required=True, help="root.txt as `fetch` writes it")
+    parser.add_argument("--root", type=Path, required=True, help="the folder of the images")
     parser.add_argument("--table", type=Path, required=True, help="the CSV file to write")
     parser.add_argument("--threads", type=int, help="for decoding; default: all CPUs")
 
 
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
-    from meddiff.data.fetch import read_manifest, read_root
+    from meddiff.data.fetch import read_manifest
     from meddiff.data.params import ValidateParams, parse_slice
     from meddiff.data.tables import write_csv
     from meddiff.data.validate import validate_dataset
 
     dataset = parse_slice(args.params, ValidateParams)
-    table = validate_dataset(dataset, read_root(args.root_file), read_manifest(args.manifest), args.threads)
+    table = validate_dataset(dataset, args.root, read_manifest(args.manifest), args.threads)
     write_csv(table, args.table)

@@ -78,7 +78,7 @@ class Config:
         return load_model(model, dataset, self.experiment.preset, self.root)
 
     def training_model(self, model: str, dataset: str) -> DiffusionModelConfig | TimmModelConfig:
-        """`model` without what is only shown (title, row of the published table), so that renaming retrains nothing."""
+        """`model` without what is only shown (title, published row), so that renaming retrains nothing."""
         return self.model(model, dataset).model_copy(update={"title": model, "published": None})
 
     def published(self, part: str) -> dict[str, Any] | None:

@@ -79,7 +79,8 @@ class DiffusionModelConfig(ModelBase):
     )
     adaln_zero_init: bool | None = Field(default=None, description="DiT: start each block as the identity")
     label_table_size: int | None = Field(
-        default=None, description="DiT: rows of each block's label table before its null row; 0 = number of classes"
+        default=None,
+        description="DiT: rows of each block's label table before its null row; 0 = number of classes",
     )
     block_label_dropout: float | None = Field(
         default=None, description="DiT: further label dropout, drawn by every block on its own"

@@ -12,68 +12,42 @@ from meddiff.config.dataset import CheXpertFormat, DatasetConfig, PhantomSource
 from meddiff.data import phantom
 from meddiff.data.images import is_image, thread_map
 from meddiff.data.params import FetchParams
-from meddiff.errors import ConfigError, DataError
-from meddiff.io import read_json, sha256_file, write_json, write_text
+from meddiff.errors import DataError
+from meddiff.io import read_json, sha256_file, write_json
 from meddiff.progress import track
-
-MANIFEST = "manifest.json"
-ROOT_FILE = "root.txt"
-FILES = "files"
 
 
 def fetch(
     name: str,
     dataset: DatasetConfig | FetchParams,
-    out: Path,
-    root: Path | None = None,
+    root: Path,
+    manifest: Path,
     threads: int | None = None,
 ) -> None:
-    """Generate a phantom into ``<out>/files``, or check a local folder; write manifest and root file.
+    """Generate a phantom into `root`, or check a local folder; write the manifest of its files.
 
-    ``<out>/manifest.json`` is ``{"files": {path: {"sha256", "size"}}}`` with paths relative to the root
-    (content only: neither the root's own path nor times). ``<out>/root.txt`` has the root's path as
-    given, on one line. Local files stay where they are.
+    `manifest` is ``{"files": {path: {"sha256", "size"}}}`` with paths relative to `root`: content only,
+    neither the root's own path nor times, so that moving a dataset makes nothing stale. Local files stay
+    where they are.
 
     Args:
         name: the dataset's name, for messages.
         dataset: its source and format are used.
-        out: the folder for the results; made where it is missing.
-        root: the folder of a dataset whose source is ``local``.
+        root: the folder of the images; made for a phantom, and given by the user for a local source.
+        manifest: the file to write.
         threads: for hashing; default all CPUs of this process.
 
     Raises:
         DataError: the local folder is not there, or has no image or no CSV where the format expects it.
-        ConfigError: a local source without `root`, or a phantom with one.
     """
     if isinstance(dataset.source, PhantomSource):
-        if root is not None:
-            raise ConfigError(f"--root: dataset {name} is generated; only a local source has a folder")
-        root = out / FILES
         _generate(dataset, root)
         paths = sorted(_walk(root, "."))
     else:
-        if root is None:
-            raise ConfigError(f"dataset {name}: a local source needs --root FOLDER")
         paths = sorted(_local_files(name, dataset, root))
     entries = thread_map(lambda path: _entry(root / path), paths, threads)
     files = dict(zip(paths, track(entries, f"hashing {name}", total=len(paths)), strict=True))
-    write_text(out / ROOT_FILE, f"{root}\n")
-    write_json(out / MANIFEST, {"files": files})
-
-
-def read_root(path: str | os.PathLike[str]) -> Path:
-    """The folder that a ``root.txt`` names.
-
-    Raises:
-        DataError: there is no such file, or it names no folder that exists.
-    """
-    try:
-        root = Path(path).read_text(encoding="utf-8").strip()
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: there is no such file; run `fetch`") from error
-    if not root or not Path(root).is_dir():
-        raise DataError(f"{path}: {root!r} is not a folder; run `fetch` again where the images are")
-    return Path(root)
+    write_json(manifest, {"files": files})
 
 
 def read_manifest(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from meddiff.diffusion.schedule import alpha_sigma
 from meddiff.diffusion.score import score
 from meddiff.diffusion.vote import majority
 from meddiff.diffusion.weighting import loss_weight
+from meddiff.errors import MeddiffError
 
 
 def diffusion_loss(
@@ -98,4 +99,8 @@ class DiffusionTask:
             batch_size=self.config.train.batch_size,
             description="validating",
         )
+        if not np.isfinite(errors).all():
+            raise MeddiffError(
+                "validation: the predicted noise is NaN or infinite, training has diverged; lower train.lr"
+            )
         return majority(errors)

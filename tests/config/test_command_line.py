@@ -1,0 +1,93 @@
+"""The command line: one command a module, errors without traceback."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+
+import pytest
+
+from meddiff import cli
+from meddiff.cli.params import require
+from meddiff.errors import ConfigError, MeddiffError
+from meddiff.provenance import SOURCE
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_every_command_has_its_parts_and_help(command, capsys):
+    module = importlib.import_module(f"meddiff.cli.{command}")
+    assert module.__doc__ and callable(module.run)
+    with pytest.raises(SystemExit) as left:
+        cli.main([command, "--help"])
+    assert left.value.code == 0
+    assert f"python -m meddiff {command}" in capsys.readouterr().out
+
+
+def test_every_module_is_a_command():
+    helpers = {"__init__", "params"}
+    assert {path.stem for path in (SOURCE / "cli").glob("*.py")} - helpers == set(cli.COMMANDS)
+
+
+@pytest.mark.parametrize("arguments", [[], ["trian"], ["trian", "--help"]])
+def test_unknown_command_lists_the_known(arguments, capsys):
+    with pytest.raises(SystemExit) as left:
+        cli.main(arguments)
+    assert left.value.code == 2
+    error = capsys.readouterr().err
+    assert "command" in error and (not arguments or "'trian'" in error)
+
+
+def test_help_lists_all_commands(capsys):
+    with pytest.raises(SystemExit) as left:
+        cli.main(["--help"])
+    assert left.value.code == 0
+    text = capsys.readouterr().out
+    assert all(f"  {name} " in text for name in cli.COMMANDS)
+
+
+@pytest.fixture
+def command(monkeypatch):
+    """Make ``schemas`` raise what the test wants."""
+
+    def install(error: Exception) -> None:
+        module = importlib.import_module("meddiff.cli.schemas")
+
+        def run(args: argparse.Namespace) -> None:
+            raise error
+
+        monkeypatch.setattr(module, "run", run)
+
+    return install
+
+
+def test_error_of_the_user_is_a_message_and_exit_code_1(command, caplog):
+    command(ConfigError("config/x.yaml: colour: unknown key"))
+    assert cli.main(["schemas"]) == 1
+    (record,) = caplog.records
+    assert record.getMessage() == "config/x.yaml: colour: unknown key"
+    assert record.levelno == logging.ERROR and record.exc_info is None
+
+
+def test_bug_keeps_its_traceback(command):
+    command(KeyError("bug"))
+    with pytest.raises(KeyError):
+        cli.main(["schemas"])
+
+
+def test_params_must_be_exactly_the_known_ones():
+    assert require({"b": 2, "a": 1}, "a", "b") == [1, 2]
+    with pytest.raises(ConfigError, match=r"missing keys \['b'\], unknown keys \['c'\]"):
+        require({"a": 1, "c": 3}, "a", "b")
+
+
+def test_params_must_be_json(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["train", "--params", "{oops", "--store", "s", "--out", "o"])
+    assert "--params" in capsys.readouterr().err
+
+
+def test_all_errors_have_one_base():
+    errors = importlib.import_module("meddiff.errors")
+    classes = [value for value in vars(errors).values() if isinstance(value, type)]
+    assert len(classes) >= 4 and all(issubclass(value, MeddiffError) for value in classes)

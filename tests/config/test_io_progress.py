@@ -1,0 +1,115 @@
+"""Atomic files, checksums, and progress lines."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import logging
+import os
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from meddiff import progress
+from meddiff.io import atomic_path, read_json, sha256_file, sha256_json, write_json, write_text
+from meddiff.progress import track
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def test_target_is_left_as_it_was_on_an_error(tmp_path):
+    target = tmp_path / "a.txt"
+    target.write_text("before")
+    with pytest.raises(RuntimeError), atomic_path(target) as path:
+        path.write_text("half")
+        assert target.read_text() == "before"
+        raise RuntimeError
+    assert target.read_text() == "before"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_nothing_is_left_where_there_was_no_target(tmp_path):
+    with pytest.raises(RuntimeError), atomic_path(tmp_path / "deep" / "a.txt"):
+        raise RuntimeError
+    assert list((tmp_path / "deep").iterdir()) == []
+
+
+def test_target_is_replaced_whole_with_the_users_permissions(tmp_path):
+    target = tmp_path / "deep" / "a.tar.gz"
+    before = os.umask(0o027)
+    try:
+        with atomic_path(target) as path:
+            assert path.parent == target.parent and path.suffix == ".gz" and path != target
+            path.write_text("new")
+            assert not target.exists()
+    finally:
+        os.umask(before)
+    assert target.read_text() == "new"
+    assert target.stat().st_mode & 0o777 == 0o640
+    assert [p.name for p in target.parent.iterdir()] == ["a.tar.gz"]
+
+
+def test_text_and_json(tmp_path):
+    write_text(tmp_path / "a", "σ\n")
+    assert (tmp_path / "a").read_bytes() == "σ\n".encode()
+    write_json(tmp_path / "b", {"z": 1, "a": [1.5, None]})
+    assert read_json(tmp_path / "b") == {"a": [1.5, None], "z": 1}
+    assert (tmp_path / "b").read_text().startswith('{\n "a"')
+
+
+@given(value=JSON)
+def test_hash_of_json_is_of_its_content(value):
+    again = json.loads(json.dumps(value))
+    assert sha256_json(value) == sha256_json(again)
+    assert sha256_json([value]) != sha256_json(value)
+    assert sha256_json({"a": value, "b": 1}) == sha256_json({"b": 1, "a": value})
+
+
+@pytest.mark.parametrize("size", [0, 1, (1 << 20) - 1, 1 << 20, (1 << 20) + 1])
+def test_hash_of_a_file_at_the_edges_of_a_block(tmp_path, size):
+    data = bytes(range(256)) * (size // 256 + 1)
+    (tmp_path / "f").write_bytes(data[:size])
+    assert sha256_file(tmp_path / "f") == hashlib.sha256(data[:size]).hexdigest()
+
+
+@pytest.fixture
+def lines(monkeypatch, caplog) -> list[str]:
+    """What `track` logs, with a clock that goes on four seconds a look."""
+    clock = iter(range(0, 10_000, 4))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    caplog.set_level(logging.INFO, "meddiff")
+    return caplog.messages
+
+
+def test_progress_in_a_log_is_a_line_now_and_then_and_one_at_the_end(lines, caplog):
+    assert list(track(range(7), "scoring")) == list(range(7))
+    assert caplog.messages == [
+        "scoring 3/7 (0.25/s, 16 s left)",
+        "scoring 6/7 (0.25/s, 4 s left)",
+        "scoring 7/7 (0.25/s, 0 s left)",
+    ]
+
+
+def test_progress_of_a_resumed_run_counts_what_was_done(lines, caplog):
+    assert list(track(range(5, 7), "training", total=7, initial=5)) == [5, 6]
+    assert caplog.messages == ["training 7/7 (0.25/s, 0 s left)"]
+
+
+def test_progress_without_a_known_end(lines, caplog):
+    assert list(track(iter("abc"), "reading")) == ["a", "b", "c"]
+    assert caplog.messages == ["reading 3 (0.25/s)"]
+
+
+def test_progress_on_a_terminal_is_a_bar(monkeypatch):
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    monkeypatch.setattr(sys, "stderr", terminal)
+    assert list(track([1, 2], "scoring")) == [1, 2]
+    assert "scoring" in terminal.getvalue() and "2/2" in terminal.getvalue()

@@ -1,0 +1,154 @@
+"""Which code a result depends on, and which modules stay light."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from meddiff import provenance
+from meddiff.models import network_module, task_module
+from meddiff.provenance import NEUTRAL, SOURCE, code_files, code_hash, environment
+
+# Importing these must not import torch: they run on the login node, for every rule and every target.
+LIGHT = ("config", "data", "evaluate", "cli", "errors", "io", "models", "progress", "provenance")
+LIGHT_FILES = ("diffusion.vote", "diffusion.error_file")
+HEAVY = ("meddiff.data.tensors",)
+
+
+def modules() -> list[str]:
+    """Every module of the package."""
+    dotted = (path.relative_to(SOURCE.parent).with_suffix("") for path in SOURCE.rglob("*.py"))
+    return sorted(".".join(path.parts).removesuffix(".__init__") for path in dotted)
+
+
+def names(*of: str) -> set[str]:
+    return {path.relative_to(SOURCE).as_posix() for path in code_files(of)}
+
+
+def training(kind: str) -> set[str]:
+    return names("meddiff.train", network_module(kind), task_module(kind))
+
+
+def test_training_of_a_unet_depends_on_its_own_modules_only():
+    files = training("unet")
+    assert {"train.py", "ema.py", "optim.py", "checkpoint.py", "data/tensors.py"} <= files
+    assert {f"diffusion/{n}.py" for n in ("unet", "objective", "noise", "score", "vote", "haar")} <= files
+    assert not files & {"baselines.py", "diffusion/dit.py", "run_model.py", "run_scoring.py", "models.py"}
+    assert not any(name.startswith(("evaluate/", "cli/")) for name in files)
+
+
+def test_networks_do_not_depend_on_each_other():
+    assert "diffusion/unet.py" not in training("dit")
+    assert "diffusion/dit.py" in training("dit")
+    assert not any(
+        name.startswith("diffusion/") and name != "diffusion/noise.py" for name in training("timm")
+    )
+
+
+def test_scoring_does_not_depend_on_training():
+    files = names("meddiff.diffusion.score", "meddiff.diffusion.unet")
+    assert not files & {"train.py", "optim.py", "ema.py", "diffusion/objective.py", "diffusion/vote.py"}
+
+
+def test_neutral_modules_are_left_out_everywhere():
+    neutral = {name.removeprefix("meddiff.").replace(".", "/") for name in NEUTRAL}
+    for name in modules():
+        assert not any(Path(file).with_suffix("").parts[0] in neutral for file in names(name)), name
+
+
+def test_neutral_modules_exist():
+    assert set(NEUTRAL) <= set(modules())
+
+
+def test_unknown_module():
+    with pytest.raises(ModuleNotFoundError, match="not a module of meddiff"):
+        code_files(["meddiff.trian"])
+    with pytest.raises(ModuleNotFoundError):
+        code_files(["numpy"])
+
+
+@pytest.fixture
+def copy(tmp_path, monkeypatch) -> Path:
+    """A copy of the package that `provenance` looks at, to be edited."""
+    source = tmp_path / "meddiff"
+    shutil.copytree(SOURCE, source, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(provenance, "SOURCE", source)
+    provenance._imports.cache_clear()
+    yield source
+    provenance._imports.cache_clear()
+
+
+def test_hash_changes_with_the_files_it_names_only(copy):
+    parts = ["meddiff.train", "meddiff.diffusion.unet", "meddiff.diffusion.objective"]
+    before = code_hash(parts)
+    assert code_hash(reversed(parts)) == before
+    used = names_in(copy, parts)
+    for path in sorted(copy.rglob("*.py")):
+        relative, text = path.relative_to(copy).as_posix(), path.read_text()
+        path.write_text(text + "# edited\n")
+        assert (code_hash(parts) != before) == (relative in used), relative
+        path.write_text(text)
+    assert code_hash(parts) == before
+
+
+def names_in(source: Path, of: list[str]) -> set[str]:
+    return {path.relative_to(source).as_posix() for path in code_files(of)}
+
+
+def test_imports_inside_functions_count(copy):
+    (copy / "extra.py").write_text(
+        "def f():\n    from meddiff.diffusion import haar\n    import meddiff.optim\n"
+    )
+    assert names_in(copy, ["meddiff.extra"]) == {
+        "diffusion/__init__.py",
+        "diffusion/haar.py",
+        "extra.py",
+        "optim.py",
+    }
+
+
+def test_hash_does_not_depend_on_the_place(copy):
+    parts = ["meddiff.diffusion.score"]
+    elsewhere = code_hash(parts)
+    provenance._imports.cache_clear()
+    provenance.SOURCE = SOURCE
+    assert code_hash(parts) == elsewhere
+
+
+def test_environment_names_versions_and_no_place():
+    record = environment()
+    assert record["versions"]["torch"][0].isdigit() and record["versions"]["meddiff"] != "not installed"
+    assert str(Path.home()) not in str(record)
+
+
+CHECK = """
+import importlib, sys
+light, heavy = sys.argv[1].split(","), sys.argv[2].split(",")
+for name in light:
+    importlib.import_module(name)
+    assert "torch" not in sys.modules, f"{name} imports torch"
+for name in heavy:
+    importlib.import_module(name)
+"""
+
+
+def test_every_module_is_importable_and_light_ones_do_not_import_torch():
+    """All the tests' light modules first, in one fresh process, then the rest."""
+    every = [name for name in modules() if name != "meddiff.__main__"]
+    prefixes = tuple(f"meddiff.{part}" for part in LIGHT)
+    light = [
+        name
+        for name in every
+        if name not in HEAVY
+        and (name.startswith(prefixes) or name in {f"meddiff.{file}" for file in LIGHT_FILES})
+    ]
+    heavy = sorted(set(every) - set(light))
+    assert len(light) > 40 and len(heavy) > 10
+    done = subprocess.run(
+        [sys.executable, "-c", CHECK, ",".join(light), ",".join(heavy)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr

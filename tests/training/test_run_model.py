@@ -1,0 +1,196 @@
+"""From a rule's parameters to weights, and back from weights to a model."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from core_samples import tiny_document, write_store
+from meddiff import run_model
+from meddiff.cli import main
+from meddiff.errors import CheckpointError
+from meddiff.run_model import load_model, read_run
+from meddiff.train import STATE_FILE, Trainer
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory) -> Path:
+    return write_store(tmp_path_factory.mktemp("store"), {"train": 12, "valid": 6, "test": 2})
+
+
+@pytest.fixture
+def train(store, tmp_path, monkeypatch):
+    """Train by the command line into a folder; returns the exit code."""
+    monkeypatch.setenv("MEDDIFF_STATE_DIR", str(tmp_path / "state"))
+
+    def call(document: dict[str, Any], out: str = "out", seed: int = 0, store: Path = store) -> int:
+        params = json.dumps({"model": document, "seed": seed})
+        return main(["train", "--params", params, "--store", str(store), "--out", str(tmp_path / out)])
+
+    return call
+
+
+def states(tmp_path: Path) -> set[str]:
+    return {path.parent.name for path in (tmp_path / "state").rglob(STATE_FILE)}
+
+
+TIMM = tiny_document("timm", train={"epochs": 2})
+
+
+@pytest.mark.parametrize("kind", ["unet", "dit", "timm"])
+def test_trained_weights_load_into_the_same_model_in_eval_mode(kind, train, tmp_path):
+    document = tiny_document(kind, train={"epochs": 1}, image_size=16)
+    assert train(document) == 0
+    out = tmp_path / "out"
+    assert sorted(path.name for path in out.iterdir()) == ["config.yaml", "model.safetensors", "run.json"]
+    model, spec = load_model(out, CPU)
+    assert not any(module.training for module in model.modules())
+    assert (spec.num_classes, spec.channels, spec.image_size) == (2, 1, 8)
+    saved = load_file(out / "model.safetensors")
+    assert saved.keys() == model.state_dict().keys()
+    assert all(torch.equal(value, saved[name]) for name, value in model.state_dict().items())
+    run = read_run(out)
+    assert run["parameters"] == sum(p.numel() for p in model.parameters())
+    assert run["best_epoch"] == 0 and len(run["epochs"]) == 1 and run["device"] == "cpu"
+    assert run["inputs"]["params"]["seed"] == 0
+    assert yaml.safe_load((out / "config.yaml").read_text())["model"] == spec.model.model_dump(mode="json")
+
+
+def test_outputs_do_not_depend_on_the_place(train, tmp_path):
+    assert train(TIMM, "a") == 0
+    os.rename(tmp_path / "state", tmp_path / "earlier state")
+    assert train(TIMM, "b/c") == 0
+    for name in ("model.safetensors", "config.yaml"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b/c" / name).read_bytes()
+    first, second = read_run(tmp_path / "a"), read_run(tmp_path / "b/c")
+    assert first.pop("hours") > 0 and second.pop("hours") > 0
+    assert first == second
+    assert str(tmp_path) not in json.dumps(first)
+
+
+def test_stop_signal_saves_and_fails_and_the_next_run_goes_on(train, tmp_path, monkeypatch, caplog):
+    assert train(TIMM, "straight") == 0
+    os.rename(tmp_path / "state", tmp_path / "earlier state")
+    step, steps = Trainer._step, []
+
+    def signalled(self, *arguments):
+        step(self, *arguments)
+        steps.append(arguments[-2])
+        if len(steps) == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(Trainer, "_step", signalled)
+    assert train(TIMM) == 1
+    assert "stopped after step 3 of 4; run again" in caplog.text
+    assert not (tmp_path / "out").exists()
+    assert train(TIMM) == 0
+    assert steps == [0, 1, 2, 3]
+    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("straight", "out")]
+    assert weights[0] == weights[1]
+
+
+def test_what_changes_the_result_changes_the_state(train, tmp_path, monkeypatch):
+    assert train(TIMM) == 0
+    seen = states(tmp_path)
+    assert len(seen) == 1
+    assert train(TIMM) == 0
+    assert states(tmp_path) == seen  # the same run: resumed
+    other_store = write_store(tmp_path / "other", {"train": 12, "valid": 6, "test": 3})
+    changes: list[dict[str, Any]] = [
+        {"document": tiny_document("timm", train={"epochs": 2, "lr": 2e-3})},
+        {"document": TIMM, "seed": 1},
+        {"document": TIMM, "store": other_store},
+    ]
+    for count, change in enumerate(changes, start=2):
+        assert train(**change) == 0
+        assert len(states(tmp_path)) == count
+    monkeypatch.setattr(run_model, "code_hash", lambda modules: "other code")
+    assert train(TIMM) == 0
+    assert len(states(tmp_path)) == count + 1
+
+
+def test_another_learning_rate_begins_anew(train, tmp_path, monkeypatch):
+    assert train(TIMM) == 0
+    step, steps = Trainer._step, []
+    monkeypatch.setattr(Trainer, "_step", lambda self, *a: (steps.append(a[-2]), step(self, *a)))
+    assert train(tiny_document("timm", train={"epochs": 2, "lr": 2e-3})) == 0
+    assert steps == [0, 1, 2, 3]
+
+
+def test_stop_signal_hears_both_signals():
+    asked = run_model.stop_signal()
+    assert not asked()
+    os.kill(os.getpid(), signal.SIGUSR1)
+    assert asked()
+    asked = run_model.stop_signal()
+    assert not asked()
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert asked()
+
+
+def test_tensorboard_gets_the_records(store, tmp_path, monkeypatch):
+    pytest.importorskip("tensorboard")
+    monkeypatch.setenv("MEDDIFF_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.delenv("COMET_API_KEY", raising=False)
+    arguments = ["--params", json.dumps({"model": TIMM, "seed": 0}), "--store", str(store)]
+    arguments += ["--out", str(tmp_path / "out"), "--trackers", str(tmp_path / "tracked")]
+    assert main(["train", *arguments]) == 0
+    assert list((tmp_path / "tracked").rglob("events.out.tfevents*"))
+
+
+def test_missing_configuration_or_weights(train, tmp_path):
+    with pytest.raises(CheckpointError, match=r"config\.yaml: missing"):
+        load_model(tmp_path, CPU)
+    assert train(TIMM) == 0
+    weights = tmp_path / "out" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(CheckpointError, match="damaged weights"):
+        load_model(tmp_path / "out", CPU)
+    weights.unlink()
+    with pytest.raises(CheckpointError, match="no such weights"):
+        load_model(tmp_path / "out", CPU)
+
+
+def test_weights_of_another_architecture(train, tmp_path):
+    assert train(TIMM) == 0
+    path = tmp_path / "out" / "config.yaml"
+    document = yaml.safe_load(path.read_text())
+    document["num_classes"] = 5
+    path.write_text(yaml.safe_dump(document))
+    with pytest.raises(CheckpointError, match=r"fc\.weight: \(2, \d+\) instead of \(5, \d+\)"):
+        load_model(tmp_path / "out", CPU)
+
+
+def test_loading_downloads_nothing(train, tmp_path, monkeypatch):
+    """A model that began from pretrained weights is built without them: its own are in the file."""
+    assert train(TIMM) == 0
+    path = tmp_path / "out" / "config.yaml"
+    document = yaml.safe_load(path.read_text())
+    document["model"]["pretrained"] = True
+    path.write_text(yaml.safe_dump(document))
+    asked = []
+    create = run_model.build_model
+    monkeypatch.setattr(
+        run_model,
+        "build_model",
+        lambda config, *shape: (asked.append(config.pretrained), create(config, *shape))[1],
+    )
+    _, spec = load_model(tmp_path / "out", CPU)
+    assert asked == [False] and spec.model.pretrained
+
+
+def test_training_errors_have_no_traceback(train, tmp_path, caplog):
+    assert train({**TIMM, "colour": "blue"}) == 1
+    assert "--params: timm.colour: unknown key" in caplog.text
+    assert train(TIMM, store=tmp_path / "nowhere") == 1
+    assert "manifest.json: there is no such file" in caplog.text
