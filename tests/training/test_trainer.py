@@ -167,3 +167,11 @@ def test_loss_that_is_not_finite(splits, tmp_path):
     with pytest.raises(MeddiffError, match=r"loss became NaN or infinite by step \d+; lower train\.lr"):
         trainer(config, tmp_path).run(*splits)
     assert load_state(tmp_path / STATE_FILE) is None
+
+
+def test_divergence_at_the_last_step_is_found_in_validation(splits, tmp_path):
+    """The loss of the only step is finite; the weights after it are not usable."""
+    settings = {"lr": 1e30, "warmup_steps": 0, "batch_size": 32, "epochs": 1, "ema": None}
+    with pytest.raises(MeddiffError, match=r"validation: .* training has diverged; lower train\.lr"):
+        trainer(tiny_config("dit", train=settings), tmp_path).run(*splits)
+    assert load_state(tmp_path / STATE_FILE) is None
