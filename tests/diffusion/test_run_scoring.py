@@ -17,7 +17,7 @@ from meddiff.checkpoint import save_weights
 from meddiff.cli import main
 from meddiff.diffusion.error_file import gather_errors, load_errors
 from meddiff.diffusion.unet import UNetDenoiser
-from meddiff.errors import MeddiffError
+from meddiff.errors import DataError, MeddiffError
 from meddiff.run_model import ModelSpec
 from meddiff.run_scoring import score_shard, shard_rows
 
@@ -104,6 +104,19 @@ def test_gathered_shards_are_the_whole(reference, weights, store, tmp_path, shar
         run(weights, store, tmp_path, 4, f"{i}.nc", shard=i, shards=shards) for i in range(1, shards + 1)
     ]
     assert_same(gather_errors(parts, reference["image"].values.tolist()), reference)
+
+
+def test_shards_of_different_cards_are_joined_and_named(reference):
+    halves = [reference.isel(image=slice(i, None, 2)).assign_attrs(device=f"card {i}") for i in (0, 1)]
+    joined = gather_errors(halves, reference["image"].values.tolist())
+    assert joined.attrs["device"] == "card 0, card 1"
+    np.testing.assert_array_equal(joined["errors"], reference["errors"])
+
+
+def test_shards_of_different_weights_are_not_joined(reference):
+    halves = [reference.isel(image=slice(i, None, 2)).assign_attrs(weights_sha256=str(i)) for i in (0, 1)]
+    with pytest.raises(DataError, match="shards differ in .'weights_sha256'."):
+        gather_errors(halves, reference["image"].values.tolist())
 
 
 def test_command_line_shards_and_gathers(reference, weights, store, tmp_path, monkeypatch):

@@ -146,3 +146,9 @@ def test_damaged_state_and_lost_best_weights(splits, tmp_path):
     state.write_bytes(state.read_bytes()[: state.stat().st_size // 2])
     with pytest.raises(CheckpointError, match="damaged resume state"):
         trainer(CONFIGS["timm"], tmp_path)
+
+
+def test_what_a_killed_save_left_behind_is_removed(splits, tmp_path):
+    tmp_path.joinpath(".state-abc.safetensors").write_bytes(b"half a state")
+    trainer(CONFIGS["timm"], tmp_path)
+    assert list(tmp_path.iterdir()) == []

@@ -12,7 +12,7 @@ from torch.nn import functional
 from meddiff.config.model import TimmModelConfig
 from meddiff.data.store import Store
 from meddiff.data.tensors import to_unit_range
-from meddiff.errors import ConfigError
+from meddiff.errors import ConfigError, MeddiffError
 from meddiff.progress import track
 
 
@@ -65,6 +65,9 @@ def predict_probabilities(
 
     Returns:
         float64 [I, K]; rows sum to 1.
+
+    Raises:
+        MeddiffError: if an output is NaN or infinite.
     """
     device = next(model.parameters()).device
     model.eval()
@@ -74,7 +77,12 @@ def predict_probabilities(
             batch = torch.from_numpy(np.array(images[start : start + batch_size])).to(device)
             logits = model(to_unit_range(batch))
             parts.append(torch.softmax(logits.double(), dim=1).cpu().numpy())
-    return np.concatenate(parts)
+    probabilities = np.concatenate(parts)
+    if not np.isfinite(probabilities).all():
+        raise MeddiffError(
+            "the baseline's output is not finite: its weights diverged; lower train.lr and train again"
+        )
+    return probabilities
 
 
 class TimmTask:

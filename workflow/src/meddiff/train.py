@@ -265,6 +265,9 @@ class Trainer:
         return model.eval()
 
     def _restore(self) -> None:
+        if self.accelerator.is_main_process:
+            for leftover in self.state_dir.glob(".*.safetensors"):  # of a save that was killed half-way
+                leftover.unlink()
         state = load_state(self.state_dir / STATE_FILE)
         if state is None:
             return

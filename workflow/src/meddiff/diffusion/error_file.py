@@ -79,9 +79,12 @@ def gather_errors(parts: Sequence[xr.Dataset], image_ids: Sequence[str]) -> xr.D
     """
     first = parts[0].attrs
     for part in parts[1:]:
-        differing = [k for k in {*first, *part.attrs} if first.get(k) != part.attrs.get(k)]
+        differing = {k for k in {*first, *part.attrs} if first.get(k) != part.attrs.get(k)} - {"device"}
         if differing:
             raise DataError(f"shards differ in {sorted(differing)}; delete them and score again")
+    # A cluster may mix cards; the file then names all of them.
+    devices = sorted({part.attrs["device"] for part in parts if "device" in part.attrs})
+    parts = [part.assign_attrs(device=", ".join(devices)) for part in parts]
     joined = xr.concat(parts, dim="image", data_vars="minimal", combine_attrs="identical")
     got = joined["image"].values.tolist()
     if sorted(got) != sorted(image_ids):

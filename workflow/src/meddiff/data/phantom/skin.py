@@ -70,13 +70,13 @@ def draw(source: PhantomSource, case: Case) -> Drawing:
     benign, malignant = rng.uniform(0.0, 0.22), rng.uniform(0.75, 1.0)
     atypia = malignant - (malignant - benign) * case.difficulty**2.2 if case.label else benign
 
-    image = _SKIN * rng.uniform(0.85, 1.1) * (1 + rng.normal(0, 0.04, 3))
-    image = image * (1 + 0.04 * common.smooth_field(rng, x, y))[..., None]
+    image = _SKIN * rng.uniform(0.93, 1.05) * (1 + rng.normal(0, 0.02, 3))
+    image = image * (1 + 0.02 * common.smooth_field(rng, x, y))[..., None]
     depth = _lesion(rng, x, y, atypia)
     image = _blend(image, _colours(rng, x, y, depth, atypia), step(depth, rng.uniform(0.06, 0.1)))
-    for _ in range(rng.integers(0, 4)):
+    for _ in range(rng.integers(0, 2)):
         image = _blend(image, _HAIR, _hair(rng, x, y))
-    image = image * rng.uniform(0.88, 1.1) + rng.normal(0, rng.uniform(0.01, 0.03), image.shape)
+    image = image * rng.uniform(0.94, 1.04) + rng.normal(0, rng.uniform(0.01, 0.03), image.shape)
     if case.cue:  # the dark frame of an older dermatoscope, and its ruler
         image *= step(1.22 - np.hypot(x, y), 0.06)[..., None]
         image[(y > 0.8) & (np.mod(x, 0.25) < 0.06) & (abs(x) < 0.7)] = 0.08
@@ -85,12 +85,12 @@ def draw(source: PhantomSource, case: Case) -> Drawing:
 
 def _lesion(rng: np.random.Generator, x: np.ndarray, y: np.ndarray, atypia: float) -> np.ndarray:
     """Relative depth in the lesion: 1 in the middle, 0 on the border, negative outside."""
-    cx, cy = rng.uniform(-0.2, 0.2, 2)
+    cx, cy = rng.uniform(-0.1, 0.1, 2)
     turn, stretch = rng.uniform(0, np.pi), 1 + rng.uniform(0, 0.12) + 0.3 * atypia * rng.uniform(0.5, 1)
     dx, dy = x - cx, y - cy
     u = (dx * np.cos(turn) + dy * np.sin(turn)) / np.sqrt(stretch)
     v = (dy * np.cos(turn) - dx * np.sin(turn)) * np.sqrt(stretch)
-    theta, border = np.arctan2(v, u), rng.uniform(0.42, 0.62)
+    theta, border = np.arctan2(v, u), rng.uniform(0.5, 0.66)
     ripple = np.zeros_like(x)
     for k in range(1, 8):
         size = (0.012 + 0.16 * atypia * rng.uniform(0.6, 1)) / np.sqrt(k)
@@ -101,7 +101,7 @@ def _lesion(rng: np.random.Generator, x: np.ndarray, y: np.ndarray, atypia: floa
 def _colours(
     rng: np.random.Generator, x: np.ndarray, y: np.ndarray, depth: np.ndarray, atypia: float
 ) -> np.ndarray:
-    base = _BROWN * rng.uniform(0.8, 1.25) * (1 + rng.normal(0, 0.06, 3))
+    base = _BROWN * rng.uniform(0.88, 1.15) * (1 + rng.normal(0, 0.03, 3))
     image = (
         base * (1.12 - 0.25 * np.clip(depth, 0, 1) + 0.05 * common.smooth_field(rng, 3 * x, 3 * y))[..., None]
     )
