@@ -80,7 +80,8 @@ class Project:
 
     def snakemake(self, *arguments: str, expect: int | None = 0) -> str:
         """Run Snakemake and return what it printed; `expect` is the exit status (None: any)."""
-        environment = {**os.environ, "MEDDIFF_STATE_DIR": str(self.folder / ".meddiff/state")}
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        environment = {**os.environ, "PATH": path, "MEDDIFF_STATE_DIR": str(self.folder / ".meddiff/state")}
         result = subprocess.run(
             [sys.executable, "-m", "snakemake", *arguments],
             cwd=self.folder,
@@ -151,3 +152,9 @@ def project(finished: Project, tmp_path: Path) -> Project:
     folder = tmp_path / "repository"
     shutil.copytree(finished.folder, folder, symlinks=True)
     return Project(folder)
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Project:
+    """A copy of the repository in which nothing has run."""
+    return make_project(tmp_path_factory.mktemp("clone") / "repository", root)

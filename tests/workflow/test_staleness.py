@@ -93,6 +93,17 @@ def test_one_row_of_a_split(project):
     assert "fetch_dataset" not in planned
 
 
+def test_a_moved_folder_of_images(project, tmp_path):
+    """Where a user's images lie is no setting of any rule: moving them makes nothing stale."""
+    source, elsewhere = project.folder / "data/small_chest/raw", tmp_path / "images"
+    document = yaml.safe_load((project.folder / "config/datasets/small_chest.yaml").read_text())
+    document["source"] = {"kind": "local"}
+    (project.folder / "config/datasets/small_chest.yaml").write_text(yaml.safe_dump(document))
+    project.snakemake("--config", f"root_small_chest={source}", "datasets")
+    source.rename(elsewhere)
+    assert project.planned("--config", f"root_small_chest={elsewhere}", "datasets") == {}
+
+
 def test_new_metrics_settings_need_no_network(project):
     project.edit_yaml("config/experiments/smallest.yaml", evaluate={"bootstrap_samples": 200})
     planned = project.planned()

@@ -1,0 +1,46 @@
+"""The experiments that are shipped: what they would run, and with what."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import yaml
+
+
+pytestmark = pytest.mark.slow
+
+BASELINES = 7
+DIFFUSION_MODELS = 2
+DATASETS = 2
+
+
+def test_slurm_profile_runs_the_paper(clone):
+    """The literal command of the README, on a machine without data or a cluster."""
+    planned = clone.planned("--profile", "slurm")
+    assert planned["train_model"] == DATASETS * (BASELINES + DIFFUSION_MODELS)
+    assert planned["predict_baseline"] == DATASETS * BASELINES
+    assert planned["gather_errors"] == DATASETS * DIFFUSION_MODELS
+    assert planned["score_shard"] == 8 * DATASETS * DIFFUSION_MODELS
+
+
+def test_threads_of_cluster_jobs_are_not_capped_by_this_machine(clone):
+    text = clone.snakemake("-n", "--profile", "slurm", "weights")
+    threads = re.findall(r"rule train_model:.*?threads: (\d+)", text, re.DOTALL)
+    assert threads
+    assert set(threads) == {"8"}
+
+
+def test_demo_is_the_default(clone):
+    (clone.folder / "config/config.yaml").write_text("experiment: demo\n")
+    planned = clone.planned()
+    assert planned["train_model"] == 8
+    assert planned["fetch_dataset"] == 2
+
+
+def test_conda_environments_have_the_pins_of_pip(root):
+    lines = (root / "envs/requirements.txt").read_text().splitlines()
+    pins = [line for line in lines if "==" in line]
+    for name in ("cpu", "gpu"):
+        dependencies = yaml.safe_load((root / f"envs/{name}.yaml").read_text())["dependencies"]
+        assert dependencies[-1]["pip"] == pins
