@@ -7,7 +7,6 @@ import re
 import pytest
 import yaml
 
-
 pytestmark = pytest.mark.slow
 
 BASELINES = 7
