@@ -24,10 +24,8 @@ def test_slurm_profile_runs_the_paper(clone):
 
 
 def test_threads_of_cluster_jobs_are_not_capped_by_this_machine(clone):
-    text = clone.snakemake("-n", "--profile", "slurm", "weights")
-    threads = re.findall(r"rule train_model:.*?threads: (\d+)", text, re.DOTALL)
-    assert threads
-    assert set(threads) == {"8"}
+    text = clone.snakemake("-n", "-p", "--profile", "slurm", "weights")
+    assert set(re.findall(r"meddiff train .* --threads (\d+)", text)) == {"8"}
 
 
 def test_demo_is_the_default(clone):
