@@ -99,9 +99,9 @@ def test_a_moved_folder_of_images(project, tmp_path):
     document = yaml.safe_load((project.folder / "config/datasets/small_chest.yaml").read_text())
     document["source"] = {"kind": "local"}
     (project.folder / "config/datasets/small_chest.yaml").write_text(yaml.safe_dump(document))
-    project.snakemake("--config", f"root_small_chest={source}", "datasets")
+    project.snakemake("datasets", "--config", f"root_small_chest={source}")
     source.rename(elsewhere)
-    assert project.planned("--config", f"root_small_chest={elsewhere}", "datasets") == {}
+    assert project.planned("datasets", "--config", f"root_small_chest={elsewhere}") == {}
 
 
 def test_new_metrics_settings_need_no_network(project):
