@@ -17,7 +17,8 @@ from core_samples import tiny_document, write_store
 from meddiff import run_model
 from meddiff.cli import main
 from meddiff.errors import CheckpointError
-from meddiff.run_model import load_model, read_run
+from meddiff.io import read_json
+from meddiff.run_model import RUN, load_model
 from meddiff.train import STATE_FILE, Trainer
 
 CPU = torch.device("cpu")
@@ -59,7 +60,7 @@ def test_trained_weights_load_into_the_same_model_in_eval_mode(kind, train, tmp_
     saved = load_file(out / "model.safetensors")
     assert saved.keys() == model.state_dict().keys()
     assert all(torch.equal(value, saved[name]) for name, value in model.state_dict().items())
-    run = read_run(out)
+    run = read_json(out / RUN)
     assert run["parameters"] == sum(p.numel() for p in model.parameters())
     assert run["best_epoch"] == 0 and len(run["epochs"]) == 1 and run["device"] == "cpu"
     assert run["inputs"]["params"]["seed"] == 0
@@ -72,7 +73,7 @@ def test_outputs_do_not_depend_on_the_place(train, tmp_path):
     assert train(TIMM, "b/c") == 0
     for name in ("model.safetensors", "config.yaml"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b/c" / name).read_bytes()
-    first, second = read_run(tmp_path / "a"), read_run(tmp_path / "b/c")
+    first, second = read_json(tmp_path / "a" / RUN), read_json(tmp_path / "b/c" / RUN)
     assert first.pop("hours") > 0 and second.pop("hours") > 0
     assert first == second
     assert str(tmp_path) not in json.dumps(first)

@@ -15,10 +15,10 @@ import yaml
 from accelerate import Accelerator
 
 from meddiff.checkpoint import load_weights, save_weights
-from meddiff.config import DiffusionModelConfig, TimmModelConfig
+from meddiff.config import DiffusionModelConfig, TimmModelConfig, parse_model
 from meddiff.data.store import Store
 from meddiff.errors import CheckpointError
-from meddiff.io import read_json, sha256_file, sha256_json, write_json, write_text
+from meddiff.io import sha256_file, sha256_json, write_json, write_text
 from meddiff.models import build_model, build_task, network_module, task_module
 from meddiff.provenance import code_hash, environment
 from meddiff.train import Trainer
@@ -131,8 +131,6 @@ def load_model(weights_dir: Path, device: torch.device) -> tuple[torch.nn.Module
     Raises:
         CheckpointError: if a file is missing or does not fit.
     """
-    from meddiff.config import parse_model
-
     path = weights_dir / CONFIG
     if not path.is_file():
         raise CheckpointError(f"{path}: missing; weights need the configuration they were made with")
@@ -175,8 +173,3 @@ def _trackers(tracker_dir: Path | None) -> list[str] | None:
 
 def _numbers(record: dict[str, Any]) -> dict[str, float]:
     return {key: float(value) for key, value in record.items() if key != "step"}
-
-
-def read_run(weights_dir: Path) -> dict[str, Any]:
-    """The record that training left beside the weights."""
-    return read_json(weights_dir / RUN)

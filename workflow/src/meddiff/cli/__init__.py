@@ -1,6 +1,6 @@
 """Command line: thin entry points over the package, one module per command.
 
-A command module has ``HELP`` (one line), ``add_arguments(parser)`` and ``run(args)``. Only the module
+A command module has a docstring (its help), ``add_arguments(parser)`` and ``run(args)``. Only the module
 of the command that is called is imported, so commands that need no torch start without it.
 """
 
