@@ -24,6 +24,11 @@ def test_learning_rate_is_that_of_diffusers(warmup, total):
         scheduler.step()
 
 
+def test_constant_learning_rate_after_the_warm_up():
+    factors = [lr_factor(step, 4, 10, "constant") for step in range(11)]
+    assert factors == [0.0, 0.25, 0.5, 0.75, *[1.0] * 7]
+
+
 def test_learning_rate_ends_at_zero():
     assert lr_factor(0, 0, 10) == 1.0
     assert lr_factor(0, 5, 10) == 0.0

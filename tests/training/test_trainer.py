@@ -175,3 +175,48 @@ def test_divergence_at_the_last_step_is_found_in_validation(splits, tmp_path):
     with pytest.raises(MeddiffError, match=r"validation: .* training has diverged; lower train\.lr"):
         trainer(tiny_config("dit", train=settings), tmp_path).run(*splits)
     assert load_state(tmp_path / STATE_FILE) is None
+
+
+def test_accumulated_parts_are_one_batch(splits, tmp_path):
+    """Same gradients as one pass over the whole batch, up to rounding."""
+    train, valid = splits
+    whole, parts = (
+        trainer(tiny_config("dit", train={"epochs": 2, "accumulate": n}), tmp_path / str(n)) for n in (1, 3)
+    )
+    expected = weights(whole.run(train, valid))
+    for name, tensor in weights(parts.run(train, valid)).items():
+        assert torch.allclose(tensor, expected[name], atol=2e-5), name
+    losses = [[record["loss"] for record in run.history.epochs] for run in (whole, parts)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+def test_length_in_steps_and_the_last_weights(splits, tmp_path):
+    """Five steps of three an epoch; nothing is validated, and the last weights are returned."""
+    train, valid = splits
+    config = tiny_config("timm", train={"epochs": None, "steps": 5, "select": "last"})
+    run = trainer(config, tmp_path, Scripted([]))
+    model = run.run(train, valid)
+    assert run.history.step == 5
+    assert [record["step"] for record in run.history.epochs] == [3, 5]
+    assert all("valid_f1" not in record for record in run.history.epochs)
+    assert model is run.eval_model
+
+
+def test_training_images_are_augmented_and_validation_images_are_not(splits, tmp_path):
+    train, valid = splits
+    seen: list[Tensor] = []
+
+    class Watch(Scripted):
+        def loss(self, model, images, labels, keys, steps):
+            seen.append(images)
+            return super().loss(model, images, labels, keys, steps)
+
+        def classify(self, model, store):
+            assert np.array_equal(store.images, valid.images)
+            return np.zeros(len(store), dtype=np.int64)
+
+    config = tiny_config("timm", train={"epochs": 1, "augmentation": {"hflip": 1.0}})
+    trainer(config, tmp_path, Watch([])).run(train, valid)
+    rows = epoch_batches(20, 8, SEED, 0)[0]
+    flipped = to_unit_range(torch.from_numpy(train.images[rows])).flip(3)
+    assert torch.allclose(seen[0], flipped, atol=1e-5)

@@ -29,7 +29,7 @@ class EMA:
         age = step - self.config.update_after_step
         if age <= 0:
             return 0.0
-        return min(self.config.beta, 1.0 - (1.0 + age) ** -self.config.power)
+        return min(self.config.beta, 1.0 - (1.0 + age / self.config.inv_gamma) ** -self.config.power)
 
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:

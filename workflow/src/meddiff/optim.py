@@ -17,16 +17,20 @@ _OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 def build_optimizer(parameters: Iterable[nn.Parameter], config: TrainConfig) -> torch.optim.Optimizer:
     """Adam (weight decay as an L2 penalty) or AdamW (decoupled), betas .9 and .999."""
     kind = _OPTIMIZERS[config.optimizer]
-    return kind(parameters, lr=config.lr, betas=(0.9, 0.999), weight_decay=config.weight_decay)
+    trained = [parameter for parameter in parameters if parameter.requires_grad]
+    return kind(trained, lr=config.lr, betas=(0.9, 0.999), weight_decay=config.weight_decay)
 
 
-def lr_factor(step: int, warmup_steps: int, total_steps: int) -> float:
-    """Factor of the learning rate after `step` finished steps: linear warm-up, then a cosine to 0.
+def lr_factor(step: int, warmup_steps: int, total_steps: int, kind: str = "cosine") -> float:
+    """Factor of the learning rate after `step` finished steps.
 
-    The same values as ``diffusers.optimization.get_cosine_schedule_with_warmup``.
+    Linear warm-up, then a cosine to 0 (the same values as
+    ``diffusers.optimization.get_cosine_schedule_with_warmup``) or, for the kind ``constant``, 1.
     """
     if step < warmup_steps:
         return step / warmup_steps
+    if kind == "constant":
+        return 1.0
     progress = (step - warmup_steps) / max(1, total_steps - warmup_steps)
     return max(0.0, 0.5 * (1.0 + math.cos(math.pi * progress)))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -30,7 +31,9 @@ from meddiff.checkpoint import (
     with_prefix,
     without_prefix,
 )
+from meddiff.config.augmentation import Augmentation
 from meddiff.config.model import TrainConfig
+from meddiff.data.augment import augment
 from meddiff.data.store import Store
 from meddiff.data.tensors import to_unit_range
 from meddiff.diffusion.noise import noise_keys
@@ -80,13 +83,16 @@ class History:
 class _LossModule(nn.Module):
     """Makes the loss the forward pass, so that a distributed wrapper sees it and syncs gradients."""
 
-    def __init__(self, model: nn.Module, task: Task) -> None:
+    def __init__(self, model: nn.Module, task: Task, augmentation: Augmentation | None) -> None:
         super().__init__()
         self.model = model
-        self._task = task
+        self._task, self._augmentation = task, augmentation
 
     def forward(self, images: Tensor, labels: Tensor, keys: Tensor, steps: Tensor) -> Tensor:
-        return self._task.loss(self.model, to_unit_range(images), labels, keys, steps)
+        images = to_unit_range(images)
+        if self._augmentation:
+            images = augment(images, self._augmentation, keys, steps)
+        return self._task.loss(self.model, images, labels, keys, steps)
 
 
 class Trainer:
@@ -118,7 +124,9 @@ class Trainer:
         self.ema = EMA(self.model, config.ema, plain) if config.ema else None
         self._clipped = [p for name, p in self.model.named_parameters() if name not in plain]
         self.optimizer = build_optimizer(self.model.parameters(), config)
-        self._loss, self._optimizer = self.accelerator.prepare(_LossModule(self.model, task), self.optimizer)
+        self._loss, self._optimizer = self.accelerator.prepare(
+            _LossModule(self.model, task, config.augmentation), self.optimizer
+        )
         self._loss_sum = torch.zeros((), device=self.accelerator.device)
         self._keys = noise_keys(seed, [f"train/{i}" for i in range(config.batch_size)]).to(
             self.accelerator.device
@@ -140,7 +148,7 @@ class Trainer:
         stop: Callable[[], bool] = lambda: False,
         on_epoch: Callable[[dict[str, Any]], None] = lambda record: None,
     ) -> nn.Module:
-        """Train to the end and return the model with the best validation F1, in eval mode.
+        """Train to the end and return the selected model (`TrainConfig.select`), in eval mode.
 
         Args:
             train, valid: splits of one store.
@@ -154,7 +162,7 @@ class Trainer:
         """
         images, labels = train.images, torch.as_tensor(train.labels)
         steps_per_epoch = len(epoch_batches(len(images), self.config.batch_size, self.seed, 0))
-        total = self.config.epochs * steps_per_epoch
+        total = self.config.steps or self.config.epochs * steps_per_epoch
         started, saved = time.monotonic() - self.history.seconds, time.monotonic()
         remaining = range(self.history.step, total)
         batches: list[np.ndarray] = []
@@ -165,8 +173,8 @@ class Trainer:
             self._step(images, labels, batches[index], step, total)
             self.history.step = step + 1
             self.history.seconds = time.monotonic() - started
-            if index == steps_per_epoch - 1:
-                self._finish_epoch(epoch, steps_per_epoch, total, valid)
+            if index == steps_per_epoch - 1 or step == total - 1:
+                self._finish_epoch(epoch, index + 1, total, valid)
                 on_epoch(self.history.epochs[-1])
             stopping = stop()
             if stopping or time.monotonic() - saved >= save_every_seconds:
@@ -202,25 +210,44 @@ class Trainer:
         # Networks with dropout draw from the global generator: tie it to the step as well.
         torch.manual_seed(self.seed * 1_000_003 + step * 1009 + rank)
         self.model.train()
-        set_lr(self.optimizer, self.config.lr * lr_factor(step, self.config.warmup_steps, total))
-        batch = torch.from_numpy(images[rows[mine]]).to(device, non_blocking=True)
-        losses = self._loss(
-            batch,
-            labels[torch.from_numpy(rows[mine])].to(device, non_blocking=True),
-            self._keys[torch.from_numpy(mine).to(device)],
-            torch.full((len(mine),), step, dtype=torch.int64, device=device),
-        )
-        # Gradients are averaged over processes; this makes that the mean over the global batch.
-        loss = losses.sum() * world / len(rows)
-        self.accelerator.backward(loss)
+        set_lr(self.optimizer, self._lr(step, total))
+        loss = torch.zeros((), device=device)
+        # A process without images in a short last batch still takes part in the exchange of gradients.
+        parts = [part for part in np.array_split(mine, self.config.accumulate) if len(part)] or [mine]
+        for number, part in enumerate(parts, start=1):
+            # Processes exchange gradients once a step, with the last part.
+            waiting = number < len(parts)
+            with self.accelerator.no_sync(self._loss) if waiting else nullcontext():
+                loss += self._backward(images, labels, rows, part, step)
         self.accelerator.clip_grad_norm_(self._clipped, self.config.clip_grad_norm)
         self._optimizer.step()
         self._optimizer.zero_grad()
         if self.ema:
             self.ema.update(self.model, step + 1)
-        self._loss_sum += loss.detach()
+        self._loss_sum += loss
         if step % _STEPS_BETWEEN_LOSS_CHECKS == 0:
             self._check_finite(step)
+
+    def _backward(
+        self, images: np.ndarray, labels: Tensor, rows: np.ndarray, part: np.ndarray, step: int
+    ) -> Tensor:
+        """Add the gradients of `part` (positions in the global batch `rows`); its share of the loss."""
+        device = self.accelerator.device
+        batch = torch.from_numpy(images[rows[part]]).to(device, non_blocking=True)
+        losses = self._loss(
+            batch,
+            labels[torch.from_numpy(rows[part])].to(device, non_blocking=True),
+            self._keys[torch.from_numpy(part).to(device)],
+            torch.full((len(part),), step, dtype=torch.int64, device=device),
+        )
+        # Gradients are averaged over processes; this makes that the mean over the global batch.
+        loss = losses.sum() * self.accelerator.num_processes / len(rows)
+        self.accelerator.backward(loss)
+        return loss.detach()
+
+    def _lr(self, step: int, total: int) -> float:
+        config = self.config
+        return config.lr * lr_factor(step, config.warmup_steps, total, config.lr_schedule)
 
     def _check_finite(self, step: int) -> None:
         if not torch.isfinite(self._loss_sum):
@@ -229,14 +256,15 @@ class Trainer:
                 "train.warmup_steps, or set train.mixed_precision to 'bf16' or 'no'"
             )
 
-    def _finish_epoch(self, epoch: int, steps_per_epoch: int, total: int, valid: Store) -> None:
+    def _finish_epoch(self, epoch: int, steps: int, total: int, valid: Store) -> None:
+        """Record an epoch of `steps` steps, and validate after some."""
         self._check_finite(self.history.step - 1)
-        loss = self.accelerator.reduce(self._loss_sum, "mean").item() / steps_per_epoch
+        loss = self.accelerator.reduce(self._loss_sum, "mean").item() / steps
         self._loss_sum.zero_()
-        lr = self.config.lr * lr_factor(self.history.step, self.config.warmup_steps, total)
+        lr = self._lr(self.history.step, total)
         record: dict[str, Any] = {"epoch": epoch, "step": self.history.step, "lr": lr, "loss": loss}
-        last = epoch == self.config.epochs - 1
-        if last or (epoch + 1) % self.config.validate_every == 0:
+        due = self.history.step == total or (epoch + 1) % self.config.validate_every == 0
+        if due and self.config.select == "best_f1":
             record |= self._validate(valid)
             if record["valid_f1"] > self.history.best_f1:
                 self.history.best_f1, self.history.best_epoch = record["valid_f1"], epoch
@@ -261,7 +289,8 @@ class Trainer:
     def _best_model(self) -> nn.Module:
         self.accelerator.wait_for_everyone()
         model = self.eval_model
-        load_weights(self._best_file(), model)
+        if self.config.select == "best_f1":
+            load_weights(self._best_file(), model)
         return model.eval()
 
     def _restore(self) -> None:

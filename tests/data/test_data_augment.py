@@ -1,0 +1,94 @@
+"""Augmentation: what each setting does to an image, and whose draws it uses."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torchvision.transforms.v2 import functional as reference
+
+from meddiff.config.augmentation import Augmentation
+from meddiff.data.augment import _affine, _move, augment
+from meddiff.diffusion.noise import noise_keys
+
+EVERYTHING = Augmentation(
+    hflip=0.5, vflip=0.5, rotation=30, shift=0.1, scale=0.1, blur_sigma=(0.1, 2.0), fill="black"
+)
+
+
+def images(n: int, height: int = 12, width: int = 12, seed: int = 0) -> torch.Tensor:
+    return torch.rand(n, 2, height, width, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+def steps(n: int, step: int = 3) -> torch.Tensor:
+    return torch.full((n,), step)
+
+
+def test_the_default_changes_nothing():
+    x = images(4)
+    assert torch.equal(augment(x, Augmentation(), noise_keys(0, "abcd"), steps(4)), x)
+
+
+@pytest.mark.parametrize(("setting", "dim"), [("hflip", 3), ("vflip", 2)])
+def test_flips(setting, dim):
+    x = images(3)
+    out = augment(x, Augmentation(**{setting: 1.0}), noise_keys(0, "abc"), steps(3))
+    assert torch.allclose(out, x.flip(dim), atol=1e-5)
+
+
+def test_half_of_the_images_are_flipped():
+    x = images(1).expand(400, -1, -1, -1)
+    out = augment(x, Augmentation(hflip=0.5), noise_keys(0, [str(i) for i in range(400)]), steps(400))
+    flipped = (out - x.flip(3)).abs().amax(dim=(1, 2, 3)) < 1e-5
+    kept = (out - x).abs().amax(dim=(1, 2, 3)) < 1e-5
+    assert bool((flipped ^ kept).all())
+    assert 150 < int(flipped.sum()) < 250
+
+
+@pytest.mark.parametrize(("height", "width"), [(12, 12), (12, 20)])
+@pytest.mark.parametrize("fill", ["black", "reflect"])
+def test_rotation_is_that_of_torchvision(fill, height, width):
+    x = images(1, height, width)
+    draws = torch.full((1, 7), 0.5)
+    draws[0, 2] = 0.75  # half of the largest angle, counter-clockwise
+    moved = _move(x, _affine(draws, Augmentation(rotation=40), x.shape[-2:]), fill)
+    expected = reference.rotate(x + 1, 20.0, interpolation=reference.InterpolationMode.BILINEAR) - 1
+    other = reference.rotate(x + 1, -20.0, interpolation=reference.InterpolationMode.BILINEAR) - 1
+    inside = (slice(None), slice(None), slice(4, -4), slice(4, -4))
+    distance = min((moved - e)[inside].abs().max().item() for e in (expected, other))
+    assert distance < 1e-4
+    corner = moved[0, 0, 0, 0].item()
+    assert (corner == -1.0) == (fill == "black")
+
+
+def test_shift_and_scale_stay_within_their_limits():
+    draws = torch.rand(200, 7, generator=torch.Generator().manual_seed(1))
+    affine = _affine(draws, Augmentation(shift=0.1, scale=0.2), torch.Size((8, 8)))
+    assert affine[:, :, 2].abs().max() <= 0.2 + 1e-6  # coordinates run over 2 for one side
+    assert 0.15 < affine[:, :, 2].abs().max()
+    zoom = affine[:, 0, 0]
+    assert zoom.min() >= 0.8 - 1e-6 and zoom.max() <= 1.2 + 1e-6
+    assert torch.allclose(zoom, affine[:, 1, 1])
+
+
+def test_blur_is_that_of_torchvision():
+    x = images(2)
+    out = augment(x, Augmentation(blur_sigma=(1.3, 1.3)), noise_keys(0, "ab"), steps(2))
+    expected = reference.gaussian_blur(x, kernel_size=[5, 5], sigma=[1.3, 1.3])
+    assert torch.allclose(out, expected, atol=1e-5)
+
+
+@given(seed=st.integers(0, 1000), step=st.integers(0, 10_000))
+@settings(max_examples=15, deadline=None)
+def test_an_image_has_draws_of_its_own(seed, step):
+    """Neither the batch nor the order matters; another step draws anew; values stay in range."""
+    x, keys = images(5, seed=seed), noise_keys(seed, "abcde")
+    together = augment(x, EVERYTHING, keys, steps(5, step))
+    alone = augment(x[3:4], EVERYTHING, keys[3:4], steps(1, step))
+    assert torch.allclose(together[3:4], alone, atol=1e-6)
+    assert not torch.allclose(together, augment(x, EVERYTHING, keys, steps(5, step + 1)), atol=1e-3)
+    assert together.abs().max() <= 1 + 1e-5
+    assert math.isfinite(together.sum())

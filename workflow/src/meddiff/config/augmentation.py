@@ -1,0 +1,32 @@
+"""What a dataset allows to be done to its training images."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from meddiff.config.strict import Strict
+
+
+class Augmentation(Strict):
+    """Random changes of training images, each image with draws of its own; the default changes nothing."""
+
+    hflip: float = Field(default=0.0, ge=0, le=1, description="probability of a left-right flip")
+    vflip: float = Field(default=0.0, ge=0, le=1, description="probability of a top-bottom flip")
+    rotation: float = Field(default=0.0, ge=0, le=180, description="largest angle to either side, degrees")
+    shift: float = Field(default=0.0, ge=0, le=0.5, description="largest shift, as a share of the side")
+    scale: float = Field(default=0.0, ge=0, lt=1, description="largest relative change of size")
+    blur_sigma: tuple[float, float] | None = Field(
+        default=None, description="range of the Gaussian blur's sigma in pixels (5 x 5 kernel)"
+    )
+    fill: Literal["reflect", "black"] = Field(
+        default="reflect", description="what comes in at the edges of a moved image"
+    )
+
+
+class Augmentations(Strict):
+    """The augmentation of each preset, used by models that say ``augment: true``."""
+
+    fixed: Augmentation = Augmentation()
+    official: Augmentation = Augmentation()
