@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from meddiff.config.augmentation import Augmentations
+from meddiff.config.strict import Strict
 
 Label = int | str
-
-
-class Strict(BaseModel):
-    """Base of every configuration object: immutable, and an unknown key is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class PhantomSource(Strict):
@@ -85,6 +82,9 @@ class ClassConfig(Strict):
 
     value: Label
     name: str
+    prompt: str | None = Field(
+        default=None, description="what a text-to-image model is told; the class's name where not given"
+    )
 
 
 class RecipeSplit(Strict):
@@ -120,6 +120,7 @@ class DatasetConfig(Strict):
     classes: list[ClassConfig] = Field(min_length=2)
     image_size: int = Field(ge=8, description="side in pixels that images are resized to")
     channels: Literal[1, 3] = 3
+    augmentation: Augmentations = Augmentations()
     split: Annotated[RecipeSplit | GivenSplit, Field(discriminator="kind")]
 
     @model_validator(mode="after")

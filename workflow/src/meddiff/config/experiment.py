@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from meddiff.config.dataset import Strict
+from meddiff.config.strict import Strict
 
 
 class ScoreConfig(Strict):

@@ -154,6 +154,9 @@ def load_model(
     merged = _merge(document, overrides.get(dataset, {}))
     model = _parse(ModelConfig, merged, path).root
     flags = {k: v for k, v in PRESETS[preset][model.kind].items() if getattr(model, k) is None}
+    if model.augment and model.train.augmentation is None:
+        augmentation = getattr(load_dataset(dataset, root).augmentation, preset)
+        flags["train"] = model.train.model_copy(update={"augmentation": augmentation})
     return model.model_copy(update=flags)
 
 

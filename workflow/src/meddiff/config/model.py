@@ -4,38 +4,56 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, RootModel
+from pydantic import Field, RootModel, model_validator
 
-from meddiff.config.dataset import Strict
+from meddiff.config.augmentation import Augmentation
+from meddiff.config.strict import Strict
 
 
 class EMAConfig(Strict):
     """Exponential moving average of the weights, with the warm-up of ema-pytorch.
 
-    Every `update_every` steps: decay = min(`beta`, 1 - (1 + step - `update_after_step`)^-`power`).
+    Every `update_every` steps, with k = step - `update_after_step`:
+    decay = min(`beta`, 1 - (1 + k / `inv_gamma`)^-`power`).
     """
 
     beta: float = Field(default=0.999, gt=0, lt=1)
     update_after_step: int = Field(default=50, ge=0)
     update_every: int = Field(default=5, ge=1)
     power: float = Field(default=2 / 3, gt=0)
+    inv_gamma: float = Field(default=1.0, gt=0)
 
 
 class TrainConfig(Strict):
-    """Optimisation. Defaults are the paper's for diffusion models, except `epochs`."""
+    """Optimisation. Defaults are the paper's for diffusion models, except the length."""
 
-    epochs: int = Field(ge=1)
-    batch_size: int = Field(default=128, ge=1, description="global batch, over all processes")
+    epochs: int | None = Field(default=None, ge=1, description="length; give this or `steps`")
+    steps: int | None = Field(default=None, ge=1, description="length in optimizer steps")
+    batch_size: int = Field(default=128, ge=1, description="images a step: over all processes, accumulated")
+    accumulate: int = Field(default=1, ge=1, description="parts that a process divides its batch into")
     lr: float = Field(default=1e-4, gt=0)
+    lr_schedule: Literal["cosine", "constant"] = "cosine"
     warmup_steps: int = Field(default=100, ge=0)
     optimizer: Literal["adam", "adamw"] = "adam"
     weight_decay: float = Field(default=0.0, ge=0)
     clip_grad_norm: float = Field(default=1.0, gt=0)
     mixed_precision: Literal["no", "fp16", "bf16"] = "no"
+    select: Literal["best_f1", "last"] = Field(
+        default="best_f1", description="weights of the best validation F1, or the last ones (no validation)"
+    )
     validate_every: int = Field(
         default=1, ge=1, description="epochs between validations; the last one always"
     )
     ema: EMAConfig | None = None
+    augmentation: Augmentation | None = Field(
+        default=None, description="the dataset's, where the model says `augment` and this is not given"
+    )
+
+    @model_validator(mode="after")
+    def _has_one_length(self) -> TrainConfig:
+        if (self.epochs is None) == (self.steps is None):
+            raise ValueError("give either epochs or steps, not both and not neither")
+        return self
 
 
 class ScheduleConfig(Strict):
@@ -57,6 +75,7 @@ class ModelBase(Strict):
         default_factory=dict, description="keyword arguments of the library's model"
     )
     train: TrainConfig
+    augment: bool = Field(default=False, description="change training images as the dataset's file allows")
     published: str | None = Field(default=None, description="row of config/published.yaml")
 
 

@@ -64,7 +64,11 @@ P = TypeVar("P", FetchParams, ValidateParams, SplitParams, StoreParams)
 
 def slice_of(dataset: DatasetConfig, slice_model: type[P]) -> str:
     """The JSON string that a rule passes as ``--params``: the fields of `slice_model` only."""
-    document = dataset.model_dump(mode="json", include=set(slice_model.model_fields))
+    document = dataset.model_dump(
+        mode="json",
+        include=set(slice_model.model_fields),
+        exclude={"classes": {"__all__": {"prompt"}}},  # only text-to-image models depend on it
+    )
     return json.dumps(document, sort_keys=True)
 
 

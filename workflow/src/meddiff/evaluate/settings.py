@@ -7,7 +7,7 @@ from typing import Literal, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from meddiff.config.dataset import Strict
+from meddiff.config.strict import Strict
 from meddiff.config.experiment import FigureStyle
 from meddiff.errors import ConfigError
 
