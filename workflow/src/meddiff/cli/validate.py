@@ -11,6 +11,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--params", required=True, help="JSON: the dataset's format, classes and split")
     parser.add_argument("--manifest", type=Path, required=True, help="manifest.json as `fetch` writes it")
     parser.add_argument("--root", type=Path, required=True, help="the folder of the images")
+    parser.add_argument("--official", type=Path, help="folder of `getsplits`, for published splits")
     parser.add_argument("--table", type=Path, required=True, help="the CSV file to write")
     parser.add_argument("--threads", type=int, help="for decoding; default: all CPUs")
 
@@ -23,5 +24,6 @@ def run(args: argparse.Namespace) -> None:
     from meddiff.data.validate import validate_dataset
 
     dataset = parse_slice(args.params, ValidateParams)
-    table = validate_dataset(dataset, args.root, read_manifest(args.manifest), args.threads)
+    manifest = read_manifest(args.manifest)
+    table = validate_dataset(dataset, args.root, manifest, args.threads, args.official)
     write_csv(table, args.table)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from meddiff.config.dataset import CheXpertFormat, DatasetConfig, PhantomSource
+from meddiff.config.dataset import CheXpertFormat, DatasetConfig, PhantomSource, TableFormat
 from meddiff.data import phantom
+from meddiff.data.folder import ImageFolder, walk_files
 from meddiff.data.images import is_image, thread_map
 from meddiff.data.params import FetchParams
 from meddiff.errors import DataError
@@ -24,28 +24,29 @@ def fetch(
     manifest: Path,
     threads: int | None = None,
 ) -> None:
-    """Generate a phantom into `root`, or check a local folder; write the manifest of its files.
+    """Generate a phantom into `root`, or check a folder that is there; write the manifest of its files.
 
-    `manifest` is ``{"files": {path: {"sha256", "size"}}}`` with paths relative to `root`: content only,
-    neither the root's own path nor times, so that moving a dataset makes nothing stale. Local files stay
+    `manifest` is ``{"files": {path: {"sha256", "size"}}}`` with canonical paths (`ImageFolder`): content
+    only, neither the root's own path nor times, so that moving a dataset makes nothing stale. Files stay
     where they are.
 
     Args:
         name: the dataset's name, for messages.
         dataset: its source and format are used.
-        root: the folder of the images; made for a phantom, and given by the user for a local source.
+        root: the folder of the images; made for a phantom, the user's or an unpacked one for other sources.
         manifest: the file to write.
         threads: for hashing; default all CPUs of this process.
 
     Raises:
-        DataError: the local folder is not there, or has no image or no CSV where the format expects it.
+        DataError: the folder is not there, has no images, or (format table) no CSV.
     """
     if isinstance(dataset.source, PhantomSource):
         _generate(dataset, root)
-        paths = sorted(_walk(root, "."))
+        found = {path: root / path for path in walk_files(root)}
     else:
-        paths = sorted(_local_files(name, dataset, root))
-    entries = thread_map(lambda path: _entry(root / path), paths, threads)
+        found = _local_files(name, dataset, root)
+    paths = sorted(found)
+    entries = thread_map(lambda path: _entry(found[path]), paths, threads)
     files = dict(zip(paths, track(entries, f"hashing {name}", total=len(paths)), strict=True))
     write_json(manifest, {"files": files})
 
@@ -80,33 +81,26 @@ def _generate(dataset: DatasetConfig | FetchParams, target: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _local_files(name: str, dataset: DatasetConfig | FetchParams, root: Path) -> set[str]:
+def _local_files(name: str, dataset: DatasetConfig | FetchParams, root: Path) -> dict[str, Path]:
+    """Canonical path -> file, of all images and the CSV."""
     how = f"say where it is with `--config root_{name}=PATH` or MEDDIFF_ROOT_{name.upper()}=PATH"
     if not root.is_dir():
         raise DataError(f"dataset {name}: there is no folder {root}; {how}")
     layout = dataset.format
-    if not (root / layout.csv).is_file():
+    folder = ImageFolder(root, layout)
+    csv = folder.csv()
+    # The other formats may do without: published splits have labels of their own.
+    if isinstance(layout, TableFormat) and not csv.is_file():
         raise DataError(f"dataset {name}: {root} has no file {layout.csv} (format.csv); {how}")
-    folder = str(Path(layout.csv).parent) if isinstance(layout, CheXpertFormat) else layout.image_dir
-    if not (root / folder).is_dir():
-        raise DataError(f"dataset {name}: {root} has no folder {folder} (format.image_dir); {how}")
-    images = {path for path in _walk(root, folder) if is_image(path)}
-    if not images:
-        raise DataError(f"dataset {name}: there are no image files below {root / folder}; {how}")
-    return images | {Path(layout.csv).as_posix()}
-
-
-def _walk(root: Path, folder: str) -> Iterator[str]:
-    """Paths of all files below `folder`, relative to `root`; links are followed, each folder once."""
-    seen: set[str] = set()
-    for parent, folders, files in os.walk(root / folder, followlinks=True):
-        real = os.path.realpath(parent)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders.sort()
-        yield from ((Path(parent) / file).relative_to(root).as_posix() for file in files)
+    if not folder.base.is_dir():
+        key = "format.csv" if isinstance(layout, CheXpertFormat) else "format.image_dir"
+        raise DataError(f"dataset {name}: {root} has no folder {folder.prefix} ({key}); {how}")
+    files = {path: folder.file(path) for path in folder.walk() if is_image(path)}
+    if not files:
+        raise DataError(f"dataset {name}: there are no image files below {folder.base}; {how}")
+    if csv.is_file():
+        files[PurePosixPath(layout.csv).as_posix()] = csv
+    return files
 
 
 def _entry(path: Path) -> dict[str, int | str]:

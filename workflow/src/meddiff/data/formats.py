@@ -13,11 +13,13 @@ from meddiff.config.dataset import (
     CheXpertFormat,
     ClassConfig,
     DatasetConfig,
+    Format,
     ISICFormat,
     Label,
     RecipeSplit,
     TableFormat,
 )
+from meddiff.data.folder import ImageFolder
 from meddiff.data.params import ValidateParams
 from meddiff.data.tables import SPLIT_COLUMNS, raise_problems, read_csv
 from meddiff.errors import DataError
@@ -31,35 +33,47 @@ def read_table(dataset: DatasetConfig | ValidateParams, root: Path) -> pd.DataFr
 
     Args:
         dataset: its format, classes and split are used.
-        root: the folder that the format's paths are relative to.
+        root: the dataset's folder.
 
     Returns:
-        Columns `image_id` (str), `path` (str, relative to `root`, with forward slashes), `label` (int64,
-        position in `dataset.classes`), `group` (str: patient or lesion; the image id where there is
-        none). The index is the row of the CSV, its header being row 1.
+        Columns `image_id` (str), `path` (str, canonical: see `ImageFolder`), `label` (int64, position in
+        `dataset.classes`), `group` (str: patient or lesion; the image id where there is none). The index is
+        the row of the CSV, its header being row 1.
 
     Raises:
         DataError: the CSV is missing or has no such column, or rows have unknown labels or impossible
             paths; it lists the first 20 of them.
     """
-    table, problems = read_rows(dataset, root)
-    raise_problems(str(root / dataset.format.csv), problems)
+    csv = ImageFolder(root, dataset.format).csv()
+    table, problems = read_rows(dataset, csv)
+    raise_problems(str(csv), problems)
     return table
 
 
-def read_rows(dataset: DatasetConfig | ValidateParams, root: Path) -> tuple[pd.DataFrame, list[str]]:
+def read_rows(dataset: DatasetConfig | ValidateParams, csv: Path) -> tuple[pd.DataFrame, list[str]]:
     """As `read_table`, but leave out the rows with problems and return the problems beside the table."""
-    layout = dataset.format
-    if isinstance(layout, CheXpertFormat):
-        table, problems = _chexpert(layout, dataset.classes, root)
-        # Given splits name their images; a draw here would throw some of them away.
-        if isinstance(dataset.split, RecipeSplit):
-            table = _balance(table, dataset.split.seed)
-    elif isinstance(layout, ISICFormat):
-        table, problems = _isic(layout, dataset.classes, root)
-    else:
-        table, problems = _table(layout, dataset.classes, root)
-    return table[SPLIT_COLUMNS].astype({"label": "int64"}), problems
+    table, problems = _read(dataset.format, dataset.classes, csv)
+    # Given splits name their images; a draw here would throw some of them away.
+    if isinstance(dataset.format, CheXpertFormat) and isinstance(dataset.split, RecipeSplit):
+        table = _balance(table, dataset.split.seed)
+    return table, problems
+
+
+def read_split_rows(
+    layout: Format, classes: Sequence[ClassConfig], csv: Path
+) -> tuple[pd.DataFrame, list[str]]:
+    """Read a published split file, which has the columns of the dataset's CSV, row by row.
+
+    Returns:
+        The canonical table with all rows in their order, and a problem for each row that had to be left out.
+    """
+    table, problems = _read(layout, classes, csv)
+    if not problems:
+        rows = read_csv(csv).index
+        problems = [
+            f"row {row}: is no row of the kind that this dataset has" for row in rows.difference(table.index)
+        ]
+    return table, problems
 
 
 def canonical_label(value: Label) -> str:
@@ -69,8 +83,18 @@ def canonical_label(value: Label) -> str:
     return str(int(match[1])) if match else text
 
 
+def _read(layout: Format, classes: Sequence[ClassConfig], csv: Path) -> tuple[pd.DataFrame, list[str]]:
+    if isinstance(layout, CheXpertFormat):
+        table, problems = _chexpert(layout, classes, csv)
+    elif isinstance(layout, ISICFormat):
+        table, problems = _isic(layout, classes, csv)
+    else:
+        table, problems = _table(layout, classes, csv)
+    return table[SPLIT_COLUMNS].astype({"label": "int64"}), problems
+
+
 def _chexpert(
-    layout: CheXpertFormat, classes: Sequence[ClassConfig], root: Path
+    layout: CheXpertFormat, classes: Sequence[ClassConfig], csv: Path
 ) -> tuple[pd.DataFrame, list[str]]:
     """Keep first frontal films with positive XOR negative; blanks are 0, uncertain (-1) rows go."""
     known = _known(classes)
@@ -79,7 +103,7 @@ def _chexpert(
             f"{layout.csv}: classes have values {', '.join(known)}; the chexpert format has 1 for "
             f"{layout.positive} and 0 for {layout.negative}: use exactly these two"
         )
-    rows = read_csv(root / layout.csv, ["Path", layout.positive, layout.negative])
+    rows = read_csv(csv, ["Path", layout.positive, layout.negative])
     patient = rows["Path"].map(lambda path: m[1] if (m := _CHEXPERT_FILM.fullmatch(path)) else None)
     rows, patient = rows[patient.notna()], patient.dropna()
     cells = rows[[layout.positive, layout.negative]].replace("", "0").map(canonical_label)
@@ -114,8 +138,8 @@ def _balance(table: pd.DataFrame, seed: int) -> pd.DataFrame:
     return table[rank <= size]
 
 
-def _isic(layout: ISICFormat, classes: Sequence[ClassConfig], root: Path) -> tuple[pd.DataFrame, list[str]]:
-    rows = read_csv(root / layout.csv, ["image_name", "target"])
+def _isic(layout: ISICFormat, classes: Sequence[ClassConfig], csv: Path) -> tuple[pd.DataFrame, list[str]]:
+    rows = read_csv(csv, ["image_name", "target"])
     blank = pd.Series("", index=rows.index, dtype=object)
     patient, lesion = rows.get("patient_id", blank), rows.get("lesion_id", blank)
     group = patient.where(patient != "", lesion)
@@ -123,9 +147,9 @@ def _isic(layout: ISICFormat, classes: Sequence[ClassConfig], root: Path) -> tup
     return _labelled(layout.image_dir, file, rows["target"], group, classes)
 
 
-def _table(layout: TableFormat, classes: Sequence[ClassConfig], root: Path) -> tuple[pd.DataFrame, list[str]]:
+def _table(layout: TableFormat, classes: Sequence[ClassConfig], csv: Path) -> tuple[pd.DataFrame, list[str]]:
     named = [layout.image_column, layout.label_column]
-    rows = read_csv(root / layout.csv, named + ([layout.group_column] if layout.group_column else []))
+    rows = read_csv(csv, named + ([layout.group_column] if layout.group_column else []))
     blank = pd.Series("", index=rows.index, dtype=object)
     group = rows[layout.group_column] if layout.group_column else blank
     return _labelled(layout.image_dir, rows[layout.image_column], rows[layout.label_column], group, classes)

@@ -7,27 +7,14 @@ The commands also take the complete document and read their slice out of it.
 from __future__ import annotations
 
 import json
-from typing import Annotated, Literal, TypeVar
+from typing import Literal, TypeVar
 
 from pydantic import Field, ValidationError
 
-from meddiff.config.dataset import (
-    CheXpertFormat,
-    ClassConfig,
-    DatasetConfig,
-    GivenSplit,
-    ISICFormat,
-    LocalSource,
-    PhantomSource,
-    RecipeSplit,
-    Strict,
-    TableFormat,
-)
+from meddiff.config.audit import AuditConfig
+from meddiff.config.dataset import ClassConfig, DatasetConfig, Format, OfficialSplit, Source, Split
+from meddiff.config.strict import Strict
 from meddiff.errors import ConfigError
-
-Source = Annotated[PhantomSource | LocalSource, Field(discriminator="kind")]
-Format = Annotated[CheXpertFormat | ISICFormat | TableFormat, Field(discriminator="kind")]
-Split = Annotated[RecipeSplit | GivenSplit, Field(discriminator="kind")]
 
 
 class FetchParams(Strict):
@@ -37,8 +24,14 @@ class FetchParams(Strict):
     format: Format
 
 
+class OfficialParams(Strict):
+    """What `getsplits` depends on."""
+
+    split: OfficialSplit
+
+
 class ValidateParams(Strict):
-    """What `validate` depends on; the split only decides whether CheXpert is balanced."""
+    """What `validate` depends on; the split says which rows are wanted."""
 
     format: Format
     classes: list[ClassConfig] = Field(min_length=2)
@@ -46,8 +39,9 @@ class ValidateParams(Strict):
 
 
 class SplitParams(Strict):
-    """What `split` depends on."""
+    """What `split` depends on; the format is that of published split files."""
 
+    format: Format
     classes: list[ClassConfig] = Field(min_length=2)
     split: Split
 
@@ -55,19 +49,31 @@ class SplitParams(Strict):
 class StoreParams(Strict):
     """What `store` depends on, beside the size."""
 
+    format: Format
     classes: list[ClassConfig] = Field(min_length=2)
     channels: Literal[1, 3] = 3
 
 
-P = TypeVar("P", FetchParams, ValidateParams, SplitParams, StoreParams)
+class StratifyParams(Strict):
+    """What `stratify` depends on."""
+
+    format: Format
+    audit: AuditConfig
+
+
+P = TypeVar("P", FetchParams, OfficialParams, ValidateParams, SplitParams, StoreParams, StratifyParams)
 
 
 def slice_of(dataset: DatasetConfig, slice_model: type[P]) -> str:
-    """The JSON string that a rule passes as ``--params``: the fields of `slice_model` only."""
+    """The JSON string that a rule passes as ``--params``: the fields of `slice_model` only.
+
+    Of published splits the checksums say all: where the files are found and what could be drawn instead are
+    left out. Prompts are, since only text-to-image models depend on them.
+    """
     document = dataset.model_dump(
         mode="json",
         include=set(slice_model.model_fields),
-        exclude={"classes": {"__all__": {"prompt"}}},  # only text-to-image models depend on it
+        exclude={"classes": {"__all__": {"prompt"}}, "split": {"url", "recipe"}},
     )
     return json.dumps(document, sort_keys=True)
 

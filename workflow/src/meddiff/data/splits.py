@@ -1,4 +1,4 @@
-"""Train, valid and test tables: drawn by a recipe, or taken from files."""
+"""Train, valid and test tables: drawn by a recipe, taken from files, or as published."""
 
 from __future__ import annotations
 
@@ -9,20 +9,26 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from meddiff.config.dataset import DatasetConfig, GivenSplit, RecipeSplit
-from meddiff.data.formats import canonical_label
+from meddiff.config.dataset import DatasetConfig, GivenSplit, OfficialSplit, RecipeSplit, Split
+from meddiff.data.formats import canonical_label, read_split_rows
 from meddiff.data.params import SplitParams
 from meddiff.data.tables import SPLIT_COLUMNS, SPLITS, raise_problems, read_csv, write_csv
 from meddiff.data.validate import check_splits
 from meddiff.errors import DataError
+from meddiff.io import write_json
+
+ORIGIN = "origin.json"
 
 
-def make_splits(dataset: DatasetConfig | SplitParams, table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+def make_splits(
+    dataset: DatasetConfig | SplitParams, table: pd.DataFrame, official: Path | None = None
+) -> dict[str, pd.DataFrame]:
     """Make the three splits that `dataset.split` asks for, and check them.
 
     Args:
-        dataset: its classes and split are used.
+        dataset: its classes, format and split are used.
         table: canonical table with `image_id, path, label, group, sha256`.
+        official: folder with the published ``{train,valid,test}.csv``, for a split that is one of these.
 
     Returns:
         ``{"train": ..., "valid": ..., "test": ...}``, each with `image_id, path, label, group`.
@@ -30,12 +36,18 @@ def make_splits(dataset: DatasetConfig | SplitParams, table: pd.DataFrame) -> di
     Raises:
         DataError: given files are unusable, or the splits leak or lack a class (see `check_splits`).
     """
-    if isinstance(dataset.split, RecipeSplit):
-        splits = draw_splits(table, dataset.split)
+    split = dataset.split
+    if isinstance(split, RecipeSplit):
+        splits = draw_splits(table, split)
+    elif isinstance(split, GivenSplit):
+        splits = given_splits(table, split)
+    elif official is None:
+        raise DataError("split: official: the folder with the split files is missing; run `getsplits`")
     else:
-        splits = given_splits(table, dataset.split)
+        splits = official_splits(table, dataset, official)
     names = [entry.name for entry in dataset.classes]
-    check_splits(splits, dict(zip(table["image_id"], table["sha256"], strict=True)), names)
+    hashes = dict(zip(table["image_id"], table["sha256"], strict=True))
+    check_splits(splits, hashes, names, published=isinstance(split, OfficialSplit))
     return splits
 
 
@@ -43,6 +55,21 @@ def write_splits(splits: dict[str, pd.DataFrame], folder: Path) -> None:
     """Write ``<folder>/{train,valid,test}.csv``."""
     for name in SPLITS:
         write_csv(splits[name][SPLIT_COLUMNS], folder / f"{name}.csv")
+
+
+def write_origin(split: Split, folder: Path) -> None:
+    """Write ``<folder>/origin.json``: `kind` of split, and a `note` that says where the rows come from."""
+    write_json(folder / ORIGIN, {"kind": split.kind, "note": origin_note(split)})
+
+
+def origin_note(split: Split) -> str:
+    """Where splits come from, in one sentence for a log or below a table."""
+    if isinstance(split, OfficialSplit):
+        return "The published splits, row by row; the checksums of the files agree."
+    if isinstance(split, GivenSplit):
+        return f"Given splits ({split.train}, {split.valid}, {split.test}); not the paper's."
+    shares = f"{split.valid:g} for validation, {split.test:g} for test, seed {split.seed}"
+    return f"Splits drawn by this workflow (shares of {shares}); not the paper's."
 
 
 def draw_splits(table: pd.DataFrame, recipe: RecipeSplit) -> dict[str, pd.DataFrame]:
@@ -105,6 +132,27 @@ def given_splits(table: pd.DataFrame, given: GivenSplit) -> dict[str, pd.DataFra
         present = [image_id for image_id in rows["image_id"] if image_id in known.index]
         splits[name] = known.loc[present, SPLIT_COLUMNS].reset_index(drop=True)
     raise_problems("given splits", problems)
+    return splits
+
+
+def official_splits(
+    table: pd.DataFrame, dataset: DatasetConfig | SplitParams, folder: Path
+) -> dict[str, pd.DataFrame]:
+    """Take the splits from published files, with all their rows, their order and their labels.
+
+    Raises:
+        DataError: a file is missing or not readable, or `table` was made from another one.
+    """
+    known = table.set_index("image_id")
+    splits, problems = {}, []
+    for name in SPLITS:
+        frame, wrong = read_split_rows(dataset.format, dataset.classes, folder / f"{name}.csv")
+        problems += [f"{name}.csv {text}" for text in wrong]
+        for row, image_id, label in zip(frame.index, frame["image_id"], frame["label"], strict=True):
+            if image_id not in known.index or known.at[image_id, "label"] != label:
+                problems.append(f"{name}.csv row {row}: {image_id!r} is not in the table with this label")
+        splits[name] = frame.reset_index(drop=True)
+    raise_problems(f"{folder}: not the files that the table was made from (run `validate` again)", problems)
     return splits
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +17,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from meddiff.config.dataset import Format
+from meddiff.data.folder import ImageFolder
 from meddiff.data.images import decode, thread_map
 from meddiff.data.tables import SPLITS, raise_problems, read_splits
 from meddiff.errors import DataError
@@ -38,6 +40,7 @@ def build_store(
     channels: Literal[1, 3],
     class_names: Sequence[str],
     threads: int | None = None,
+    layout: Format | None = None,
 ) -> None:
     """Decode and resize the images of three splits into `out_dir`.
 
@@ -46,23 +49,25 @@ def build_store(
 
     Args:
         splits_dir: folder with ``{train,valid,test}.csv``.
-        root: the folder that their paths are relative to.
+        root: the dataset's folder.
         out_dir: the store; its manifest is written last.
         size: side in pixels.
         channels: 1 grey, 3 RGB.
         class_names: names in order of the class index.
         threads: default all CPUs of this process.
+        layout: of the dataset's folder (`ImageFolder`); without one, paths are relative to `root`.
 
     Raises:
         DataError: a split file or an image cannot be read; it names file and row.
     """
     splits = read_splits(splits_dir)
+    locate = ImageFolder(root, layout).file if layout else root.joinpath
     described: dict[str, dict[str, Any]] = {}
     for name, frame in splits.items():
         if frame.empty:
             raise DataError(f"{splits_dir / f'{name}.csv'}: has no rows; run `split` again")
         with atomic_path(out_dir / f"{name}.npy") as temporary:
-            digest = _fill(temporary, name, frame, root, size, channels, threads)
+            digest = _fill(temporary, name, frame, locate, size, channels, threads)
         described[name] = {
             "n": len(frame),
             "sha256": digest,
@@ -156,7 +161,7 @@ def _fill(
     path: Path,
     name: str,
     frame: pd.DataFrame,
-    root: Path,
+    locate: Callable[[str], Path],
     size: int,
     channels: Literal[1, 3],
     threads: int | None,
@@ -168,7 +173,7 @@ def _fill(
     def convert(item: tuple[int, str]) -> str | None:
         row, relative = item
         try:
-            array[row] = resize(decode(root / relative, channels), size)
+            array[row] = resize(decode(locate(relative), channels), size)
         except DataError as error:
             return f"row {row + 2}: {error}"
         return None

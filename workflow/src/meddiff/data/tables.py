@@ -16,18 +16,20 @@ SPLITS = ("train", "valid", "test")
 SPLIT_COLUMNS = ["image_id", "path", "label", "group"]
 TABLE_COLUMNS = [*SPLIT_COLUMNS, "sha256"]
 
-_LISTED = 20
-
 
 def raise_problems(what: str, problems: Sequence[str]) -> None:
     """Raise one DataError that lists the first 20 of `problems`; do nothing where there are none."""
-    if not problems:
-        return
+    if problems:
+        raise DataError(list_problems(what, problems))
+
+
+def list_problems(what: str, problems: Sequence[str], listed: int = 20) -> str:
+    """How many problems `what` has, and the first `listed` of them, one a line."""
     lines = [f"{what}: {len(problems)} problem{'s' if len(problems) > 1 else ''}"]
-    lines += [f"  {problem}" for problem in problems[:_LISTED]]
-    if len(problems) > _LISTED:
-        lines.append(f"  ... and {len(problems) - _LISTED} more")
-    raise DataError("\n".join(lines))
+    lines += [f"  {problem}" for problem in problems[:listed]]
+    if len(problems) > listed:
+        lines.append(f"  ... and {len(problems) - listed} more")
+    return "\n".join(lines)
 
 
 def read_csv(path: str | os.PathLike[str], columns: Sequence[str] = ()) -> pd.DataFrame:

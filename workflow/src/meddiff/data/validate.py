@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -9,14 +10,17 @@ from typing import Any
 
 import pandas as pd
 
-from meddiff.config.dataset import DatasetConfig
-from meddiff.data.formats import read_rows
+from meddiff.config.dataset import DatasetConfig, OfficialSplit
+from meddiff.data.folder import ImageFolder
+from meddiff.data.formats import read_rows, read_split_rows
 from meddiff.data.images import decode, thread_map
 from meddiff.data.params import ValidateParams
-from meddiff.data.tables import TABLE_COLUMNS, raise_problems
+from meddiff.data.tables import SPLITS, TABLE_COLUMNS, list_problems, raise_problems
 from meddiff.errors import DataError
 from meddiff.io import sha256_file
 from meddiff.progress import track
+
+log = logging.getLogger("meddiff")
 
 
 def validate_dataset(
@@ -24,14 +28,17 @@ def validate_dataset(
     root: Path,
     manifest: Mapping[str, Any],
     threads: int | None = None,
+    official: Path | None = None,
 ) -> pd.DataFrame:
     """Read the dataset's table, decode every image of it, and check what the table says.
 
     Args:
         dataset: its format, classes and split are used.
-        root: the folder that paths are relative to.
+        root: the dataset's folder.
         manifest: ``{"files": {path: {"size": bytes, "sha256": hex}}}`` as `fetch` writes it.
         threads: for decoding; default all CPUs of this process.
+        official: folder with the published ``{train,valid,test}.csv``; where the dataset's split is one of
+            these, they are the table, and the dataset's own CSV is not needed.
 
     Returns:
         Columns `image_id, path, label, group, sha256`, sorted by image id, index 0..n-1.
@@ -40,27 +47,49 @@ def validate_dataset(
         DataError: one error that lists the first 20 problems and their rows: unknown labels, images
             that are missing, damaged or changed since `fetch`, duplicate ids, a class without images.
     """
-    csv = root / dataset.format.csv
-    table, problems = read_rows(dataset, root)
+    folder = ImageFolder(root, dataset.format)
+    if isinstance(dataset.split, OfficialSplit):
+        if official is None:
+            raise DataError("split: official: the folder with the split files is missing; run `getsplits`")
+        source, (table, problems) = official, official_rows(dataset, official)
+    else:
+        source = _own_csv(dataset, folder)
+        table, problems = read_rows(dataset, source)
+        table = table.rename(index=lambda row: f"row {row}")
     problems += _duplicates(table)
-    files = manifest.get("files", {})
-    check = partial(_check_image, root, files)
+    check = partial(_check_image, folder, manifest.get("files", {}))
     results = thread_map(check, list(table["path"]), threads)
     hashes: list[str] = []
-    for row, (sha256, problem) in zip(
+    for where, (sha256, problem) in zip(
         table.index, track(results, "checking images", total=len(table)), strict=True
     ):
         hashes.append(sha256)
         if problem:
-            problems.append(f"row {row}: {problem}")
+            problems.append(f"{where}: {problem}")
     problems += _empty_classes(table["label"], [entry.name for entry in dataset.classes])
-    raise_problems(str(csv), problems)
+    raise_problems(str(source), problems)
     table = table.assign(sha256=hashes)[TABLE_COLUMNS]
     return table.sort_values("image_id", ignore_index=True)
 
 
+def official_rows(dataset: DatasetConfig | ValidateParams, folder: Path) -> tuple[pd.DataFrame, list[str]]:
+    """The canonical rows of the published files in `folder`, and what is wrong with the others.
+
+    The index names file and row, such as ``train.csv row 2``.
+    """
+    tables, problems = [], []
+    for name in SPLITS:
+        table, wrong = read_split_rows(dataset.format, dataset.classes, folder / f"{name}.csv")
+        tables.append(table.rename(index=lambda row, name=name: f"{name}.csv row {row}"))
+        problems += [f"{name}.csv {text}" for text in wrong]
+    return pd.concat(tables), problems
+
+
 def check_splits(
-    splits: Mapping[str, pd.DataFrame], hashes: Mapping[str, str], class_names: Sequence[str]
+    splits: Mapping[str, pd.DataFrame],
+    hashes: Mapping[str, str],
+    class_names: Sequence[str],
+    published: bool = False,
 ) -> None:
     """Check that splits do not leak into each other and that each has images of every class.
 
@@ -69,6 +98,8 @@ def check_splits(
             position, the header of the file being row 1.
         hashes: image id -> SHA-256 of the file.
         class_names: names of the classes, in order of their index.
+        published: these are somebody's published splits, which are what they are: identical files in two of
+            them are a warning in the log and no error.
 
     Raises:
         DataError: an image id occurs twice; a group or identical content occurs in two splits; a split
@@ -79,10 +110,28 @@ def check_splits(
         problems += [f"{name}: {text}" for text in _empty_classes(frame["label"], class_names)]
     problems += _shared(splits, lambda frame: frame["image_id"], "the same image", within=True)
     problems += _shared(splits, lambda frame: frame["group"], "the same group", within=False)
-    problems += _shared(
-        splits, lambda frame: frame["image_id"].map(hashes.__getitem__), "identical files", within=False
+    identical = list(
+        _shared(
+            splits, lambda frame: frame["image_id"].map(hashes.__getitem__), "identical files", within=False
+        )
     )
-    raise_problems("splits", problems)
+    if published and identical:
+        log.warning(
+            "THE PUBLISHED SPLITS SHARE IMAGES: results on them are too good by as much. %s",
+            list_problems("identical files", identical, listed=1000),
+        )
+    raise_problems("splits", problems if published else problems + identical)
+
+
+def _own_csv(dataset: DatasetConfig | ValidateParams, folder: ImageFolder) -> Path:
+    csv = folder.csv()
+    if not csv.is_file():
+        others = sorted(path.name for place in {csv.parent, folder.root} for path in place.glob("*.csv"))
+        raise DataError(
+            f"{csv}: there is no such file (format.csv); CSV files there: {', '.join(others) or 'none'}. "
+            "Splits that are not published ones need the dataset's own labels"
+        )
+    return csv
 
 
 def _shared(
@@ -104,27 +153,29 @@ def _shared(
                 )
 
 
-def _check_image(root: Path, files: Mapping[str, Mapping[str, Any]], path: str) -> tuple[str, str | None]:
+def _check_image(
+    folder: ImageFolder, files: Mapping[str, Mapping[str, Any]], path: str
+) -> tuple[str, str | None]:
     """SHA-256 of one image and what is wrong with it."""
-    entry = files.get(path)
+    entry, file = files.get(path), folder.file(path)
     try:
-        size = (root / path).stat().st_size
+        size = file.stat().st_size
         if entry is not None and size != entry["size"]:
             return "", f"{path}: has {size} bytes, the manifest says {entry['size']}; run `fetch` again"
-        decode(root / path, 3)
-        return entry["sha256"] if entry is not None else sha256_file(root / path), None
+        decode(file, 3)
+        return entry["sha256"] if entry is not None else sha256_file(file), None
     except OSError as error:
         return "", f"{path}: {error.strerror or error}"
     except DataError as error:
-        return "", str(error).replace(str(root / path), path)
+        return "", str(error).replace(str(file), path)
 
 
 def _duplicates(table: pd.DataFrame) -> list[str]:
-    first: dict[str, int] = {}
+    first: dict[str, str] = {}
     problems = []
-    for row, image_id in table["image_id"].items():
-        if first.setdefault(image_id, row) != row:
-            problems.append(f"row {row}: image id {image_id!r} is already in row {first[image_id]}")
+    for where, image_id in table["image_id"].items():
+        if first.setdefault(image_id, where) != where:
+            problems.append(f"{where}: image id {image_id!r} is already in {first[image_id]}")
     return problems
 
 

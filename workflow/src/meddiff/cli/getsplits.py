@@ -1,0 +1,27 @@
+"""Find a dataset's published split files, check them, and copy them to one place."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--dataset", required=True, help="the dataset's name, for messages")
+    parser.add_argument("--params", required=True, help="JSON: the dataset's split")
+    parser.add_argument("--root", type=Path, required=True, help="the dataset's folder; looked in as well")
+    parser.add_argument("--splits-root", type=Path, required=True, help="the folder to look in first")
+    parser.add_argument("--url", default="none", help="folder on the web, asked last (default: none)")
+    parser.add_argument("--out-dir", type=Path, required=True, help="folder for the three copies")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run the command."""
+    from meddiff.data.official_splits import collect_official, places_to_look
+    from meddiff.data.params import OfficialParams, parse_slice
+
+    split = parse_slice(args.params, OfficialParams).split
+    places = places_to_look(args.splits_root, args.root)
+    url = None if args.url == "none" else args.url
+    collect_official(args.dataset, split, places, url, args.out_dir)
