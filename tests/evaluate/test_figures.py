@@ -10,6 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from evaluate_samples import sample_errors, sample_predictions
+from hypothesis import given
+from hypothesis import settings as example_settings
+from hypothesis import strategies as st
 from matplotlib.colors import to_hex
 
 from meddiff.cli import main
@@ -20,6 +23,7 @@ from meddiff.errors import ConfigError, DataError
 from meddiff.evaluate import figure_data, figures, style
 from meddiff.evaluate.metrics import selective_accuracy
 from meddiff.evaluate.predictions import is_correct, write_predictions
+from meddiff.evaluate.resampled import SelectiveAccuracy
 from meddiff.evaluate.settings import ModelEntry, StepAblationSettings, UncertaintySettings
 
 LAYOUT: dict[str, Any] = {
@@ -99,7 +103,7 @@ def uncertainty_runs() -> list[dict[str, Any]]:
 
 
 def test_removal_curves() -> None:
-    settings = UncertaintySettings(**LAYOUT, runs=uncertainty_runs())
+    settings = UncertaintySettings(**LAYOUT, **RESAMPLING, runs=uncertainty_runs())
     frames = [sample_predictions(run.decision, images=50, steps=5, seed=run.seed) for run in settings.runs]
     table = figure_data.removal_curves(zip(settings.runs, frames, strict=True), settings)
     unet = table[table["model"] == "unet"].set_index("removed_percent")
@@ -111,15 +115,43 @@ def test_removal_curves() -> None:
     assert unet.loc[[0, 50, 90], "images_left"].tolist() == [50, 25, 5]
     assert set(unet["seeds"]) == {2}
     assert set(table.loc[table["model"] == "resnet", "uncertainty"]) == {"softmax_entropy"}
+    assert (table["ci_low_percent"] <= table["accuracy_percent"]).all()
+    assert (table["accuracy_percent"] <= table["ci_high_percent"]).all()
+    assert unet.loc[0, "ci_low_percent"] < unet.loc[0, "accuracy_percent"] < unet.loc[0, "ci_high_percent"]
+
+
+def test_removal_curves_need_the_same_images_of_every_seed() -> None:
+    settings = UncertaintySettings(**LAYOUT, **RESAMPLING, runs=uncertainty_runs())
+    frames = [sample_predictions(run.decision, images=50 - run.seed, steps=5) for run in settings.runs]
+    with pytest.raises(DataError, match="different images"):
+        figure_data.removal_curves(zip(settings.runs, frames, strict=True), settings)
+
+
+@given(
+    images=st.lists(
+        st.tuples(st.integers(0, 4), st.booleans(), st.integers(0, 3)), min_size=1, max_size=12
+    ).filter(lambda rows: any(times for _, _, times in rows))
+)
+@example_settings(max_examples=40)
+def test_resampled_curve_is_the_curve_of_the_resample(images: list[tuple[int, bool, int]]) -> None:
+    uncertainty, correct, times = (np.array(column) for column in zip(*images, strict=True))
+    removed = np.arange(0, 91, 10)
+    found = SelectiveAccuracy(uncertainty, correct)(times[None], removed)[0]
+    drawn = np.repeat(np.arange(len(times)), times)
+    curve = selective_accuracy(uncertainty[drawn], correct[drawn])
+    left = np.maximum(np.rint(len(drawn) * (100 - removed) / 100).astype(int), 1)
+    np.testing.assert_allclose(found, curve[left - 1])
 
 
 def test_removal_curves_need_the_column() -> None:
     kinds = {"majority": "t_score", "softmax": "vote_entropy"}
-    settings = UncertaintySettings(**LAYOUT, runs=uncertainty_runs(), uncertainty=kinds)
+    settings = UncertaintySettings(**LAYOUT, **RESAMPLING, runs=uncertainty_runs(), uncertainty=kinds)
     with pytest.raises(ConfigError, match="have no uncertainty_vote_entropy"):
         figure_data.removal_curves([(settings.runs[0], sample_predictions("softmax"))], settings)
     with pytest.raises(ValueError, match="missing for decision"):
-        UncertaintySettings(**LAYOUT, runs=uncertainty_runs(), uncertainty={"majority": "t_score"})
+        UncertaintySettings(
+            **LAYOUT, **RESAMPLING, runs=uncertainty_runs(), uncertainty={"majority": "t_score"}
+        )
 
 
 def test_looks_are_distinct_and_diffusion_models_stand_out() -> None:
@@ -189,7 +221,7 @@ def test_legend_covers_nothing(datasets: int, baselines: int) -> None:
         ],
     }
     published = {"removed_percent": [0, 50], "datasets": {"d0": {"unet": [80, 90]}}}
-    settings = UncertaintySettings(**layout, published=published)
+    settings = UncertaintySettings(**layout, **RESAMPLING, published=published)
     pairs = [(run, sample_predictions(run.decision, images=20, steps=5)) for run in settings.runs]
     figure = figures.draw_uncertainty(figure_data.removal_curves(pairs, settings), settings)
     assert len(figure.axes) == datasets
@@ -210,7 +242,10 @@ def test_figure_commands_write_identical_bytes(tmp_path: Path, caplog: pytest.Lo
             LAYOUT | RESAMPLING | small | {"runs": runs, "steps": [1, 5]},
             ["--errors", str(tmp_path / "errors.nc")],
         ),
-        "uncertainty": (LAYOUT | small | {"runs": uncertainty_runs()}, ["--predictions", *predictions]),
+        "uncertainty": (
+            LAYOUT | RESAMPLING | small | {"runs": uncertainty_runs()},
+            ["--predictions", *predictions],
+        ),
     }
     for kind, (params, source) in cases.items():
         found = []

@@ -70,6 +70,7 @@ def test_classification_averages_over_seeds_and_compares_with_published_values()
     assert row[["value", "ci_low", "ci_high"]].tolist() == pytest.approx([82, 80, 85])
     assert row["sd"] == pytest.approx(4 / np.sqrt(2))
     assert row[["published", "difference"]].tolist() == pytest.approx([84.5, -2.5])
+    assert row[["difference_ci_low", "difference_ci_high"]].tolist() == pytest.approx([-4.5, 0.5])
     assert (row["seeds"], row["n"], row["family"]) == (2, 50, "diffusion")
     assert keyed.loc[("chest", "unet", "majority", "f1"), "difference"] == pytest.approx(81 - 85.4)
     assert np.isnan(keyed.loc[("chest", "unet", "mean", "accuracy"), "published"])
@@ -83,7 +84,7 @@ def test_classification_averages_over_seeds_and_compares_with_published_values()
     assert [column.group for column in grid.columns] == ["", *["Chest_X"] * 4, *["Skin"] * 2]
     majority = grid.blocks[2].rows[0]
     assert majority[1] == Cell("82.0", "± 2.8 [80.0, 85.0]")
-    assert majority[2] == Cell("84.5", "(−2.5)")
+    assert majority[2] == Cell("84.5", "(−2.5 [−4.5, +0.5])")
     vit = grid.blocks[1].rows[0]
     assert [cell.best for cell in vit] == [False, True, False, True, False, True, True]
     assert not any(

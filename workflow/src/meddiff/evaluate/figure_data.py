@@ -15,15 +15,16 @@ from meddiff.errors import ConfigError, DataError
 from meddiff.evaluate.layout import in_layout_order
 from meddiff.evaluate.metrics import selective_accuracy
 from meddiff.evaluate.predictions import UNCERTAINTY, error_array, is_correct
+from meddiff.evaluate.resampled import SelectiveAccuracy
 from meddiff.evaluate.settings import Run, ScoringRun, StepAblationSettings, UncertaintySettings
-from meddiff.evaluate.statistics import mean_interval
+from meddiff.evaluate.statistics import bootstrap, mean_interval, percentile_interval
 
 OURS, PUBLISHED = "ours", "published"
 REMOVED_PERCENT = np.arange(0, 91)
 _STEP_COLUMNS = ["dataset", "model", "decision", "source", "steps", "accuracy_percent"]
 _STEP_COLUMNS += ["ci_low_percent", "ci_high_percent", "seeds", "images"]
 _REMOVAL_COLUMNS = ["dataset", "model", "decision", "uncertainty", "source", "removed_percent"]
-_REMOVAL_COLUMNS += ["accuracy_percent", "images_left", "seeds"]
+_REMOVAL_COLUMNS += ["accuracy_percent", "ci_low_percent", "ci_high_percent", "images_left", "seeds"]
 
 T = TypeVar("T")
 
@@ -78,14 +79,17 @@ def step_ablation(
 def removal_curves(runs: Iterable[tuple[Run, pd.DataFrame]], settings: UncertaintySettings) -> pd.DataFrame:
     """Accuracy of what remains after the most uncertain share is removed, mean over seeds.
 
-    Where images are equally uncertain it is the expectation over a random order of them.
+    Where images are equally uncertain it is the expectation over a random order of them. Every seed is
+    drawn with the same resamples, so the interval is that of the mean over seeds; in each resample the
+    images are ranked and removed anew.
 
     Returns:
         Columns dataset, model, decision, uncertainty, source, removed_percent (0, 1, .., 90 for ours),
-        accuracy_percent, images_left, seeds.
+        accuracy_percent, ci_low_percent, ci_high_percent, images_left, seeds.
 
     Raises:
         ConfigError: if a table has no column of the wanted uncertainty.
+        DataError: if the seeds of a model differ in images.
     """
     found = defaultdict(list)
     for run, table in runs:
@@ -95,24 +99,41 @@ def removal_curves(runs: Iterable[tuple[Run, pd.DataFrame]], settings: Uncertain
                 f"uncertainty.{run.decision}: predictions of {run.model} on {run.dataset} have no "
                 f"{UNCERTAINTY + kind}; they have {[c for c in table.columns if c.startswith(UNCERTAINTY)]}"
             )
-        curve = selective_accuracy(table[UNCERTAINTY + kind].to_numpy(), is_correct(table))
-        found[run.dataset, run.model, run.decision].append(curve)
+        found[run.dataset, run.model, run.decision].append(table.sort_values("image_id"))
     rows = []
-    for (dataset, model, decision), curves in found.items():
-        size = _one({len(curve) for curve in curves}, f"{model} on {dataset}: the seeds differ in images")
-        left = np.maximum(np.rint(size * (100 - REMOVED_PERCENT) / 100).astype(int), 1)
-        accuracy = 100 * np.mean(curves, axis=0)[left - 1]
-        identity = [dataset, model, decision, settings.uncertainty[decision], OURS]
-        rows += [[*identity, *row, len(curves)] for row in zip(REMOVED_PERCENT, accuracy, left, strict=True)]
+    for (dataset, model, decision), seeds in found.items():
+        what = f"uncertainty of {model} on {dataset}"
+        _same_images(what, [seed["image_id"].to_numpy() for seed in seeds])
+        kind = settings.uncertainty[decision]
+        ranked = [(seed[UNCERTAINTY + kind].to_numpy(), is_correct(seed)) for seed in seeds]
+        left = np.maximum(np.rint(len(seeds[0]) * (100 - REMOVED_PERCENT) / 100).astype(int), 1)
+        accuracy = np.mean([selective_accuracy(*seed)[left - 1] for seed in ranked], axis=0)
+        low, high = _removal_interval(ranked, seeds[0]["group"].to_numpy(), settings)
+        columns = (REMOVED_PERCENT, 100 * accuracy, 100 * low, 100 * high, left)
+        identity = [dataset, model, decision, kind, OURS]
+        rows += [[*identity, *row, len(seeds)] for row in zip(*columns, strict=True)]
     rows += _published_removal(settings, list(found))
     return in_layout_order(pd.DataFrame(rows, columns=_REMOVAL_COLUMNS), settings)
+
+
+def _removal_interval(
+    ranked: list[tuple[np.ndarray, np.ndarray]], groups: np.ndarray, settings: UncertaintySettings
+) -> tuple[np.ndarray, np.ndarray]:
+    """Limits [R] of the mean over seeds at `REMOVED_PERCENT`; `ranked`: (uncertainty, correct) of each."""
+    curves = [SelectiveAccuracy(*seed) for seed in ranked]
+
+    def average(weights: np.ndarray) -> dict[str, np.ndarray]:
+        return {"accuracy": np.mean([curve(weights, REMOVED_PERCENT) for curve in curves], axis=0)}
+
+    draws = bootstrap(average, groups, settings.bootstrap_samples, settings.bootstrap_seed)
+    return percentile_interval(draws["accuracy"], settings.confidence)
 
 
 def _published_steps(settings: StepAblationSettings) -> list[list]:
     if settings.published is None:
         return []
     return [
-        [dataset, model, decision, PUBLISHED, n, accuracy, np.nan, np.nan, np.nan, np.nan]
+        [dataset, model, decision, PUBLISHED, n, accuracy, *[np.nan] * 4]
         for dataset, model in dict.fromkeys((run.dataset, run.model) for run in settings.runs)
         for decision, values in settings.published.datasets.get(dataset, {}).get(model, {}).items()
         for n, accuracy in zip(settings.published.steps, values, strict=True)
@@ -123,7 +144,7 @@ def _published_removal(settings: UncertaintySettings, drawn: list[tuple[str, str
     if settings.published is None:
         return []
     return [
-        [dataset, model, decision, "", PUBLISHED, removed, accuracy, np.nan, np.nan]
+        [dataset, model, decision, "", PUBLISHED, removed, accuracy, *[np.nan] * 4]
         for dataset, model, decision in drawn
         if decision != "mean"  # the paper's curves are by majority
         for removed, accuracy in zip(

@@ -18,6 +18,7 @@ from meddiff.evaluate.style import Look, drawing, legend_below, line, looks, mar
 
 _GREY = "#555555"
 _MEAN_DASHES = (0, (3.2, 1.5))
+_PUBLISHED_MARKERS = {"majority": "o", "mean": "D"}
 _BAND_ALPHA = 0.15
 _LABEL_INCHES = 0.062  # of one digit of a tick label
 _SIDE_INCHES = 0.75  # of a panel's width that is not axis
@@ -88,8 +89,13 @@ def _draw_steps(axes: Axes, part: pd.DataFrame, look: Look, decision: str) -> No
         marker="o",
         markersize=2.6,
     )
-    if not published.empty and decision == "majority":
-        axes.plot(published["steps"], published["accuracy_percent"], linestyle="none", **marker(look.color))
+    if not published.empty:
+        axes.plot(
+            published["steps"],
+            published["accuracy_percent"],
+            linestyle="none",
+            **marker(look.color, _PUBLISHED_MARKERS[decision]),
+        )
 
 
 def _step_axis(axes: Axes, steps: list[int], style: FigureStyle, columns: int) -> None:
@@ -116,6 +122,9 @@ def _tick_labels(steps: list[int], inches_per_log: float) -> list[str]:
 
 def _draw_removal(axes: Axes, part: pd.DataFrame, look: Look, decision: str) -> None:
     ours, published = part[part["source"] == OURS], part[part["source"] == PUBLISHED]
+    if decision != "softmax":  # bands of all baselines would hide each other; the CSV has them
+        band = ours["ci_low_percent"], ours["ci_high_percent"]
+        axes.fill_between(ours["removed_percent"], *band, color=look.color, alpha=_BAND_ALPHA, linewidth=0)
     axes.plot(
         ours["removed_percent"],
         ours["accuracy_percent"],
@@ -137,7 +146,12 @@ def _rule_legend(table: pd.DataFrame, settings: StepAblationSettings) -> list[tu
         (line(neutral, _MEAN_DASHES), "mean error"),
         (band, f"{100 * settings.confidence:g} % interval"),
     ]
-    return entries + _published_legend(table, "paper (majority)")
+    shown = table.loc[table["source"] == PUBLISHED, "decision"].unique()
+    return entries + [
+        (open_marker(_GREY, symbol), f"paper ({DECISION_TITLES[decision]})")
+        for decision, symbol in _PUBLISHED_MARKERS.items()
+        if decision in shown
+    ]
 
 
 def _removal_legend(
@@ -152,12 +166,14 @@ def _removal_legend(
             handle = line(by_model[model.name], _MEAN_DASHES if decision == "mean" else None)
             group = diffusion if model.family == "diffusion" else baselines
             group.append((handle, model.title + suffix))
-    groups = [diffusion + _published_legend(table, "paper"), baselines]
+    notes = []
+    if diffusion:
+        band = Patch(color=_GREY, alpha=2 * _BAND_ALPHA, linewidth=0)
+        notes.append((band, f"{100 * settings.confidence:g} % interval"))
+    if (table["source"] == PUBLISHED).any():
+        notes.append((open_marker(_GREY), "paper"))
+    groups = [diffusion + notes, baselines]
     return [group for group in groups if group]
-
-
-def _published_legend(table: pd.DataFrame, label: str) -> list[tuple[Artist, str]]:
-    return [(open_marker(_GREY), label)] if (table["source"] == PUBLISHED).any() else []
 
 
 def _datasets(table: pd.DataFrame, layout: Layout) -> dict[str, str]:

@@ -12,15 +12,19 @@ DECISION_ORDER = list(DECISION_TITLES)
 RESULT_KEYS = ["dataset", "model", "decision", "metric"]
 
 
-def over_seeds(metrics: pd.DataFrame) -> pd.DataFrame:
+def over_seeds(metrics: pd.DataFrame, keys: Sequence[str] = RESULT_KEYS) -> pd.DataFrame:
     """Tidy metrics averaged over seeds.
 
+    Args:
+        metrics: columns `keys`, seed, value, ci_low, ci_high, n.
+        keys: what a result is of.
+
     Returns:
-        One row per dataset, model, decision and metric: `value` (mean), `ci_low` and `ci_high` (means of
+        One row per value of `keys`: `value` (mean), `ci_low` and `ci_high` (means of
         the seeds' limits: the interval of one seed over images), `sd` (standard deviation between seeds,
         NaN for one), `seeds` (their number), `n` (images).
     """
-    grouped = metrics.groupby(RESULT_KEYS, sort=False)
+    grouped = metrics.groupby(list(keys), sort=False)
     return grouped.agg(
         value=("value", "mean"),
         ci_low=("ci_low", "mean"),

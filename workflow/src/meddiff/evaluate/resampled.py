@@ -14,29 +14,19 @@ from meddiff.evaluate import metrics
 from meddiff.evaluate import predictions as tables
 
 
-class ResampledMetrics:
-    """Metrics of one predictions table as functions of image weights."""
+class Discrimination:
+    """Accuracy, balanced accuracy, precision, recall, F1 and AUROC of one predictions table."""
 
-    def __init__(self, table: pd.DataFrame, vote_shares: bool) -> None:
-        """Prepare everything that does not depend on the weights; arguments as in `point_metrics`."""
+    def __init__(self, table: pd.DataFrame) -> None:
+        """Prepare everything that does not depend on the weights."""
         p = tables.probabilities(table)
         self.classes = p.shape[1]
         y, predicted = table["label"].to_numpy(), table["prediction"].to_numpy()
         truth = np.eye(self.classes)[y]
-        halve = 0.5 if self.classes == 2 else 1.0
-        correct = tables.is_correct(table)
         self._confusion = np.eye(self.classes**2)[y * self.classes + predicted]
-        self._means = {
-            "brier": halve * ((p - truth) ** 2).sum(axis=1),
-            "nll": metrics.label_losses(table, vote_shares),
-        }
-        confidence = metrics.confidences(table)
-        self._gaps = np.eye(metrics.BINS)[metrics.bin_index(confidence)] * (correct - confidence)[:, None]
         scores = metrics.log_odds(p)
         ranked = [1] if self.classes == 2 else range(self.classes)
         self._rankings = [(_Ranking(scores[:, k]), truth[:, k]) for k in ranked]
-        self._uncertainties = {kind: _Ranking(u) for kind, u in tables.uncertainties(table).items()}
-        self._wrong = 1.0 - correct
 
     def __call__(self, weights: np.ndarray) -> dict[str, np.ndarray]:
         """Metric -> [B] values.
@@ -45,13 +35,8 @@ class ResampledMetrics:
             weights: [B, I] whole numbers >= 0 with a positive sum in every row.
         """
         weights = np.asarray(weights, dtype=np.float64)
-        total = weights.sum(axis=1)
         values = self._from_confusion(weights @ self._confusion)
         values["auroc"] = np.mean([_auroc(weights, order, y) for order, y in self._rankings], axis=0)
-        values |= {name: weights @ per_image / total for name, per_image in self._means.items()}
-        values["ece"] = np.abs(weights @ self._gaps).sum(axis=1) / total
-        for kind, order in self._uncertainties.items():
-            values[metrics.AURC + kind] = _aurc(weights, order, self._wrong)
         return values
 
     def _from_confusion(self, counts: np.ndarray) -> dict[str, np.ndarray]:
@@ -71,6 +56,64 @@ class ResampledMetrics:
             "balanced_accuracy": recall.mean(axis=1) + absent,
             **{name: values[:, shown].mean(axis=1) + absent for name, values in per_class.items()},
         }
+
+
+class ResampledMetrics(Discrimination):
+    """All metrics of one predictions table as functions of image weights."""
+
+    def __init__(self, table: pd.DataFrame, vote_shares: bool) -> None:
+        """Prepare everything that does not depend on the weights; arguments as in `point_metrics`."""
+        super().__init__(table)
+        p = tables.probabilities(table)
+        truth = np.eye(self.classes)[table["label"].to_numpy()]
+        halve = 0.5 if self.classes == 2 else 1.0
+        correct = tables.is_correct(table)
+        self._means = {
+            "brier": halve * ((p - truth) ** 2).sum(axis=1),
+            "nll": metrics.label_losses(table, vote_shares),
+        }
+        confidence = metrics.confidences(table)
+        self._gaps = np.eye(metrics.BINS)[metrics.bin_index(confidence)] * (correct - confidence)[:, None]
+        self._uncertainties = {kind: _Ranking(u) for kind, u in tables.uncertainties(table).items()}
+        self._wrong = 1.0 - correct
+
+    def __call__(self, weights: np.ndarray) -> dict[str, np.ndarray]:
+        """Metric -> [B] values, in the order of `point_metrics`; weights as in `Discrimination`."""
+        weights = np.asarray(weights, dtype=np.float64)
+        total = weights.sum(axis=1)
+        values = super().__call__(weights)
+        values |= {name: weights @ per_image / total for name, per_image in self._means.items()}
+        values["ece"] = np.abs(weights @ self._gaps).sum(axis=1) / total
+        for kind, order in self._uncertainties.items():
+            values[metrics.AURC + kind] = _aurc(weights, order, self._wrong)
+        return values
+
+
+class SelectiveAccuracy:
+    """Accuracy of what remains after the most uncertain share is removed, as a function of image weights.
+
+    With weights of 1 it is `meddiff.evaluate.metrics.selective_accuracy`.
+    """
+
+    def __init__(self, uncertainty: np.ndarray, correct: np.ndarray) -> None:
+        """Rank the images; arguments are [I], larger uncertainty = less certain."""
+        self._ranking = _Ranking(np.asarray(uncertainty))
+        self._correct = np.asarray(correct, dtype=np.float64)
+
+    def __call__(self, weights: np.ndarray, removed_percent: np.ndarray) -> np.ndarray:
+        """[B, R] accuracies.
+
+        Args:
+            weights: [B, I] whole numbers >= 0 with a positive sum in every row.
+            removed_percent: [R] shares removed, within [0, 100); at least one image is always left.
+        """
+        weights = np.asarray(weights, dtype=np.float64)
+        count = self._ranking.cumulative(weights)
+        hits = self._ranking.cumulative(weights * self._correct)
+        left = np.maximum(np.rint(count[:, -1:] * (100 - removed_percent) / 100), 1)
+        # Among tied images the number of correct ones grows linearly: the expectation over their order.
+        kept = [np.interp(k, n, h) for k, n, h in zip(left, count, hits, strict=True)]
+        return np.stack(kept) / left
 
 
 class _Ranking:

@@ -7,8 +7,8 @@ from typing import Literal, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from meddiff.config.strict import Strict
 from meddiff.config.experiment import FigureStyle
+from meddiff.config.strict import Strict
 from meddiff.errors import ConfigError
 
 M = TypeVar("M", bound=BaseModel)
@@ -115,6 +115,40 @@ class OverviewSettings(DecidedLayout):
     """Params of ``table --kind metrics``."""
 
 
+class AuditEntry(Strict):
+    """What the audit of one dataset shows."""
+
+    title: str = Field(description="what tells the strata apart")
+    strata: list[str] = Field(description="in the order shown; if empty, as they come in the file")
+    subset: str | None
+    classes: list[str] = Field(min_length=2, description="names in order of the class index")
+
+
+class AuditSettings(DecidedLayout, Resampling):
+    """Params of ``table --kind audit``; `audits` has an entry for each of `datasets`."""
+
+    audits: dict[str, AuditEntry]
+
+    @model_validator(mode="after")
+    def _every_dataset_has_an_entry(self) -> AuditSettings:
+        if set(self.audits) != set(self.dataset_titles()):
+            raise ValueError(f"audits: {sorted(self.audits)}, but datasets: {sorted(self.dataset_titles())}")
+        return self
+
+
+class AuditFigureSettings(DecidedLayout):
+    """Params of ``figure --kind audit``."""
+
+    confidence: float = Field(gt=0, lt=1, description="of the intervals in the table")
+    style: FigureStyle = FigureStyle()
+
+
+class CurvesSettings(DecidedLayout):
+    """Params of ``table --kind published``."""
+
+    confidence: float = Field(gt=0, lt=1, description="of the intervals in the figures' data")
+
+
 class PublishedSteps(Strict):
     """Published step ablation: dataset -> model -> decision -> accuracies (percent) at `steps`."""
 
@@ -152,7 +186,7 @@ class StepAblationSettings(Layout, Resampling):
     published: PublishedSteps | None = None
 
 
-class UncertaintySettings(DecidedLayout):
+class UncertaintySettings(DecidedLayout, Resampling):
     """Params of ``figure --kind uncertainty``; `uncertainty` names the column for each decision."""
 
     uncertainty: dict[Decision, str] = Field(

@@ -133,16 +133,16 @@ def line(look: Look, linestyle: Any | None = None) -> Line2D:
     return Line2D([], [], color=look.color, linestyle=linestyle or look.dashes, linewidth=look.width)
 
 
-def open_marker(color: str) -> Line2D:
-    """Legend handle of published points."""
-    return Line2D([], [], linestyle="none", **marker(color))
+def open_marker(color: str, symbol: str = "o") -> Line2D:
+    """Legend handle of open points."""
+    return Line2D([], [], linestyle="none", **marker(color, symbol))
 
 
-def marker(color: str) -> dict[str, Any]:
-    """Arguments of published points: open circles."""
+def marker(color: str, symbol: str = "o") -> dict[str, Any]:
+    """Arguments of open points, such as published ones; `symbol` is Matplotlib's name of the shape."""
     return {
-        "marker": "o",
-        "markersize": 4.2,
+        "marker": symbol,
+        "markersize": 4.2 if symbol == "o" else 3.4,
         "markerfacecolor": "white",
         "markeredgecolor": color,
         "markeredgewidth": 1.0,

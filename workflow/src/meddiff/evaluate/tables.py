@@ -37,14 +37,20 @@ def classification(metrics: pd.DataFrame, settings: ClassificationSettings) -> p
 
     Returns:
         Columns dataset, family, model, decision, metric, value, ci_low, ci_high, sd, seeds, n, published,
-        difference (ours minus published); rows in the order of the layout.
+        difference (ours minus published), difference_ci_low, difference_ci_high (our interval minus
+        published, which is taken as exact); rows in the order of the layout.
     """
     table = over_seeds(metrics[metrics["metric"].isin(SHOWN)])
     percent = ["value", "ci_low", "ci_high", "sd"]
     table[percent] *= 100
     table.insert(1, "family", table["model"].map({m.name: m.family for m in settings.models}))
     table["published"] = [_published(row, settings) for row in table.itertuples()]
-    table["difference"] = table["value"] - table["published"]
+    for column, name in (
+        ("value", "difference"),
+        ("ci_low", "difference_ci_low"),
+        ("ci_high", "difference_ci_high"),
+    ):
+        table[name] = table[column] - table["published"]
     return in_layout_order(table, settings)
 
 
@@ -123,7 +129,10 @@ def _percent_cell(row: Any, best: str) -> Cell:
 def _published_cell(row: Any | None) -> Cell:
     if row is None or pd.isna(row.published):
         return _NONE
-    return Cell(f"{row.published:.1f}", "" if pd.isna(row.difference) else f"({signed(row.difference)})")
+    if pd.isna(row.difference):
+        return Cell(f"{row.published:.1f}")
+    interval = f"[{signed(row.difference_ci_low)}, {signed(row.difference_ci_high)}]"
+    return Cell(f"{row.published:.1f}", f"({signed(row.difference)} {interval})")
 
 
 def _number_cell(value: float | None) -> Cell:
@@ -140,6 +149,10 @@ def _classification_caption(table: pd.DataFrame, settings: ClassificationSetting
         parts.append("Mean over seeds ± standard deviation between seeds; the interval is that of one seed.")
     parts.append("Diffusion models decide by majority of the steps' votes or by the lowest mean error.")
     if published:
-        parts.append("Paper: published value and, in brackets, ours minus published (percentage points).")
+        parts.append(
+            "Paper: published value (of diffusion models by majority) and, in brackets, ours minus published "
+            "in percentage points, with the interval that our own value leaves; the published value has a "
+            "sampling error too, which is not known."
+        )
     parts.append("The best value of each column is bold.")
     return " ".join(parts)

@@ -1,0 +1,218 @@
+"""The audit of shortcuts: how far strata give the label away, and whether a classifier follows them.
+
+A *rule* sees the stratum of an image and nothing else: it answers with the class that is most frequent in
+the stratum in the training split. Where the rule is wrong, a classifier that follows the same cue is led
+astray.
+
+`cue_gap` is the accuracy on images where the rule is right minus that on images where it is wrong, taken
+within each class and averaged over the classes. Within a class, since the images on which the rule is wrong
+may all be of one class, and a classifier that prefers the other would have a gap without any cue. A class
+counts only if it has enough groups on both sides; without such a class the gap is not defined.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from meddiff.config.audit import ALL_IMAGES
+from meddiff.errors import DataError
+from meddiff.evaluate.layout import in_layout_order, over_seeds
+from meddiff.evaluate.predictions import from_probabilities, is_correct
+from meddiff.evaluate.resampled import Discrimination
+from meddiff.evaluate.settings import AuditEntry, AuditSettings, Run
+from meddiff.evaluate.statistics import bootstrap, percentile_interval
+
+RULE = "(rule)"  # no model has this name: brackets are not allowed in names
+RIGHT, WRONG, GAP = "accuracy_rule_right", "accuracy_rule_wrong", "cue_gap"
+METRICS = ("accuracy", "balanced_accuracy", "auroc")
+# With fewer the bootstrap has too few different images to tell how far the accuracy is off.
+MINIMUM_GROUPS = 10
+FOLLOWS, NOT_SHOWN, AGAINST, UNDEFINED = "follows the cue", "not shown", "against the cue", "not defined"
+COLUMNS = ["dataset", "split", "model", "decision", "stratum", "metric", "value", "ci_low", "ci_high"]
+COLUMNS += ["sd", "seeds", "n", "n_by_class", "verdict"]
+
+_KEYS = ["dataset", "split", "model", "decision", "stratum", "metric", "n_by_class"]
+
+
+def audit(
+    tables: Sequence[tuple[Run, pd.DataFrame]], strata: Mapping[str, pd.DataFrame], settings: AuditSettings
+) -> pd.DataFrame:
+    """Measure the rule and every run, over all images and within each stratum.
+
+    Args:
+        tables: each run with its predictions on the test split.
+        strata: dataset -> its table of strata (`meddiff.data.strata`).
+
+    Returns:
+        Columns `COLUMNS`, values as fractions, averaged over seeds; `stratum` is ``all`` or a name, and
+        `n_by_class` the numbers of images in the order of classes. Of each dataset first the rule (model
+        ``(rule)``), on all three splits, then the models as in the layout. Metrics: accuracy,
+        balanced_accuracy and auroc (NaN where a class has no image); accuracy_rule_right,
+        accuracy_rule_wrong and cue_gap (see the module). `verdict` says on which side of 0 the interval of
+        a model's gap lies.
+
+    Raises:
+        DataError: predictions are not of the images in the test split, or a label is another one.
+    """
+    rules, rows = [], []
+    for dataset, entry in settings.audits.items():
+        frame = strata[dataset]
+        shares = fit_rule(frame, len(entry.classes))
+        for split in ("train", "valid", "test"):
+            part = frame[frame["split"] == split]
+            rule = _rule_predictions(part, shares)
+            identity = {"dataset": dataset, "split": split, "model": RULE, "decision": "rule", "seed": 0}
+            rules += [identity | row for row in _measure(rule, part, shares, entry, settings)]
+        test = frame[frame["split"] == "test"].sort_values("image_id", ignore_index=True)
+        for run, table in tables:
+            if run.dataset == dataset:
+                table = _of_same_images(table, test, run)
+                identity = {**run.model_dump(), "split": "test"}
+                rows += [identity | row for row in _measure(table, test, shares, entry, settings)]
+    parts = [over_seeds(pd.DataFrame(rules), _KEYS)]
+    if rows:
+        parts.append(in_layout_order(over_seeds(pd.DataFrame(rows), _KEYS), settings))
+    result = pd.concat(parts, ignore_index=True)
+    result["verdict"] = [_verdict(row) for row in result.itertuples()]
+    order = {dataset: i for i, dataset in enumerate(settings.dataset_titles())}
+    return result.sort_values("dataset", key=lambda c: c.map(order), kind="stable", ignore_index=True)[
+        COLUMNS
+    ]
+
+
+def fit_rule(strata: pd.DataFrame, classes: int) -> pd.DataFrame:
+    """Share of each class [K] in each stratum of the training split; the rule is the largest of a row.
+
+    A stratum without training images gets the shares of all training images.
+
+    Args:
+        strata: a table of strata.
+        classes: K.
+    """
+    train = strata[strata["split"] == "train"]
+    counts = pd.crosstab(train["stratum"], train["label"]).reindex(columns=range(classes), fill_value=0)
+    shares = counts.div(counts.sum(axis=1), axis=0).reindex(sorted(set(strata["stratum"])))
+    return shares.fillna(train["label"].value_counts(normalize=True).reindex(range(classes), fill_value=0.0))
+
+
+class CueGap:
+    """Accuracy where the rule is right, where it is wrong, and their difference, by image weights.
+
+    Attributes:
+        compared: the classes that have enough groups on both sides.
+        images: [I] bool: the images of these classes.
+    """
+
+    def __init__(self, table: pd.DataFrame, rule_right: np.ndarray, classes: int) -> None:
+        """Find the classes to compare.
+
+        Args:
+            table: predictions.
+            rule_right: [I] bool, whether the rule gives the label.
+            classes: K.
+        """
+        label, groups = table["label"].to_numpy(), table["group"].to_numpy()
+        sides = (rule_right, ~rule_right)
+        self.compared = [
+            k
+            for k in range(classes)
+            if all(len(np.unique(groups[(label == k) & side])) >= MINIMUM_GROUPS for side in sides)
+        ]
+        self.images = np.isin(label, self.compared)
+        self._correct = is_correct(table)[:, None]
+        self._members = [side[:, None] & (label[:, None] == self.compared) for side in sides]
+
+    def __call__(self, weights: np.ndarray) -> dict[str, np.ndarray]:
+        """Metric -> [B] values; NaN where a compared class has no image on one side.
+
+        Args:
+            weights: [B, I] whole numbers >= 0.
+        """
+        if not self.compared:
+            return {name: np.full(len(weights), np.nan) for name in (RIGHT, WRONG, GAP)}
+        right, wrong = (self._accuracy(weights, members) for members in self._members)
+        return {RIGHT: right, WRONG: wrong, GAP: right - wrong}
+
+    def _accuracy(self, weights: np.ndarray, members: np.ndarray) -> np.ndarray:
+        number, hits = weights @ members.astype(float), weights @ (members & self._correct).astype(float)
+        shares = np.divide(hits, number, out=np.full_like(hits, np.nan), where=number > 0)
+        return shares.mean(axis=1)
+
+
+def _rule_predictions(strata: pd.DataFrame, shares: pd.DataFrame) -> pd.DataFrame:
+    probabilities = shares.loc[strata["stratum"]].to_numpy()
+    return from_probabilities(
+        strata["image_id"].tolist(), strata["group"].tolist(), strata["label"].to_numpy(), probabilities
+    )
+
+
+def _of_same_images(table: pd.DataFrame, test: pd.DataFrame, run: Run) -> pd.DataFrame:
+    table = table.sort_values("image_id", ignore_index=True)
+    for column in ("image_id", "label"):
+        if table[column].tolist() != test[column].tolist():
+            raise DataError(
+                f"{run.dataset}: predictions of {run.model} (seed {run.seed}) and the table of strata differ "
+                f"in {column}; predict again on the test split of today"
+            )
+    return table
+
+
+def _measure(
+    table: pd.DataFrame,
+    strata: pd.DataFrame,
+    shares: pd.DataFrame,
+    entry: AuditEntry,
+    settings: AuditSettings,
+) -> list[dict[str, object]]:
+    """Rows of one predictions table, whose images are those of `strata` in the same order."""
+    label, stratum = strata["label"].to_numpy(), strata["stratum"].to_numpy()
+    classes = len(entry.classes)
+    names = list(dict.fromkeys([*entry.strata, *sorted(set(stratum))]))
+    rows = []
+    for name, mask in {ALL_IMAGES: np.full(len(table), True), **{n: stratum == n for n in names}}.items():
+        part = table[mask]
+        if not part.empty:
+            found = _with_interval(Discrimination(part), part, METRICS, settings)
+            counts = {"stratum": name, "n": len(part), "n_by_class": _by_class(label[mask], classes)}
+            rows += [counts | row for row in found]
+    right = shares.idxmax(axis=1)[stratum].to_numpy() == label
+    gap = CueGap(table, right, classes)
+    sides = {RIGHT: right & gap.images, WRONG: ~right & gap.images, GAP: gap.images}
+    for row in _with_interval(gap, table, tuple(sides), settings):
+        chosen = label[sides[str(row["metric"])]]
+        rows.append({"stratum": ALL_IMAGES, "n": len(chosen), "n_by_class": _by_class(chosen, classes)} | row)
+    return rows
+
+
+def _with_interval(
+    statistic: Callable[[np.ndarray], dict[str, np.ndarray]],
+    table: pd.DataFrame,
+    metrics: Sequence[str],
+    settings: AuditSettings,
+) -> list[dict[str, object]]:
+    values = statistic(np.ones((1, len(table))))
+    draws = bootstrap(
+        statistic, table["group"].to_numpy(), settings.bootstrap_samples, settings.bootstrap_seed
+    )
+    rows = []
+    for metric in metrics:
+        value = float(values[metric][0])
+        low, high = percentile_interval(draws[metric], settings.confidence)
+        interval = (np.nan, np.nan) if np.isnan(value) else (float(low), float(high))
+        rows.append({"metric": metric, "value": value, "ci_low": interval[0], "ci_high": interval[1]})
+    return rows
+
+
+def _by_class(labels: np.ndarray, classes: int) -> str:
+    return "/".join(str(count) for count in np.bincount(labels, minlength=classes))
+
+
+def _verdict(row: object) -> str:
+    if row.metric != GAP or row.model == RULE:
+        return ""
+    if np.isnan(row.value):
+        return UNDEFINED
+    return FOLLOWS if row.ci_low > 0 else AGAINST if row.ci_high < 0 else NOT_SHOWN

@@ -1,0 +1,78 @@
+"""From files to the table and the figure of the audit of shortcuts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from meddiff.data.strata import read_strata
+from meddiff.errors import ConfigError, DataError
+from meddiff.evaluate.audit import COLUMNS, audit, fit_rule
+from meddiff.evaluate.audit_figure import audit_figure_data, draw_audit
+from meddiff.evaluate.audit_table import audit_grids
+from meddiff.evaluate.predictions import read_predictions
+from meddiff.evaluate.render import Grid
+from meddiff.evaluate.settings import AuditFigureSettings, AuditSettings, pair_files, parse_params
+from meddiff.evaluate.style import save
+from meddiff.evaluate.summary import write_csv
+
+
+def make_audit_table(
+    params: str, predictions: list[Path], strata: list[Path]
+) -> tuple[pd.DataFrame, list[Grid]]:
+    """The tidy table and its forms for reading.
+
+    Args:
+        params: JSON of `AuditSettings`.
+        predictions: one file a run, in the order of ``params.runs``.
+        strata: one file a dataset, in the order of ``params.datasets``.
+
+    Raises:
+        ConfigError: if params or the number of files are wrong.
+        DataError: if a file is.
+    """
+    settings = parse_params(AuditSettings, params)
+    pairs = pair_files(settings.runs, predictions, "--predictions")
+    names = list(settings.dataset_titles())
+    if len(strata) != len(names):
+        raise ConfigError(f"--strata: got {len(strata)} files for {len(names)} datasets; give one a dataset")
+    frames = {name: read_strata(path) for name, path in zip(names, strata, strict=True)}
+    table = audit([(run, read_predictions(path)) for run, path in pairs], frames, settings)
+    rules = {}
+    for name, frame in frames.items():
+        entry = settings.audits[name]
+        answers = fit_rule(frame, len(entry.classes)).idxmax(axis=1)
+        order = dict.fromkeys([*entry.strata, *answers.index])
+        rules[name] = {stratum: entry.classes[answers[stratum]] for stratum in order if stratum in answers}
+    return table, audit_grids(table, rules, settings)
+
+
+def make_audit_figure(params: str, table: Path, csv: Path, png: Path, pdf: Path) -> None:
+    """Write the data of the figure as CSV, and draw what the CSV says as PNG and PDF.
+
+    Args:
+        params: JSON of `AuditFigureSettings`.
+        table: the CSV of `make_audit_table`.
+        csv, png, pdf: files to write.
+
+    Raises:
+        DataError: if `table` is no such CSV.
+    """
+    settings = parse_params(AuditFigureSettings, params)
+    write_csv(audit_figure_data(_read(table)), csv)
+    save(draw_audit(_read_csv(csv), settings), png, pdf, settings.style.dpi)
+
+
+def _read(path: Path) -> pd.DataFrame:
+    try:
+        table = _read_csv(path)
+    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise DataError(f"{path}: not a readable CSV file: {error}") from error
+    if missing := [column for column in COLUMNS if column not in table.columns]:
+        raise DataError(f"{path}: columns {missing} are missing; make the audit table again")
+    return table
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path, na_values=["nan"], keep_default_na=False, float_precision="round_trip")
