@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from meddiff.config import parse_model
 from meddiff.data.tensors import to_unit_range
-from meddiff.diffusion.denoiser import Denoiser
+from meddiff.diffusion.denoiser import PixelDenoiser
 from meddiff.diffusion.haar import inverse_haar_transform
 from meddiff.diffusion.noise import noise_keys, noise_levels, normal
 from meddiff.diffusion.schedule import alpha_sigma
@@ -43,7 +43,7 @@ MEANS = {
 }
 
 
-class OptimalDenoiser(Denoiser):
+class OptimalDenoiser(PixelDenoiser):
     """The best possible noise prediction for class-conditional Gaussians."""
 
     def __init__(self, means: Tensor, wavelet: bool) -> None:

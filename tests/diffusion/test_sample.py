@@ -6,14 +6,14 @@ import pytest
 import torch
 
 from meddiff.config import parse_model
-from meddiff.diffusion.denoiser import Denoiser
+from meddiff.diffusion.denoiser import PixelDenoiser
 from meddiff.diffusion.sample import counterfactual, sample
 from meddiff.diffusion.schedule import alpha_sigma
 
 MEANS, DEVIATION = (-0.5, 0.75), 0.3
 
 
-class GaussianDenoiser(Denoiser):
+class GaussianDenoiser(PixelDenoiser):
     """The optimal eps for pixels that are N(mean of the class, DEVIATION^2)."""
 
     def __init__(self) -> None:

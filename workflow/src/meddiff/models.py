@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from meddiff.config.model import DiffusionModelConfig, TimmModelConfig
+from meddiff.config.model import AnyModel
 from meddiff.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -16,12 +17,18 @@ if TYPE_CHECKING:
 BUILDERS: dict[str, tuple[str, str]] = {
     "unet": ("meddiff.diffusion.unet", "UNetDenoiser"),
     "dit": ("meddiff.diffusion.dit", "DiTDenoiser"),
+    "stable_diffusion": ("meddiff.diffusion.stable_diffusion", "StableDiffusionDenoiser"),
     "timm": ("meddiff.baselines", "TimmClassifier"),
 }
 TASKS: dict[str, tuple[str, str]] = {
     "unet": ("meddiff.diffusion.objective", "DiffusionTask"),
     "dit": ("meddiff.diffusion.objective", "DiffusionTask"),
+    "stable_diffusion": ("meddiff.diffusion.objective", "DiffusionTask"),
     "timm": ("meddiff.baselines", "TimmTask"),
+}
+# Kinds whose architecture is that of their pretrained folder: the function that reads it.
+ARCHITECTURES: dict[str, tuple[str, str]] = {
+    "stable_diffusion": ("meddiff.diffusion.pipeline_folder", "with_architecture"),
 }
 
 
@@ -35,14 +42,29 @@ def task_module(kind: str) -> str:
     return TASKS[kind][0]
 
 
-def build_task(config: DiffusionModelConfig | TimmModelConfig, seed: int) -> Any:
+def with_pretrained_architecture(config: AnyModel, folder: Path | None) -> AnyModel:
+    """`config` with the architecture of the pretrained weights in `folder`, for kinds that take it from there.
+
+    Raises:
+        ConfigError: if such a kind is given no folder.
+        CheckpointError: if the folder has not the layout of the kind.
+    """
+    if config.kind not in ARCHITECTURES:
+        return config
+    if folder is None:
+        raise ConfigError(f"model {config.title!r}: needs its pretrained folder (--pretrained)")
+    module, name = ARCHITECTURES[config.kind]
+    return getattr(importlib.import_module(module), name)(config, folder)
+
+
+def build_task(config: AnyModel, seed: int) -> Any:
     """The training task of a model (`meddiff.train.Task`)."""
     module, name = TASKS[config.kind]
     return getattr(importlib.import_module(module), name)(config, seed)
 
 
 def build_model(
-    config: DiffusionModelConfig | TimmModelConfig, num_classes: int, channels: int, image_size: int
+    config: AnyModel, num_classes: int, channels: int, image_size: int
 ) -> nn.Module:
     """Build an untrained model.
 

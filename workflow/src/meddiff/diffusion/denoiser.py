@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Literal, Protocol
 
 from torch import Tensor, nn
 
@@ -10,6 +11,13 @@ from meddiff.config.model import DiffusionModelConfig
 from meddiff.diffusion.haar import haar_transform, inverse_haar_transform
 from meddiff.diffusion.parameterization import eps_from_v, x_from_eps, x_from_v
 from meddiff.diffusion.schedule import ShiftedCosineSchedule, alpha_sigma
+
+
+class Schedule(Protocol):
+    """Maps time to noise level."""
+
+    def logsnr(self, t: Tensor) -> Tensor:
+        """LogSNR, fp32, at `t` in [0, 1], falling with t; same shape."""
 
 
 class Denoiser(nn.Module, ABC):
@@ -21,22 +29,26 @@ class Denoiser(nn.Module, ABC):
     Attributes:
         num_classes: number of classes K.
         input_shape: (channels, height, width) of x, after `encode`.
-        schedule: maps t in [0, 1] to logSNR.
+        prediction: what the network's output is.
+        schedule: noise levels of classification and sampling.
+        x_bound: largest absolute value of x, or None where x has no bound (a latent space).
     """
 
+    x_bound: float | None = 1.0
+
     def __init__(
-        self, config: DiffusionModelConfig, num_classes: int, channels: int, image_size: int
+        self,
+        num_classes: int,
+        input_shape: tuple[int, int, int],
+        prediction: Literal["v_prediction", "epsilon"],
+        schedule: Schedule,
     ) -> None:
         super().__init__()
         self.num_classes = num_classes
         self.null_class = num_classes
-        self.prediction = config.prediction
-        self.wavelet = config.wavelet
-        if config.wavelet:
-            self.input_shape = (4 * channels, image_size // 2, image_size // 2)
-        else:
-            self.input_shape = (channels, image_size, image_size)
-        self.schedule = ShiftedCosineSchedule(**config.schedule.model_dump())
+        self.input_shape = input_shape
+        self.prediction = prediction
+        self.schedule = schedule
 
     @abstractmethod
     def forward(self, z: Tensor, logsnr: Tensor, class_ids: Tensor) -> Tensor:
@@ -66,14 +78,42 @@ class Denoiser(nn.Module, ABC):
         convert = x_from_eps if self.prediction == "epsilon" else x_from_v
         return convert(output.float(), z.float(), alpha, sigma)
 
+    @abstractmethod
     def encode(self, images: Tensor) -> Tensor:
         """Images in [-1, 1], [N, C, H, W], to the space the diffusion runs in, [N, *input_shape]."""
-        return haar_transform(images) if self.wavelet else images
 
+    @abstractmethod
     def decode(self, x: Tensor) -> Tensor:
-        """Undo `encode`; the result is not clamped."""
-        return inverse_haar_transform(x) if self.wavelet else x
+        """Undo `encode`: images [N, C, H, W], not clamped."""
+
+    def encode_for_training(self, images: Tensor, keys: Tensor, steps: Tensor) -> Tensor:
+        """Like `encode`; a stochastic encoder draws from (`keys`, `steps`)."""
+        return self.encode(images)
+
+    def training_logsnr(self, t: Tensor) -> Tensor:
+        """Noise levels of training at `t` in [0, 1); those of `schedule` unless said otherwise."""
+        return self.schedule.logsnr(t)
 
     def plain_parameters(self) -> set[str]:
         """Names of parameters that get neither EMA nor gradient clipping (none, except as published)."""
         return set()
+
+
+class PixelDenoiser(Denoiser):
+    """A denoiser of images, or of their one-level Haar transform, on the shifted cosine schedule."""
+
+    def __init__(
+        self, config: DiffusionModelConfig, num_classes: int, channels: int, image_size: int
+    ) -> None:
+        shape = (channels, image_size, image_size)
+        if config.wavelet:
+            shape = (4 * channels, image_size // 2, image_size // 2)
+        schedule = ShiftedCosineSchedule(**config.schedule.model_dump())
+        super().__init__(num_classes, shape, config.prediction, schedule)
+        self.wavelet = config.wavelet
+
+    def encode(self, images: Tensor) -> Tensor:
+        return haar_transform(images) if self.wavelet else images
+
+    def decode(self, x: Tensor) -> Tensor:
+        return inverse_haar_transform(x) if self.wavelet else x

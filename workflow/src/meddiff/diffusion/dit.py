@@ -6,10 +6,10 @@ from diffusers import DiTTransformer2DModel
 from torch import Tensor, nn
 
 from meddiff.config.model import DiffusionModelConfig
-from meddiff.diffusion.denoiser import Denoiser
+from meddiff.diffusion.denoiser import PixelDenoiser
 
 
-class DiTDenoiser(Denoiser):
+class DiTDenoiser(PixelDenoiser):
     """Diffusion transformer with adaptive layer norm conditioned on logSNR and class.
 
     In diffusers every block owns a label table with a dropout of its own, whose null row is the last

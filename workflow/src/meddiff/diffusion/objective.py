@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from meddiff.config.model import DiffusionModelConfig
+from meddiff.config.model import DiffusionBase
 from meddiff.data.store import Store
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.diffusion.noise import (
@@ -34,12 +34,12 @@ def diffusion_loss(
         class_ids: int64 [N].
         t: [N], times in [0, 1].
         eps: the noise, shape of `x`.
-        weight: ``min_snr`` or ``official`` (see `meddiff.diffusion.weighting`).
+        weight: ``min_snr``, ``official`` or ``uniform`` (see `meddiff.diffusion.weighting`).
 
     Returns:
         [N], fp32: w(logSNR) times the mean over all elements of (eps_hat - eps)^2.
     """
-    logsnr = denoiser.schedule.logsnr(t)
+    logsnr = denoiser.training_logsnr(t)
     alpha, sigma = alpha_sigma(logsnr, x.ndim)
     eps_hat = denoiser.predict_eps(alpha * x + sigma * eps, logsnr, class_ids)
     squared_error = (eps_hat - eps).square().flatten(1).mean(dim=1)
@@ -54,7 +54,7 @@ def drop_labels(class_ids: Tensor, keys: Tensor, steps: Tensor, share: float, nu
 
 def training_loss(
     denoiser: Denoiser,
-    config: DiffusionModelConfig,
+    config: DiffusionBase,
     images: Tensor,
     class_ids: Tensor,
     keys: Tensor,
@@ -71,7 +71,7 @@ def training_loss(
     Returns:
         [N], fp32.
     """
-    x = denoiser.encode(images)
+    x = denoiser.encode_for_training(images, keys, steps)
     t = uniform(keys, steps, 1, STREAM_T)[:, 0]
     eps = normal(keys, steps, x.shape[1:], STREAM_EPS)
     class_ids = drop_labels(class_ids, keys, steps, config.label_dropout, denoiser.null_class)
@@ -81,7 +81,7 @@ def training_loss(
 class DiffusionTask:
     """Training loss and validation of a diffusion classifier."""
 
-    def __init__(self, config: DiffusionModelConfig, seed: int) -> None:
+    def __init__(self, config: DiffusionBase, seed: int) -> None:
         self.config, self.seed = config, seed
 
     def loss(self, model: Denoiser, images: Tensor, labels: Tensor, keys: Tensor, steps: Tensor) -> Tensor:

@@ -68,6 +68,7 @@ def sample(
     sampler: Literal["ancestral", "ddim"] = "ancestral",
     extra_last_step: bool = False,
     clamp: float | None = 1.0,
+    on_step: Callable[[], None] | None = None,
 ) -> Tensor:
     """Denoise `z` from time `from_t` to 0 in `steps` steps of equal length.
 
@@ -83,6 +84,7 @@ def sample(
         draw_noise: called with 1, 2, ... for the noise of each ancestral step, shape of `z`.
         sampler: ``ancestral`` or ``ddim`` (which draws no noise).
         clamp: bound of the predicted image in every step and of the result; None for no bound.
+        on_step: called before every step; it may raise to stop the sampling.
 
     Returns:
         The sample in the denoiser's space, [N, C, H, W].
@@ -92,6 +94,8 @@ def sample(
     if extra_last_step:
         pairs.append(pairs[-1])
     for number, (now, then) in enumerate(pairs, start=1):
+        if on_step is not None:
+            on_step()
         logsnr_t = denoiser.schedule.logsnr(times[now]).expand(len(z))
         logsnr_s = denoiser.schedule.logsnr(times[then]).expand(len(z))
         output = guided_output(denoiser, z, logsnr_t, class_ids, cfg_scale)

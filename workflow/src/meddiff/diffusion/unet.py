@@ -6,11 +6,11 @@ from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
 from meddiff.config.model import DiffusionModelConfig
-from meddiff.diffusion.denoiser import Denoiser
+from meddiff.diffusion.denoiser import PixelDenoiser
 from meddiff.errors import ConfigError
 
 
-class UNetDenoiser(Denoiser):
+class UNetDenoiser(PixelDenoiser):
     """UNet whose cross-attention sees one token: the embedding of the class."""
 
     def __init__(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 SNR_CLAMP = 5.0
@@ -11,7 +12,7 @@ SNR_CLAMP = 5.0
 
 def loss_weight(
     logsnr: Tensor,
-    kind: Literal["min_snr", "official"],
+    kind: Literal["min_snr", "official", "uniform"],
     prediction: Literal["v_prediction", "epsilon"] = "v_prediction",
 ) -> Tensor:
     """Weight w(logSNR) of ||eps_hat - eps||^2.
@@ -19,6 +20,7 @@ def loss_weight(
     ``min_snr`` is Min-SNR-5 (Hang et al. 2023, section 3.4): the weight min(SNR, 5) of the squared
     error of x, which in eps units is min(SNR, 5) / SNR whatever the network predicts.
     ``official`` is the authors' code: 1 / (1 + min(SNR, 5)) for v, 1 / min(SNR, 5) for eps.
+    ``uniform`` is 1 (Ho et al. 2020, eq. 14), what Stable Diffusion is trained with.
 
     Args:
         logsnr: any shape.
@@ -26,6 +28,8 @@ def loss_weight(
     Returns:
         The weight, same shape, positive.
     """
+    if kind == "uniform":
+        return torch.ones_like(logsnr, dtype=torch.float32)
     snr = logsnr.float().exp()
     clamped = snr.clamp(max=SNR_CLAMP)
     if kind == "min_snr":

@@ -1,0 +1,104 @@
+"""Attention kernels, memory format and compilation: same answers, or an error that says why not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from diffusers.models.attention_dispatch import AttentionBackendName
+
+from core_samples import SIDE, tiny_config, write_store
+from meddiff.compute import compile_network, prepare_network
+from meddiff.config.compute import ComputeConfig
+from meddiff.data.store import Store
+from meddiff.diffusion.attention import choose_backend, set_attention
+from meddiff.diffusion.score import score
+from meddiff.errors import ConfigError
+from meddiff.models import build_model
+
+CPU = torch.device("cpu")
+
+
+def errors(tmp_path, *, kind: str, change) -> tuple[np.ndarray, np.ndarray]:
+    """Noise-prediction errors of an untrained model before and after `change`."""
+    store = Store.open(write_store(tmp_path), "test")
+    torch.manual_seed(0)
+    model = build_model(tiny_config(kind, "official"), 2, 1, SIDE)
+    before, _ = score(model, store.images, store.image_ids, seed=0, steps=7)
+    change(model)
+    after, _ = score(model, store.images, store.image_ids, seed=0, steps=7)
+    return before, after
+
+
+def same_decisions(before: np.ndarray, after: np.ndarray) -> None:
+    np.testing.assert_allclose(after, before, rtol=1e-4)
+    clear = np.abs(before[..., 0] - before[..., 1]) > 1e-3 * before[..., 0]
+    assert clear.any()
+    assert np.array_equal(before.argmin(axis=2)[clear], after.argmin(axis=2)[clear])
+
+
+@pytest.mark.parametrize("kind", ["unet", "dit"])
+@pytest.mark.parametrize("backend", [AttentionBackendName.NATIVE, AttentionBackendName._NATIVE_MATH])
+def test_dispatched_attention_computes_the_same(kind, backend, tmp_path):
+    """With backends that a CPU has; all attention layers go through the dispatcher."""
+
+    def change(model):
+        assert set_attention(model, backend) == {"unet": 8, "dit": 2}[kind]
+
+    same_decisions(*errors(tmp_path, kind=kind, change=change))
+
+
+@pytest.mark.parametrize("kind", ["unet", "dit"])
+def test_channels_last_computes_the_same(kind, tmp_path):
+    compute = ComputeConfig(channels_last=True)
+    same_decisions(
+        *errors(tmp_path, kind=kind, change=lambda model: prepare_network(model, compute, CPU, "fp32"))
+    )
+
+
+@pytest.mark.slow
+def test_a_compiled_network_computes_the_same_and_keeps_its_names(tmp_path):
+    """Traced as on a GPU, but run without generated code: compiling that takes minutes on a slow CPU."""
+
+    def change(model):
+        names = list(model.state_dict())
+        compile_network(model, ComputeConfig(compile=True), backend="eager")
+        assert list(model.state_dict()) == names
+
+    same_decisions(*errors(tmp_path, kind="dit", change=change))
+
+
+def test_auto_is_pytorchs_attention_where_flash_is_not_possible():
+    assert choose_backend("auto", CPU, "fp16") is None
+    assert choose_backend("sdpa", CPU, "fp16") is None
+
+
+class Card:
+    """A CUDA device that is not there."""
+
+    type = "cuda"
+
+
+@pytest.mark.parametrize(
+    ("device", "capability", "installed", "precision", "reason"),
+    [
+        (CPU, None, True, "fp16", "NVIDIA card"),
+        (Card(), (7, 5), True, "fp16", "Ampere"),
+        (Card(), (8, 0), True, "fp32", "half precision"),
+        (Card(), (8, 0), False, "bf16", "not installed"),
+    ],
+)
+def test_flash_that_is_not_possible_is_an_error(device, capability, installed, precision, reason, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "a card")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object() if installed else None)
+    with pytest.raises(ConfigError, match=reason):
+        choose_backend("flash", device, precision)
+    assert choose_backend("auto", device, precision) is None
+
+
+@pytest.mark.parametrize("attention", ["auto", "flash"])
+def test_flash_is_chosen_where_it_is_possible(attention, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
+    assert choose_backend(attention, Card(), "bf16") is AttentionBackendName.FLASH

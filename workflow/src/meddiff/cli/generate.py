@@ -1,0 +1,32 @@
+"""Make a small pretrained model, in the folder layout of a fetched one."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from meddiff.cli.params import add_params_argument, require
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_params_argument(parser, "generate, datasets, seed and autoencoder_steps (a model's `pretrained`)")
+    parser.add_argument("--stores", type=Path, nargs="+", required=True, help="image stores of the datasets")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves it to torch")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the files and their manifest")
+
+
+def run(args: argparse.Namespace) -> None:
+    import torch
+
+    from meddiff.checksums import checksums
+    from meddiff.diffusion.tiny_stable_diffusion import make_tiny_stable_diffusion
+    from meddiff.io import write_json
+    from meddiff.pretrained import MANIFEST
+
+    kind, seed, steps = require(args.params, "generate", "seed", "autoencoder_steps")
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    make_tiny_stable_diffusion(args.stores, args.out, seed=seed, autoencoder_steps=steps)
+    paths = sorted(path for path in args.out.rglob("*") if path.is_file())
+    files = {path.relative_to(args.out).as_posix(): path for path in paths}
+    write_json(args.out / MANIFEST, {"generated": kind, "files": checksums(files)})

@@ -1,0 +1,28 @@
+"""Write one dataset's part of a model that was trained on several datasets jointly."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from meddiff.cli.params import add_params_argument, require
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_params_argument(
+        parser, "model (resolved configuration), num_classes, channels, image_size, seed and first_class"
+    )
+    parser.add_argument("--joint", type=Path, required=True, help="folder of the joint model's weights")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the weights")
+
+
+def run(args: argparse.Namespace) -> None:
+    from meddiff.config import parse_model
+    from meddiff.model_spec import ModelSpec
+    from meddiff.run_model import read_spec
+    from meddiff.run_stable_diffusion import take_classes
+
+    keys = ("model", "num_classes", "channels", "image_size", "seed", "first_class")
+    model, num_classes, channels, image_size, seed, first_class = require(args.params, *keys)
+    spec = ModelSpec(parse_model(model), num_classes, channels, image_size)
+    take_classes(args.joint, spec, first_class, read_spec(args.joint), seed, args.out)

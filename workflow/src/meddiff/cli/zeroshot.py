@@ -1,0 +1,25 @@
+"""Write a pretrained Stable Diffusion as weights, without training: the zero-shot classifier."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from meddiff.cli.params import add_params_argument, require
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_params_argument(parser, "model (resolved configuration), num_classes, channels, image_size and seed")
+    parser.add_argument("--pretrained", type=Path, required=True, help="folder of the pretrained weights")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the weights")
+
+
+def run(args: argparse.Namespace) -> None:
+    from meddiff.config import parse_model
+    from meddiff.model_spec import ModelSpec
+    from meddiff.run_stable_diffusion import take_pretrained
+
+    keys = ("model", "num_classes", "channels", "image_size", "seed")
+    model, num_classes, channels, image_size, seed = require(args.params, *keys)
+    spec = ModelSpec(parse_model(model), num_classes, channels, image_size)
+    take_pretrained(spec, seed, args.pretrained, args.out)

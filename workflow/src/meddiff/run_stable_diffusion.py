@@ -1,0 +1,80 @@
+"""Stable Diffusion's weights without training of one's own: zero-shot, and one dataset's part of a joint model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from safetensors.torch import load_file
+
+from meddiff.checkpoint import save_weights
+from meddiff.errors import CheckpointError
+from meddiff.io import read_json, sha256_file, write_json
+from meddiff.model_spec import RUN, WEIGHTS, ModelSpec, write_config
+from meddiff.models import with_pretrained_architecture
+from meddiff.pretrained import verified_manifest
+from meddiff.provenance import environment
+
+TOKENS = "class_tokens"
+
+
+def take_pretrained(spec: ModelSpec, seed: int, folder: Path, out_dir: Path) -> None:
+    """Write a pretrained model as it is, as training would: the zero-shot classifier.
+
+    Args:
+        spec: the model without its architecture, which `folder` describes.
+        seed: of the run that the weights are for; it changes nothing about them.
+        folder: the pretrained folder, with its manifest.
+        out_dir: gets ``model.safetensors``, ``config.yaml`` and ``run.json``.
+
+    Raises:
+        CheckpointError: if a file is missing, is not the recorded one, or does not fit.
+    """
+    manifest = verified_manifest(folder)
+    spec = ModelSpec(
+        with_pretrained_architecture(spec.model, folder), spec.num_classes, spec.channels, spec.image_size
+    )
+    model = spec.build().eval()
+    model.load_pretrained(folder)
+    write_config(out_dir, spec, seed)
+    write_json(out_dir / RUN, {"inputs": {"pretrained": manifest}, **environment()})
+    save_weights(out_dir / WEIGHTS, model)
+
+
+def take_classes(
+    joint_dir: Path, spec: ModelSpec, first_class: int, joint: ModelSpec, seed: int, out_dir: Path
+) -> None:
+    """Write the part of a joint model that belongs to one dataset: the same network, its own prompts.
+
+    Args:
+        joint_dir: weights of the model that was trained on all datasets.
+        spec: the model as it stands before one dataset, without its architecture.
+        first_class: which class of `joint` is the dataset's first.
+        joint: what ``config.yaml`` of `joint_dir` says.
+        seed: of the run.
+        out_dir: gets ``model.safetensors``, ``config.yaml`` and ``run.json``.
+
+    Raises:
+        CheckpointError: if the joint model was not trained with the dataset's prompts.
+    """
+    classes = range(first_class, first_class + spec.num_classes)
+    prompts = _prompts(joint, classes, joint_dir)
+    if prompts != list(spec.model.prompts or []):
+        raise CheckpointError(f"{joint_dir}: was trained with prompts {prompts}, expected {spec.model.prompts}")
+    tensors = load_file(joint_dir / WEIGHTS)
+    tensors[TOKENS] = tensors[TOKENS][[*classes, joint.num_classes]]
+    resolved = spec.model.model_copy(update={"architecture": joint.model.architecture})
+    spec = ModelSpec(resolved, spec.num_classes, spec.channels, spec.image_size)
+    model = spec.build().eval()
+    model.load_state_dict(tensors)
+    write_config(out_dir, spec, seed)
+    record = {"inputs": {"joint_weights": sha256_file(joint_dir / WEIGHTS)}, "joint": read_json(joint_dir / RUN)}
+    write_json(out_dir / RUN, {**record, **environment()})
+    save_weights(out_dir / WEIGHTS, model)
+
+
+def _prompts(joint: ModelSpec, classes: Sequence[int], joint_dir: Path) -> list[str]:
+    prompts = list(joint.model.prompts or [])
+    if len(prompts) != joint.num_classes or classes[-1] >= joint.num_classes:
+        raise CheckpointError(f"{joint_dir}: has {joint.num_classes} classes and {len(prompts)} prompts")
+    return [prompts[index] for index in classes]
