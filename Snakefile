@@ -8,21 +8,26 @@ configfile: "config/config.yaml"
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/params.smk"
+include: "workflow/rules/explain_params.smk"
 
 
 wildcard_constraints:
     dataset="|".join(CONFIG.datasets),
     model="|".join(CONFIG.experiment.models),
     seed=r"\d+",
-    size=r"\d+",
+    size=r"\d+(-crop)?",
     decision="majority|mean|softmax",
 
 
 include: "workflow/rules/data.smk"
+include: "workflow/rules/weights.smk"
 include: "workflow/rules/train.smk"
+include: "workflow/rules/stable_diffusion.smk"
 include: "workflow/rules/score.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/audit.smk"
+include: "workflow/rules/explain.smk"
 
 
 localrules:
@@ -37,6 +42,8 @@ rule all:
     input:
         TABLES,
         FIGURES,
+        AUDIT,
+        COUNTERFACTUALS,
 
 
 rule datasets:

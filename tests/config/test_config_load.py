@@ -213,17 +213,17 @@ def test_training_does_not_depend_on_what_is_only_shown(folder):
 
 def test_local_root_by_config_environment_or_default(folder, monkeypatch):
     monkeypatch.delenv("MEDDIFF_ROOT_ONE", raising=False)
-    assert read(folder).local_root("one") == "data/one/local"
+    assert read(folder).places.root("one") == "data/one/local"
     monkeypatch.setenv("MEDDIFF_ROOT_ONE", "/from/environment")
-    assert read(folder).local_root("one") == "/from/environment"
-    assert read(folder, root_one="/from/config").local_root("one") == "/from/config"
+    assert read(folder).places.root("one") == "/from/environment"
+    assert read(folder, root_one="/from/config").places.root("one") == "/from/config"
 
 
 @pytest.mark.parametrize("key", ["root_three", "seed", "one"])
 def test_unknown_key_on_the_command_line(folder, key):
     assert (
         message(folder, **{key: "x"})
-        == f"--config {key}: unknown key; known are experiment, root_one, root_two"
+        == f"--config {key}: unknown key; known are experiment, weights, official_weights, root_one, root_two"
     )
 
 

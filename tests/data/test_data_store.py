@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from torchvision.transforms.functional import center_crop
+from torchvision.transforms.functional import resize as resize_short_side
 
 from meddiff.cli import main
 from meddiff.config.dataset import DatasetConfig
 from meddiff.data.params import FetchParams, SplitParams, StoreParams, ValidateParams, parse_slice, slice_of
-from meddiff.data.store import Store, build_store
+from meddiff.data.store import Store, build_store, resize
 from meddiff.data.tables import read_splits
 from meddiff.errors import ConfigError, DataError
 
@@ -162,3 +164,12 @@ def test_no_torch_is_imported() -> None:
     modules = ", ".join(f"meddiff.data.{name}" for name in names)
     code = f"import sys, {modules}; sys.exit('torch' in sys.modules or 'matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("shape", [(48, 64), (64, 48), (37, 90), (20, 20)])
+def test_crop_is_torchvisions_resize_and_center_crop(shape):
+    pixels = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    image = Image.fromarray(pixels)
+    expected = center_crop(resize_short_side(image, 16), [16, 16])
+    assert np.array_equal(resize(image, 16, "crop"), np.asarray(expected))
+    assert np.array_equal(resize(image, 16, "crop"), resize(image, 16)) == (shape[0] == shape[1])

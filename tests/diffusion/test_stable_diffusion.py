@@ -115,7 +115,8 @@ def test_prediction_is_that_of_the_pipeline(model, folder, images):
 
 def test_training_loss_is_that_of_diffusers_script(model, images):
     """Squared error of eps at a level of the table, noised by diffusers' scheduler."""
-    x, eps = model.encode(images), torch.randn(3, *model.input_shape, generator=torch.Generator().manual_seed(1))
+    x = model.encode(images)
+    eps = torch.randn(3, *model.input_shape, generator=torch.Generator().manual_seed(1))
     t = torch.tensor([0.0, 0.5004, 0.9999])
     levels = torch.tensor([0, 500, 999])
     noisy = DDPMScheduler.from_config(SCHEDULER).add_noise(x, eps, levels)
@@ -128,9 +129,10 @@ def test_training_loss_is_that_of_diffusers_script(model, images):
 
 def test_training_draws_latents_and_scoring_takes_their_mean(model, images):
     keys, steps = noise_keys(0, "abc"), torch.arange(3)
-    draws = torch.stack(
-        [model.encode_for_training(images, keys, steps + 3 * i) for i in range(200)]
-    ) / model.vae.config.scaling_factor
+    draws = (
+        torch.stack([model.encode_for_training(images, keys, steps + 3 * i) for i in range(200)])
+        / model.vae.config.scaling_factor
+    )
     posterior = model.vae.encode(images).latent_dist
     assert torch.allclose(draws.mean(0), posterior.mean, atol=float(6 * posterior.std.max() / math.sqrt(200)))
     assert torch.allclose(draws.std(0).mean(), posterior.std.mean(), rtol=0.05)

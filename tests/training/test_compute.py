@@ -88,7 +88,7 @@ class Card:
         (Card(), (8, 0), False, "bf16", "not installed"),
     ],
 )
-def test_flash_that_is_not_possible_is_an_error(device, capability, installed, precision, reason, monkeypatch):
+def test_flash_not_possible_is_an_error(device, capability, installed, precision, reason, monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "a card")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: object() if installed else None)

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 
 from core_samples import tiny_document, write_store
 from meddiff import run_model
+from meddiff.baselines import TimmClassifier
 from meddiff.cli import main
 from meddiff.errors import CheckpointError
 from meddiff.io import read_json
@@ -172,22 +173,16 @@ def test_weights_of_another_architecture(train, tmp_path):
         load_model(tmp_path / "out", CPU)
 
 
-def test_loading_downloads_nothing(train, tmp_path, monkeypatch):
+def test_loading_needs_no_pretrained_weights(train, tmp_path, monkeypatch):
     """A model that began from pretrained weights is built without them: its own are in the file."""
     assert train(TIMM) == 0
     path = tmp_path / "out" / "config.yaml"
     document = yaml.safe_load(path.read_text())
-    document["model"]["pretrained"] = True
+    document["model"]["pretrained"] = {"repo": "a/b", "files": ["model.safetensors"]}
     path.write_text(yaml.safe_dump(document))
-    asked = []
-    create = run_model.build_model
-    monkeypatch.setattr(
-        run_model,
-        "build_model",
-        lambda config, *shape: (asked.append(config.pretrained), create(config, *shape))[1],
-    )
+    monkeypatch.setattr(TimmClassifier, "load_pretrained", None)
     _, spec = load_model(tmp_path / "out", CPU)
-    assert asked == [False] and spec.model.pretrained
+    assert spec.model.pretrained.repo == "a/b"
 
 
 def test_training_errors_have_no_traceback(train, tmp_path, caplog):

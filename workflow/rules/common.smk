@@ -12,20 +12,23 @@ shell.prefix(f"export PYTHONPATH={shlex.quote(SOURCE)}${{{{PYTHONPATH:+:$PYTHONP
 
 from snakemake.exceptions import WorkflowError
 
-from meddiff.config import Config, DiffusionModelConfig
+from meddiff.config import Config
+from meddiff.config.weights import OFFICIAL_FILES, OFFICIAL_FOLDER_ID
 from meddiff.data import params as data_params
 from meddiff.errors import MeddiffError
 from meddiff.models import network_module, task_module
 from meddiff.provenance import code_files
+from meddiff.released import importer_module
 
 try:
     CONFIG = Config(config)
 except MeddiffError as error:
     raise WorkflowError(str(error)) from None
 
-RESULTS = f"results/{CONFIG.name}"
-LOGS = f"logs/{CONFIG.name}"
+RESULTS = f"results/{CONFIG.results_name}"
+LOGS = f"logs/{CONFIG.results_name}"
 RUN = "{dataset}/{model}/seed{seed}"
+JOINT_RUN = "joint/{model}/seed{seed}"
 DIFFUSION_DECISIONS = ("majority", "mean")
 BASELINE_DECISIONS = ("softmax",)
 
@@ -40,13 +43,40 @@ def code_of(*modules):
     return [os.path.relpath(path) for path in code_files(modules)]
 
 
+def compute_settings():
+    """How networks are run: a resource of the rules that run one, since it changes results by rounding only."""
+    return to_json(CONFIG.experiment.compute.model_dump(mode="json"))
+
+
 def keep_wildcards(pattern):
     """Double the braces of `pattern`, for helpers that fill in some other wildcard."""
     return pattern.replace("{", "{{").replace("}", "}}")
 
 
+def any_dataset(model):
+    """The configuration of `model` on one dataset, for what does not differ between datasets."""
+    return CONFIG.model(model, next(iter(CONFIG.datasets)))
+
+
 def is_diffusion(model):
-    return isinstance(CONFIG.model(model, next(iter(CONFIG.datasets))), DiffusionModelConfig)
+    return any_dataset(model).family == "diffusion"
+
+
+def zero_shot_models():
+    """Models that are used as they come."""
+    return [model for model in CONFIG.experiment.models if any_dataset(model).train is None]
+
+
+def joint_models():
+    """Models that are trained once, on all datasets together."""
+    trained = [model for model in CONFIG.experiment.models if model not in zero_shot_models()]
+    return [model for model in trained if getattr(any_dataset(model), "train_on", None) == "joint"]
+
+
+def single_models():
+    """Models that are trained on each dataset."""
+    special = {*zero_shot_models(), *joint_models()}
+    return [model for model in CONFIG.experiment.models if model not in special]
 
 
 def image_size(dataset, model):

@@ -1,11 +1,14 @@
 TABLES = expand(
     f"{RESULTS}/tables/{{kind}}.{{suffix}}",
-    kind=["classification", "comparison", "metrics"],
+    kind=["classification", "comparison", "metrics"]
+    + (["published"] if CONFIG.experiment.published and scoring_runs() else []),
     suffix=["csv", "md", "tex"],
 )
 FIGURES = expand(
     f"{RESULTS}/figures/{{kind}}.{{suffix}}",
-    kind=["step_ablation", "uncertainty", "method"] if scoring_runs() else ["uncertainty"],
+    kind=["uncertainty"]
+    + (["step_ablation"] if scoring_runs() else [])
+    + (["method"] if drawable_runs() else []),
     suffix=["csv", "png", "pdf"],
 )
 
@@ -85,6 +88,33 @@ rule make_metrics_table:
         " --out-csv {output.csv} --out-md {output.md} --out-tex {output.tex} > {log} 2>&1"
 
 
+if CONFIG.experiment.published and scoring_runs():
+
+    rule make_published_table:
+        input:
+            figures=expand(f"{RESULTS}/figures/{{kind}}.csv", kind=["step_ablation", "uncertainty"]),
+            code=code_of("meddiff.evaluate.published", "meddiff.evaluate.render"),
+        output:
+            csv=f"{RESULTS}/tables/published.csv",
+            md=report(
+                f"{RESULTS}/tables/published.md",
+                caption="../report/published.rst",
+                category="Tables",
+            ),
+            tex=f"{RESULTS}/tables/published.tex",
+        log:
+            f"{LOGS}/tables/published.log",
+        conda:
+            "../../envs/cpu.yaml"
+        params:
+            settings=published_settings,
+        message:
+            "Comparing the curves with the published ones"
+        shell:
+            "python -m meddiff table --kind published --params {params.settings:q} --figures {input.figures}"
+            " --out-csv {output.csv} --out-md {output.md} --out-tex {output.tex} > {log} 2>&1"
+
+
 rule plot_step_ablation:
     input:
         errors=[errors_file(run) for run in scoring_runs()],
@@ -136,7 +166,7 @@ rule plot_uncertainty:
         " --out-pdf {output.pdf} > {log} 2>&1"
 
 
-if scoring_runs():
+if drawable_runs():
 
     rule plot_method:
         input:

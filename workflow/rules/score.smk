@@ -20,6 +20,7 @@ rule score_shard:
     threads: 1
     resources:
         gpu=1,
+        compute=compute_settings(),
         # Network inputs a pass. It changes no result, so it is a resource (not tracked) and not a param:
         # a profile may raise it for a bigger card and nothing is scored again.
         batch_size=128,
@@ -34,7 +35,7 @@ rule score_shard:
     shell:
         "python -m meddiff score --params {params.settings:q} --weights {params.weights} --store {params.store}"
         " --split test --shard {wildcards.scatteritem} --batch-size {resources.batch_size}"
-        " --threads {threads} --out {output.errors} > {log} 2>&1"
+        " --threads {threads} --compute {resources.compute:q} --out {output.errors} > {log} 2>&1"
 
 
 rule gather_errors:

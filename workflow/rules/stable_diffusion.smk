@@ -31,7 +31,7 @@ if generated_pretrained():
             " --threads {threads} --out {params.out} > {log} 2>&1"
 
 
-if zero_shot_models() and not CONFIG.official_weights:
+if zero_shot_models():
 
     rule take_pretrained_weights:
         input:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
+
 import numpy as np
 import timm
 import torch
+from safetensors import SafetensorError
 from timm.data import resolve_data_config
 from torch import Tensor, nn
 from torch.nn import functional
@@ -12,8 +16,10 @@ from torch.nn import functional
 from meddiff.config.model import TimmModelConfig
 from meddiff.data.store import Store
 from meddiff.data.tensors import to_unit_range
-from meddiff.errors import ConfigError, MeddiffError
+from meddiff.errors import CheckpointError, ConfigError, MeddiffError
 from meddiff.progress import track
+
+PRETRAINED_FILE = "model.safetensors"
 
 
 class TimmClassifier(nn.Module):
@@ -30,9 +36,12 @@ class TimmClassifier(nn.Module):
         name = arguments.pop("model_name", None)
         if name is None:
             raise ConfigError("architecture.model_name: missing; it is timm's name of the model")
-        self.backbone = timm.create_model(
-            name, pretrained=config.pretrained, num_classes=num_classes, in_chans=channels, **arguments
+        if timm.is_model(name) and timm.get_pretrained_cfg(name).fixed_input_size:
+            arguments.setdefault("img_size", image_size)
+        self._create = partial(
+            timm.create_model, name, num_classes=num_classes, in_chans=channels, **arguments
         )
+        self.backbone = self._create()
         mean, deviation = (0.5,) * channels, (0.5,) * channels
         if config.normalisation == "pretrained":
             data = resolve_data_config({}, model=self.backbone)
@@ -42,7 +51,37 @@ class TimmClassifier(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits [N, K] of images [N, C, H, W] in [-1, 1]."""
-        return self.backbone((images * 0.5 + 0.5 - self.mean) / self.deviation)
+        return self.backbone(self.normalise(images))
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """Images in [-1, 1] as the backbone wants them."""
+        return (images * 0.5 + 0.5 - self.mean) / self.deviation
+
+    def load_pretrained(self, folder: Path) -> None:
+        """Begin from the weights in `folder`; nothing is downloaded.
+
+        timm fits them to the number of channels and the size of the image; the head is new.
+
+        Args:
+            folder: with ``model.safetensors``, in timm's naming of this model.
+
+        Raises:
+            CheckpointError: if the file is missing or holds another model's weights.
+        """
+        path = folder / PRETRAINED_FILE
+        # Not with the loader that some models have for another format of theirs.
+        source = {"file": str(path), "custom_load": False}
+        # With the classes of the file: for others, timm would also accept a file in which nothing fits.
+        classes = self.backbone.pretrained_cfg["num_classes"]
+        try:
+            backbone = self._create(num_classes=classes, pretrained=True, pretrained_cfg_overlay=source)
+        except (OSError, KeyError, RuntimeError, SafetensorError) as error:
+            name = self.backbone.pretrained_cfg["architecture"]
+            raise CheckpointError(
+                f"{path}: cannot be used as pretrained weights of {name}: {error}"
+            ) from error
+        backbone.reset_classifier(self.num_classes)
+        self.backbone = backbone
 
     def plain_parameters(self) -> set[str]:
         """Names of parameters that are not clipped (none)."""

@@ -65,12 +65,32 @@ def load_weights(path: Path, model: nn.Module) -> None:
     Raises:
         CheckpointError: if the file is missing or damaged, or its tensors do not fit.
     """
+    load_tensors(path, read_tensors(path), model)
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """All tensors of a safetensors file.
+
+    Raises:
+        CheckpointError: if the file is missing or damaged.
+    """
     if not path.is_file():
         raise CheckpointError(f"{path}: no such weights")
     try:
-        tensors = load_file(path)
+        return load_file(path)
     except SafetensorError as error:
         raise CheckpointError(f"{path}: damaged weights ({error})") from error
+
+
+def load_tensors(path: Path, tensors: dict[str, Tensor], model: nn.Module) -> None:
+    """Load `tensors` into `model`, which must have exactly these.
+
+    Args:
+        path: where they come from, for messages.
+
+    Raises:
+        CheckpointError: if they do not fit.
+    """
     expected = model.state_dict()
     missing, unknown = sorted(expected.keys() - tensors.keys()), sorted(tensors.keys() - expected.keys())
     wrong = [

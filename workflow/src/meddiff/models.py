@@ -43,7 +43,7 @@ def task_module(kind: str) -> str:
 
 
 def with_pretrained_architecture(config: AnyModel, folder: Path | None) -> AnyModel:
-    """`config` with the architecture of the pretrained weights in `folder`, for kinds that take it from there.
+    """`config` with the architecture of the weights in `folder`, for kinds that take it from there.
 
     Raises:
         ConfigError: if such a kind is given no folder.
@@ -63,9 +63,7 @@ def build_task(config: AnyModel, seed: int) -> Any:
     return getattr(importlib.import_module(module), name)(config, seed)
 
 
-def build_model(
-    config: AnyModel, num_classes: int, channels: int, image_size: int
-) -> nn.Module:
+def build_model(config: AnyModel, num_classes: int, channels: int, image_size: int) -> nn.Module:
     """Build an untrained model.
 
     Args:

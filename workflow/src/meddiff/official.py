@@ -1,4 +1,4 @@
-"""Import checkpoints that the authors' code has saved (accelerate's ``save_state`` folders).
+"""Load checkpoints that the authors' training loop has saved (accelerate's ``save_state`` folders).
 
 Only safetensors files are opened; the pickles beside them are never read.
 """
@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import nn
 
-from meddiff.checkpoint import without_prefix
+from meddiff.checkpoint import load_tensors, read_tensors, without_prefix
 from meddiff.errors import CheckpointError
 
 ONLINE, EMA, EMBEDDING = "model.safetensors", "model_1.safetensors", "model_2.safetensors"
@@ -21,7 +19,7 @@ def load_official_diffusion(folder: Path, denoiser: nn.Module, *, ema: bool = Tr
     """Load the authors' UNet or DiT checkpoint into `denoiser`.
 
     Args:
-        folder: with ``model.safetensors`` (online network), ``model_1.safetensors`` (EMA wrapper) and,
+        folder: with ``model.safetensors`` (online network) or ``model_1.safetensors`` (EMA wrapper) and,
             for a UNet, ``model_2.safetensors`` (class embedding, which has no average).
         denoiser: `UNetDenoiser` or `DiTDenoiser` of the checkpoint's architecture.
         ema: take the averaged network (as their inference does), or else the online one.
@@ -29,20 +27,25 @@ def load_official_diffusion(folder: Path, denoiser: nn.Module, *, ema: bool = Tr
     Raises:
         CheckpointError: if a file is missing or its tensors do not fit.
     """
-    backbone = without_prefix("ema_model", _read(folder / EMA)) if ema else _read(folder / ONLINE)
+    path = folder / (EMA if ema else ONLINE)
+    backbone = without_prefix("ema_model", read_tensors(path)) if ema else read_tensors(path)
     tensors = {f"backbone.{name}": tensor for name, tensor in backbone.items()}
-    if "class_embedding.weight" in denoiser.state_dict():
-        tensors["class_embedding.weight"] = _read(folder / EMBEDDING)["weight"]
-    try:
-        denoiser.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise CheckpointError(f"{folder}: checkpoint does not fit the model: {error}") from error
+    name = "class_embedding.weight"
+    if name in denoiser.state_dict():
+        embedding = read_tensors(folder / EMBEDDING)
+        if "weight" not in embedding:
+            raise CheckpointError(
+                f"{folder / EMBEDDING}: expected the class embedding, one tensor called weight, got "
+                f"{', '.join(embedding)}"
+            )
+        tensors[name] = embedding["weight"]
+    load_tensors(path, tensors, denoiser)
 
 
-def _read(path: Path) -> dict[str, Tensor]:
-    try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(
-            f"{path}: expected a safetensors file of the authors' checkpoint: {error}"
-        ) from error
+def load_official_pipeline(folder: Path, denoiser: nn.Module) -> None:
+    """Load the authors' Stable Diffusion, a folder in diffusers' pipeline layout, into `denoiser`.
+
+    Raises:
+        CheckpointError: if a part is missing or does not fit.
+    """
+    denoiser.load_pretrained(folder)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,76 +14,66 @@ import yaml
 from accelerate import Accelerator
 
 from meddiff.checkpoint import load_weights, save_weights
-from meddiff.config import DiffusionModelConfig, TimmModelConfig, parse_model
+from meddiff.compute import compile_network, prepare_network
+from meddiff.config import parse_model
+from meddiff.config.compute import DEFAULT_COMPUTE, ComputeConfig
+from meddiff.config.model import AnyModel
+from meddiff.data.joint import JointStore
 from meddiff.data.store import Store
-from meddiff.errors import CheckpointError
-from meddiff.io import sha256_file, sha256_json, write_json, write_text
-from meddiff.models import build_model, build_task, network_module, task_module
+from meddiff.errors import CheckpointError, ConfigError
+from meddiff.io import sha256_file, sha256_json, write_json
+from meddiff.model_spec import CONFIG, RUN, WEIGHTS, ModelSpec, write_config
+from meddiff.models import build_task, network_module, task_module, with_pretrained_architecture
+from meddiff.pretrained import verified_manifest
 from meddiff.provenance import code_hash, environment
 from meddiff.train import Trainer
 
 log = logging.getLogger("meddiff")
 
-WEIGHTS, CONFIG, RUN = "model.safetensors", "config.yaml", "run.json"
-
-
-@dataclass(frozen=True)
-class ModelSpec:
-    """A model as it stands before one dataset.
-
-    Attributes:
-        model: resolved configuration.
-        num_classes, channels, image_size: shape of its problem.
-    """
-
-    model: DiffusionModelConfig | TimmModelConfig
-    num_classes: int
-    channels: int
-    image_size: int
-
-    @classmethod
-    def for_store(cls, model: DiffusionModelConfig | TimmModelConfig, store: Store) -> ModelSpec:
-        """The spec of `model` on the images of `store`."""
-        _, size, _, channels = store.images.shape
-        return cls(model, store.num_classes, channels, size)
-
-    def build(self) -> torch.nn.Module:
-        """An untrained model."""
-        return build_model(self.model, self.num_classes, self.channels, self.image_size)
-
-    def to_dict(self) -> dict[str, Any]:
-        """For ``config.yaml``."""
-        return {**vars(self), "model": self.model.model_dump(mode="json")}
-
 
 def train_model(
-    model: DiffusionModelConfig | TimmModelConfig,
+    model: AnyModel,
     seed: int,
-    store_dir: Path,
+    store_dirs: Sequence[Path],
     out_dir: Path,
     state_root: Path,
     *,
     save_every_seconds: float,
     tracker_dir: Path | None,
+    pretrained_dir: Path | None = None,
+    compute: ComputeConfig = DEFAULT_COMPUTE,
 ) -> None:
     """Train `model` on the train split and write weights, resolved configuration and run record.
 
     Args:
         model: resolved configuration.
         seed: seed of initialisation, data order and noise.
-        store_dir: folder of the image store.
+        store_dirs: folder of the image store; of several for a model that is trained on all of them.
         out_dir: gets ``model.safetensors``, ``config.yaml`` and ``run.json``.
         state_root: where resume states live, each under a hash of params, code and data.
         save_every_seconds: how often the resume state is written.
         tracker_dir: folder for TensorBoard; None for no tracking.
+        pretrained_dir: folder of the weights to begin from, as ``meddiff pretrained`` makes it; given if
+            and only if the model has ``pretrained``.
+        compute: attention kernel, memory format, compilation.
+
+    Raises:
+        CheckpointError: if the pretrained weights are not what their manifest says, or do not fit.
     """
-    train, valid = Store.open(store_dir, "train"), Store.open(store_dir, "valid")
+    if bool(getattr(model, "pretrained", None)) != bool(pretrained_dir):
+        raise ConfigError(
+            "--pretrained: a folder must be given if, and only if, the model's configuration has `pretrained`"
+        )
+    train, valid = _open(store_dirs, "train"), _open(store_dirs, "valid")
+    model = with_pretrained_architecture(model, pretrained_dir)
     spec = ModelSpec.for_store(model, train)
     inputs = {
         "params": {**spec.to_dict(), "seed": seed},
         "code": code_hash(["meddiff.train", network_module(model.kind), task_module(model.kind)]),
-        "data": sha256_file(store_dir / "manifest.json"),
+        "data": [sha256_file(store_dir / "manifest.json") for store_dir in store_dirs],
     }
+    if pretrained_dir:
+        inputs["pretrained"] = sha256_json(verified_manifest(pretrained_dir))
     key = sha256_json(inputs)
     torch.manual_seed(seed)
     accelerator = Accelerator(
@@ -93,9 +82,14 @@ def train_model(
     if tracker_dir:
         accelerator.init_trackers("meddiff")
     module = spec.build()
+    if pretrained_dir:
+        module.load_pretrained(pretrained_dir)
+    prepare_network(module, compute, accelerator.device, model.train.mixed_precision)
     parameters = sum(p.numel() for p in module.parameters())
     log.info("%s: %.2f M parameters, %d training images", model.title, parameters / 1e6, len(train.labels))
     trainer = Trainer(module, build_task(model, seed), model.train, seed, state_root / key[:16], accelerator)
+    for network in {trainer.model, trainer.eval_model}:
+        compile_network(network, compute)
     best = trainer.run(
         train,
         valid,
@@ -107,7 +101,7 @@ def train_model(
     if not accelerator.is_main_process:
         return
     history = trainer.history
-    write_text(out_dir / CONFIG, yaml.safe_dump({**spec.to_dict(), "seed": seed}, sort_keys=True))
+    write_config(out_dir, spec, seed)
     write_json(
         out_dir / RUN,
         {
@@ -117,6 +111,7 @@ def train_model(
             "best_valid_f1": history.best_f1,
             "epochs": history.epochs,
             "device": device_name(accelerator.device),
+            "compute": compute.model_dump(mode="json"),
             "processes": accelerator.num_processes,
             "hours": history.seconds * accelerator.num_processes / 3600,
             **environment(),
@@ -125,26 +120,44 @@ def train_model(
     save_weights(out_dir / WEIGHTS, best)
 
 
-def load_model(weights_dir: Path, device: torch.device) -> tuple[torch.nn.Module, ModelSpec]:
+def load_model(
+    weights_dir: Path,
+    device: torch.device,
+    compute: ComputeConfig = DEFAULT_COMPUTE,
+    precision: str = "fp32",
+) -> tuple[torch.nn.Module, ModelSpec]:
     """Build the model that `weights_dir` describes and load its weights, in eval mode on `device`.
+
+    Args:
+        weights_dir: folder with weights and their configuration.
+        device: where it will run.
+        compute: attention kernel, memory format, compilation.
+        precision: what it will run in (``fp32``, ``fp16``, ``bf16``); decides which kernels are possible.
 
     Raises:
         CheckpointError: if a file is missing or does not fit.
+    """
+    spec = read_spec(weights_dir)
+    module = spec.build()
+    load_weights(weights_dir / WEIGHTS, module)
+    prepare_network(module, compute, device, precision)
+    compile_network(module, compute)
+    return module.eval(), spec
+
+
+def read_spec(weights_dir: Path) -> ModelSpec:
+    """What ``config.yaml`` says about the weights beside it.
+
+    Raises:
+        CheckpointError: if the file is missing.
     """
     path = weights_dir / CONFIG
     if not path.is_file():
         raise CheckpointError(f"{path}: missing; weights need the configuration they were made with")
     document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    spec = ModelSpec(
+    return ModelSpec(
         parse_model(document["model"]), document["num_classes"], document["channels"], document["image_size"]
     )
-    # Weights come from the file, also where training began from pretrained ones.
-    model = spec.model
-    if isinstance(model, TimmModelConfig):
-        model = model.model_copy(update={"pretrained": False})
-    module = build_model(model, spec.num_classes, spec.channels, spec.image_size)
-    load_weights(weights_dir / WEIGHTS, module)
-    return module.to(device).eval(), spec
 
 
 def default_device() -> torch.device:
@@ -163,6 +176,12 @@ def stop_signal() -> Callable[[], bool]:
     for number in (signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, lambda signum, frame: received.append(signum))
     return lambda: bool(received)
+
+
+def _open(store_dirs: Sequence[Path], split: str) -> Store | JointStore:
+    if len(store_dirs) == 1:
+        return Store.open(store_dirs[0], split)
+    return JointStore.open(store_dirs, split)
 
 
 def _trackers(tracker_dir: Path | None) -> list[str] | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from meddiff.config.compute import DEFAULT_COMPUTE, ComputeConfig
 from meddiff.data.store import Store
 from meddiff.diffusion.error_file import make_errors, save_errors
 from meddiff.diffusion.score import score
@@ -41,6 +42,7 @@ def score_shard(
     shard: int = 1,
     shards: int = 1,
     save_every_seconds: float = 600.0,
+    compute: ComputeConfig = DEFAULT_COMPUTE,
 ) -> None:
     """Score one shard of a split and write its errors file.
 
@@ -55,13 +57,14 @@ def score_shard(
         seed, steps, noise_levels, batch_size, precision: see `meddiff.diffusion.score.score`.
         shard, shards: which share of the images, counted from 1.
         save_every_seconds: how often partial results are saved.
+        compute: attention kernel, memory format, compilation; changes errors only by rounding.
 
     Raises:
         MeddiffError: when asked to stop (the partial result is saved), or an error is not finite.
     """
     store = Store.open(store_dir, split)
     device = default_device()
-    denoiser, spec = load_model(weights_dir, device)
+    denoiser, spec = load_model(weights_dir, device, compute, precision)
     rows = shard_rows(len(store.image_ids), shard, shards)
     image_ids = [store.image_ids[row] for row in rows]
     attributes: dict[str, Any] = {
@@ -76,7 +79,7 @@ def score_shard(
     code = code_hash(["meddiff.diffusion.score", network_module(spec.model.kind)])
     # The configuration too: the same weights mean something else under another schedule or prediction.
     key = sha256_json({**attributes, "spec": spec.to_dict(), "code": code, "shard": [shard, shards]})
-    partial = _PartialErrors(state_root / key[:16] / "errors.npy", save_every_seconds, stop_signal())
+    partial = PartialErrors(state_root / key[:16] / "errors.npy", save_every_seconds, stop_signal())
     started = time.monotonic()
     errors, logsnr = score(
         denoiser,
@@ -109,7 +112,7 @@ def score_shard(
     save_errors(dataset, out)
 
 
-class _PartialErrors:
+class PartialErrors:
     """The errors computed so far, on disk."""
 
     def __init__(self, path: Path, save_every_seconds: float, stop: Any) -> None:

@@ -1,4 +1,4 @@
-"""Stable Diffusion's weights without training of one's own: zero-shot, and one dataset's part of a joint model."""
+"""Stable Diffusion's weights from other weights: zero-shot, and one dataset's part of a joint model."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def take_classes(
     classes = range(first_class, first_class + spec.num_classes)
     prompts = _prompts(joint, classes, joint_dir)
     if prompts != list(spec.model.prompts or []):
-        raise CheckpointError(f"{joint_dir}: was trained with prompts {prompts}, expected {spec.model.prompts}")
+        raise CheckpointError(f"{joint_dir}: its prompts are {prompts}, expected {spec.model.prompts}")
     tensors = load_file(joint_dir / WEIGHTS)
     tensors[TOKENS] = tensors[TOKENS][[*classes, joint.num_classes]]
     resolved = spec.model.model_copy(update={"architecture": joint.model.architecture})
@@ -68,8 +68,8 @@ def take_classes(
     model = spec.build().eval()
     model.load_state_dict(tensors)
     write_config(out_dir, spec, seed)
-    record = {"inputs": {"joint_weights": sha256_file(joint_dir / WEIGHTS)}, "joint": read_json(joint_dir / RUN)}
-    write_json(out_dir / RUN, {**record, **environment()})
+    inputs = {"joint_weights": sha256_file(joint_dir / WEIGHTS)}
+    write_json(out_dir / RUN, {"inputs": inputs, "joint": read_json(joint_dir / RUN), **environment()})
     save_weights(out_dir / WEIGHTS, model)
 
 

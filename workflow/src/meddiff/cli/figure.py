@@ -1,7 +1,9 @@
 """Draw a figure: PNG, PDF, and a CSV with the data drawn.
 
 step_ablation is made from --errors, uncertainty from --predictions; files go in the order of the runs in
---params. method shows one image of one run: it is made from one --errors file and --store.
+--params. method shows one image of one run: it is made from one --errors file and --store. audit is made
+from --table, the CSV that `table --kind audit` wrote. counterfactuals (of one dataset) is made from --examples
+and counterfactual_front from --measures, files of `measure`.
 """
 
 from __future__ import annotations
@@ -9,16 +11,26 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+SOURCES = {
+    "step_ablation": "errors",
+    "uncertainty": "predictions",
+    "method": "errors",
+    "audit": "table",
+    "counterfactuals": "examples",
+    "counterfactual_front": "measures",
+}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("--kind", choices=["step_ablation", "uncertainty", "method"], required=True)
+    parser.add_argument("--kind", choices=list(SOURCES), required=True)
     parser.add_argument("--params", required=True, help="JSON: datasets, models, runs, style and more")
     source = parser.add_mutually_exclusive_group(required=True)
-    for name in ("errors", "predictions"):
+    for name in ("errors", "predictions", "examples", "measures"):
         source.add_argument(
             f"--{name}", type=Path, nargs="+", action="extend", help=f"{name} file, one a run"
         )
+    source.add_argument("--table", type=Path, help="audit: CSV of its table")
     parser.add_argument("--store", type=Path, help="method: folder of the image store")
     for suffix in ("png", "pdf", "csv"):
         parser.add_argument(f"--out-{suffix}", type=Path, required=True, help=f"{suffix} file to write")
@@ -28,7 +40,7 @@ def run(args: argparse.Namespace) -> None:
     """Run the command."""
     from meddiff.errors import ConfigError
 
-    option = "predictions" if args.kind == "uncertainty" else "errors"
+    option = SOURCES[args.kind]
     paths = getattr(args, option)
     if paths is None:
         raise ConfigError(f"figure --kind {args.kind} is made from --{option}")
@@ -41,6 +53,18 @@ def run(args: argparse.Namespace) -> None:
         if len(paths) != 1:
             raise ConfigError(f"figure --kind method is made from one --errors file, got {len(paths)}")
         make_method_figure(args.params, paths[0], args.store, *outputs)
+    elif args.kind == "audit":
+        from meddiff.evaluate.make_audit import make_audit_figure
+
+        make_audit_figure(args.params, paths, *outputs)
+    elif args.kind == "counterfactuals":
+        from meddiff.evaluate.make_counterfactuals import make_counterfactual_figure
+
+        make_counterfactual_figure(args.params, paths, *outputs)
+    elif args.kind == "counterfactual_front":
+        from meddiff.evaluate.make_counterfactuals import make_front_figure
+
+        make_front_figure(args.params, paths, *outputs)
     else:
         from meddiff.evaluate.make_figure import make_figure
 

@@ -14,6 +14,16 @@ def add_params_argument(parser: argparse.ArgumentParser, keys: str) -> None:
     parser.add_argument("--params", required=True, type=json.loads, help=f"JSON object with {keys}")
 
 
+def add_compute_argument(parser: argparse.ArgumentParser) -> None:
+    """Add ``--compute``: how networks are run."""
+    parser.add_argument(
+        "--compute",
+        type=json.loads,
+        default={},
+        help="JSON object with attention, channels_last, compile, tf32 (compute, in an experiment's file)",
+    )
+
+
 def require(params: dict[str, Any], *keys: str) -> list[Any]:
     """The values of `keys`, which must be exactly the keys of `params`.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from meddiff.cli.params import add_params_argument, require
+from meddiff.cli.params import add_compute_argument, add_params_argument, require
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--batch-size", type=int, default=128, help="network inputs a pass: images x classes")
     parser.add_argument("--out", type=Path, required=True, help="errors file to write")
+    add_compute_argument(parser)
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves it to torch")
     parser.add_argument("--save-minutes", type=float, default=10.0, help="between saves of partial results")
 
@@ -41,6 +42,7 @@ def run(args: argparse.Namespace) -> None:
     import torch
 
     from meddiff.cli.train import state_root
+    from meddiff.config.compute import ComputeConfig
     from meddiff.run_scoring import score_shard
 
     keys = ("seed", "steps", "noise_levels", "precision")
@@ -58,5 +60,6 @@ def run(args: argparse.Namespace) -> None:
         shard=shard,
         shards=shards,
         save_every_seconds=60 * args.save_minutes,
+        compute=ComputeConfig(**args.compute),
         **settings,
     )

@@ -8,12 +8,21 @@ from pathlib import Path
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--params", required=True, help="JSON: the dataset's classes and channels")
-    parser.add_argument("--size", type=int, required=True, help="side of the stored images in pixels")
+    parser.add_argument("--params", required=True, help="JSON: the dataset's format, classes and channels")
+    parser.add_argument(
+        "--size", type=_size, required=True, help="side in pixels; 256-crop crops instead of squashing"
+    )
     parser.add_argument("--splits-dir", type=Path, required=True, help="folder with the three split tables")
     parser.add_argument("--root", type=Path, required=True, help="the folder of the images")
     parser.add_argument("--out-dir", type=Path, required=True, help="folder of the store")
     parser.add_argument("--threads", type=int, help="default: all CPUs")
+
+
+def _size(text: str) -> tuple[int, str]:
+    side, _, geometry = text.partition("-")
+    if not side.isdecimal() or geometry not in ("", "crop"):
+        raise argparse.ArgumentTypeError(f"expected e.g. 256 or 256-crop, got {text!r}")
+    return int(side), geometry or "squash"
 
 
 def run(args: argparse.Namespace) -> None:
@@ -21,13 +30,16 @@ def run(args: argparse.Namespace) -> None:
     from meddiff.data.params import StoreParams, parse_slice
     from meddiff.data.store import build_store
 
+    size, geometry = args.size
     dataset = parse_slice(args.params, StoreParams)
     build_store(
         splits_dir=args.splits_dir,
         root=args.root,
         out_dir=args.out_dir,
-        size=args.size,
+        size=size,
         channels=dataset.channels,
         class_names=[entry.name for entry in dataset.classes],
         threads=args.threads,
+        layout=dataset.format,
+        geometry=geometry,
     )

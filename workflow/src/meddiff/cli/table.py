@@ -1,7 +1,8 @@
 """Make a table: CSV (tidy), Markdown and LaTeX.
 
-classification and metrics are made from --metrics, comparison from --predictions; files go in the order
-of the runs in --params.
+classification, metrics and counterfactuals are made from --metrics, comparison and audit from
+--predictions; files go in the order of the runs in --params. audit also needs --strata, one file a dataset.
+published is made from --figures, the data of the figures step_ablation and uncertainty.
 """
 
 from __future__ import annotations
@@ -9,16 +10,26 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+SOURCES = {
+    "classification": "metrics",
+    "comparison": "predictions",
+    "metrics": "metrics",
+    "audit": "predictions",
+    "counterfactuals": "metrics",
+    "published": "figures",
+}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("--kind", choices=["classification", "comparison", "metrics"], required=True)
+    parser.add_argument("--kind", choices=list(SOURCES), required=True)
     parser.add_argument(
         "--params", required=True, help="JSON: datasets, models, runs and what the kind needs"
     )
     source = parser.add_mutually_exclusive_group(required=True)
-    for name in ("metrics", "predictions"):
-        source.add_argument(f"--{name}", type=Path, nargs="+", action="extend", help=f"{name} CSV, one a run")
+    for name, what in (("metrics", "one a run"), ("predictions", "one a run"), ("figures", "one a figure")):
+        source.add_argument(f"--{name}", type=Path, nargs="+", action="extend", help=f"{name} CSV, {what}")
+    parser.add_argument("--strata", type=Path, nargs="+", help="audit: strata CSV, one a dataset")
     for suffix in ("csv", "md", "tex"):
         parser.add_argument(f"--out-{suffix}", type=Path, required=True, help=f"{suffix} file to write")
 
@@ -26,16 +37,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
     from meddiff.errors import ConfigError
-    from meddiff.evaluate.make_table import make_table
     from meddiff.evaluate.render import to_latex, to_markdown
     from meddiff.evaluate.summary import write_csv
     from meddiff.io import write_text
 
-    option = "predictions" if args.kind == "comparison" else "metrics"
+    option = SOURCES[args.kind]
     paths = getattr(args, option)
     if paths is None:
         raise ConfigError(f"table --kind {args.kind} is made from --{option}")
-    table, grid = make_table(args.kind, args.params, paths)
+    if (args.strata is not None) != (args.kind == "audit"):
+        raise ConfigError("table: --strata goes with --kind audit, which needs it")
+    if args.kind == "audit":
+        from meddiff.evaluate.make_audit import make_audit_table
+
+        table, grids = make_audit_table(args.params, paths, args.strata)
+    elif args.kind == "counterfactuals":
+        from meddiff.evaluate.make_counterfactuals import make_counterfactual_table
+
+        table, grids = make_counterfactual_table(args.params, paths)
+    else:
+        from meddiff.evaluate.make_table import make_table
+
+        table, grids = make_table(args.kind, args.params, paths)
     write_csv(table, args.out_csv)
-    write_text(args.out_md, to_markdown(grid))
-    write_text(args.out_tex, to_latex(grid))
+    write_text(args.out_md, "\n".join(map(to_markdown, grids)))
+    write_text(args.out_tex, "\n".join(map(to_latex, grids)))

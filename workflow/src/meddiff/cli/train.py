@@ -6,15 +6,19 @@ import argparse
 import os
 from pathlib import Path
 
-from meddiff.cli.params import add_params_argument, require
+from meddiff.cli.params import add_compute_argument, add_params_argument, require
 
 STATE_VARIABLE = "MEDDIFF_STATE_DIR"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_params_argument(parser, "model (resolved configuration) and seed")
-    parser.add_argument("--store", type=Path, required=True, help="folder of the image store")
+    parser.add_argument(
+        "--store", type=Path, nargs="+", required=True, help="image store, or several to train on jointly"
+    )
+    parser.add_argument("--pretrained", type=Path, help="folder of the weights to begin from")
     parser.add_argument("--out", type=Path, required=True, help="folder for the weights")
+    add_compute_argument(parser)
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves it to torch")
     parser.add_argument("--save-minutes", type=float, default=10.0, help="between saves of the resume state")
     parser.add_argument(
@@ -31,6 +35,7 @@ def run(args: argparse.Namespace) -> None:
     import torch
 
     from meddiff.config import parse_model
+    from meddiff.config.compute import ComputeConfig
     from meddiff.run_model import train_model
 
     model, seed = require(args.params, "model", "seed")
@@ -44,4 +49,6 @@ def run(args: argparse.Namespace) -> None:
         state_root(),
         save_every_seconds=60 * args.save_minutes,
         tracker_dir=args.trackers,
+        pretrained_dir=args.pretrained,
+        compute=ComputeConfig(**args.compute),
     )

@@ -6,10 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from meddiff.config.audit import AuditConfig
 from meddiff.config.augmentation import Augmentations
 from meddiff.config.strict import Strict
 
 Label = int | str
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class PhantomSource(Strict):
@@ -47,6 +49,24 @@ class LocalSource(Strict):
     """
 
     kind: Literal["local"]
+
+
+class PackageSource(Strict):
+    """A zip archive on Google Drive, shared by all datasets that name its file id.
+
+    A folder given by ``--config root_<dataset>=PATH`` or ``MEDDIFF_ROOT_<DATASET>`` is used in its place, and
+    then nothing is downloaded.
+    """
+
+    kind: Literal["package"]
+    file_id: str = Field(pattern=r"^[\w-]+$", description="of the archive on Google Drive")
+    folder: str = Field(
+        pattern=r"^[\w-]+(\.[\w-]+)*$",
+        description="name of the dataset's folder in the archive, at whatever depth",
+    )
+    sha256: Sha256 | None = Field(
+        default=None, description="of the archive; recorded at the first download where not given"
+    )
 
 
 class CheXpertFormat(Strict):
@@ -111,17 +131,47 @@ class GivenSplit(Strict):
     test: str
 
 
+class OfficialFile(Strict):
+    """One published split file."""
+
+    name: str = Field(pattern=r"^[\w-]+\.csv$")
+    sha256: Sha256
+
+
+class OfficialSplit(Strict):
+    """Published split files, taken row by row as they are; their checksums say which ones are meant.
+
+    They have the columns of the dataset's own CSV. ``--config splits_<dataset>=recipe`` draws by `recipe`
+    instead.
+    """
+
+    kind: Literal["official"]
+    train: OfficialFile
+    valid: OfficialFile
+    test: OfficialFile
+    url: str | None = Field(
+        default=None, pattern=r"^https://.+[^/]$", description="folder on the web that has the files"
+    )
+    recipe: RecipeSplit = RecipeSplit()
+
+
+Source = Annotated[PhantomSource | LocalSource | PackageSource, Field(discriminator="kind")]
+Format = Annotated[CheXpertFormat | ISICFormat | TableFormat, Field(discriminator="kind")]
+Split = Annotated[RecipeSplit | GivenSplit | OfficialSplit, Field(discriminator="kind")]
+
+
 class DatasetConfig(Strict):
     """One dataset. Class index = position in `classes`; the last one of two is the positive class."""
 
     title: str
-    source: Annotated[PhantomSource | LocalSource, Field(discriminator="kind")]
-    format: Annotated[CheXpertFormat | ISICFormat | TableFormat, Field(discriminator="kind")]
+    source: Source
+    format: Format
     classes: list[ClassConfig] = Field(min_length=2)
     image_size: int = Field(ge=8, description="side in pixels that images are resized to")
     channels: Literal[1, 3] = 3
     augmentation: Augmentations = Augmentations()
-    split: Annotated[RecipeSplit | GivenSplit, Field(discriminator="kind")]
+    split: Split
+    audit: AuditConfig | None = Field(default=None, description="strata for the audit of shortcuts")
 
     @model_validator(mode="after")
     def _classes_are_distinct(self) -> DatasetConfig:

@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
+from meddiff.config.counterfactual import CounterfactualConfig
+from meddiff.config.compute import ComputeConfig
 from meddiff.config.strict import Strict
 
 
@@ -46,6 +48,9 @@ class Figures(Strict):
     step_ablation: FigureStyle = FigureStyle()
     uncertainty: FigureStyle = FigureStyle()
     method: FigureStyle = FigureStyle(width=9.0, height=4.7)
+    counterfactuals: FigureStyle = FigureStyle(width=7.6, height=1.2)
+    counterfactual_front: FigureStyle = FigureStyle()
+    audit: FigureStyle = FigureStyle()
 
 
 class ExperimentConfig(Strict):
@@ -55,10 +60,15 @@ class ExperimentConfig(Strict):
     datasets: list[str] = Field(min_length=1)
     models: list[str] = Field(min_length=1)
     seeds: list[int] = Field(default=[0], min_length=1)
+    weights: Literal["train", "official"] = Field(
+        default="train", description="train here, or take the weights that the authors released"
+    )
     preset: Literal["fixed", "official"] = "fixed"
     published: bool = Field(default=False, description="show the paper's published values beside ours")
     score: ScoreConfig = ScoreConfig()
+    compute: ComputeConfig = ComputeConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
+    counterfactuals: CounterfactualConfig | None = None
     figures: Figures = Figures()
 
     @field_validator("datasets", "models", "seeds")

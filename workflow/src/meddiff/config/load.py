@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from functools import cache
@@ -12,15 +11,16 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from meddiff.config.data_places import DataPlaces
 from meddiff.config.dataset import DatasetConfig
 from meddiff.config.experiment import ExperimentConfig
-from meddiff.config.model import AnyModel, DiffusionModelConfig, ModelConfig, TimmModelConfig
+from meddiff.config.model import AnyModel, ModelConfig, StableDiffusionConfig
+from meddiff.config.weights import WeightSources
 from meddiff.errors import ConfigError
 
 M = TypeVar("M", bound=BaseModel)
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
-ROOT_KEY = "root_"
 
 # The authors' code against the reproduction, where they differ on purpose. Each entry is one flag of
 # a model; `fixed` is the default.
@@ -33,6 +33,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
             "label_table_size": 0,
             "block_label_dropout": 0.0,
         },
+        "stable_diffusion": {"train_geometry": "squash"},
         "timm": {"normalisation": "pretrained"},
     },
     "official": {
@@ -43,6 +44,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
             "label_table_size": 1000,
             "block_label_dropout": 0.1,
         },
+        "stable_diffusion": {"train_geometry": "crop"},
         "timm": {"normalisation": "half"},
     },
 }
@@ -55,6 +57,8 @@ class Config:
         name: the experiment's name (its file's stem).
         experiment: the experiment.
         datasets: name -> dataset, in the experiment's order.
+        places: where their images and official splits lie.
+        weights: pretrained and released weights.
     """
 
     def __init__(self, top: Mapping[str, Any], root: Path = Path("config")) -> None:
@@ -67,19 +71,74 @@ class Config:
         self.name = str(top.get("experiment", ""))
         path = _named_file(root / "experiments", self.name, "experiment")
         self.experiment = _parse(ExperimentConfig, _read_yaml(path), path)
-        self.datasets = {name: load_dataset(name, root) for name in self.experiment.datasets}
-        self._roots = self._local_roots(top)
+        if "weights" in top:
+            changes = {"weights": top["weights"]}
+            self.experiment = _parse(
+                ExperimentConfig, {**self.experiment.model_dump(), **changes}, Path("--config")
+            )
+        self.places = DataPlaces({n: load_dataset(n, root) for n in self.experiment.datasets}, top)
+        self.datasets = self.places.datasets
+        self.weights = WeightSources(self, top)
+        self._check_keys(top)
         for model in self.experiment.models:
             for dataset in self.experiment.datasets:
                 self.model(model, dataset)
+                if self.official_weights and self.model(model, dataset).train:
+                    self.weights.released(model, dataset)
+            if getattr(self.model(model, next(iter(self.datasets))), "train_on", None) == "joint":
+                self.joint_model(model)
+        self._check_counterfactuals(path)
 
-    def model(self, model: str, dataset: str) -> DiffusionModelConfig | TimmModelConfig:
-        """The configuration of `model` on `dataset`: overrides and preset applied."""
-        return load_model(model, dataset, self.experiment.preset, self.root)
+    def _check_counterfactuals(self, path: Path) -> None:
+        settings = self.experiment.counterfactuals
+        if settings is None:
+            return
+        first = next(iter(self.datasets))
+        families = {model: self.model(model, first).family for model in self.experiment.models}
+        diffusion = [model for model, family in families.items() if family == "diffusion"]
+        problems = settings.problems(diffusion, [model for model in families if model not in diffusion])
+        if problems:
+            raise ConfigError("\n".join(f"{path}: {problem}" for problem in problems))
 
-    def training_model(self, model: str, dataset: str) -> DiffusionModelConfig | TimmModelConfig:
-        """`model` without what is only shown (title, published row), so that renaming retrains nothing."""
-        return self.model(model, dataset).model_copy(update={"title": model, "published": None})
+    @property
+    def official_weights(self) -> bool:
+        """Whether the authors' released weights are used instead of weights trained here."""
+        return self.experiment.weights == "official"
+
+    @property
+    def results_name(self) -> str:
+        """Folder below ``results``: the experiment's; weights not trained here get one of their own."""
+        return f"{self.name}-official" if self.official_weights else self.name
+
+    def model(self, model: str, dataset: str) -> AnyModel:
+        """The configuration of `model` on `dataset`: overrides and preset applied.
+
+        Released weights only fit the shapes and the normalisation of the preset ``official``.
+        """
+        preset = "official" if self.official_weights else self.experiment.preset
+        return load_model(model, dataset, preset, self.root)
+
+    def training_model(self, model: str, dataset: str) -> AnyModel:
+        """`model` without what its weights do not depend on (names), so that renaming retrains nothing."""
+        return self.model(model, dataset).model_copy(
+            update={"title": model, "published": None, "released": {}}
+        )
+
+    def joint_model(self, model: str) -> StableDiffusionConfig:
+        """The configuration of one `model` trained on all datasets: the classes of all of them in turn.
+
+        Raises:
+            ConfigError: if the datasets' overrides make it different models.
+        """
+        single = [self.training_model(model, dataset) for dataset in self.datasets]
+        same = [m.model_copy(update={"prompts": None}) for m in single]
+        if any(m != same[0] for m in same):
+            raise ConfigError(
+                f"{self.root}/models/{model}.yaml: one model is trained on all datasets (train_on: joint), but "
+                f"its settings differ between {', '.join(self.datasets)} (overrides, or augmentation)"
+            )
+        prompts = [prompt for m in single for prompt in m.prompts]
+        return single[0].model_copy(update={"prompts": prompts})
 
     def published(self, part: str) -> dict[str, Any] | None:
         """The paper's values for one table or figure, by dataset and model of this experiment.
@@ -102,26 +161,11 @@ class Config:
             named[dataset] = {m: values[row] for m, row in rows.items() if row in values}
         return named if part == "classification" else {**document, "datasets": named}
 
-    def local_root(self, dataset: str) -> str:
-        """The folder with the images of a dataset whose source is ``local``."""
-        return self._roots.get(dataset, f"data/{dataset}/local")
-
-    def _local_roots(self, top: Mapping[str, Any]) -> dict[str, str]:
-        roots = {}
-        for name, dataset in self.datasets.items():
-            if dataset.source.kind == "local" and (path := os.environ.get(f"MEDDIFF_ROOT_{name.upper()}")):
-                roots[name] = path
-        for key, value in top.items():
-            if key == "experiment":
-                continue
-            name = key.removeprefix(ROOT_KEY)
-            if not key.startswith(ROOT_KEY) or name not in self.datasets:
-                known = ["experiment", *(ROOT_KEY + n for n in self.datasets)]
+    def _check_keys(self, top: Mapping[str, Any]) -> None:
+        known = ["experiment", "weights", *self.weights.keys, *self.places.keys]
+        for key in top:
+            if key not in known:
                 raise ConfigError(f"--config {key}: unknown key; known are {', '.join(known)}")
-            if self.datasets[name].source.kind != "local":
-                raise ConfigError(f"--config {key}: dataset {name} has no local source")
-            roots[name] = str(value)
-        return roots
 
 
 @cache
@@ -132,13 +176,11 @@ def load_dataset(name: str, root: Path = Path("config")) -> DatasetConfig:
 
 
 @cache
-def load_model(
-    name: str, dataset: str, preset: str, root: Path = Path("config")
-) -> DiffusionModelConfig | TimmModelConfig:
+def load_model(name: str, dataset: str, preset: str, root: Path = Path("config")) -> AnyModel:
     """Read ``<root>/models/<name>.yaml`` as it applies to `dataset`.
 
-    The document's ``datasets: {<dataset>: {...}}`` is merged over the rest, key by key; then `preset`
-    fills in the flags that are still open.
+    The document's ``presets: {<preset>: {...}}`` and then ``datasets: {<dataset>: {...}}`` are merged over
+    the rest, key by key; then `preset` fills in the flags that are still open.
     """
     path = _named_file(root / "models", name, "model")
     document = _read_yaml(path)
@@ -151,12 +193,20 @@ def load_model(
             raise ConfigError(
                 f"{path}: datasets.{other}: expected a mapping of keys to values, got {changes!r}"
             )
-    merged = _merge(document, overrides.get(dataset, {}))
+    by_preset = document.pop("presets", {})
+    if not isinstance(by_preset, dict) or not all(isinstance(c, dict) for c in by_preset.values()):
+        raise ConfigError(f"{path}: presets: expected a mapping of presets to overrides")
+    if unknown := sorted(set(by_preset) - set(PRESETS)):
+        raise ConfigError(f"{path}: presets.{unknown[0]}: unknown key; known are {', '.join(PRESETS)}")
+    merged = _merge(_merge(document, by_preset.get(preset, {})), overrides.get(dataset, {}))
     model = _parse(ModelConfig, merged, path).root
     flags = {k: v for k, v in PRESETS[preset][model.kind].items() if getattr(model, k) is None}
     if model.augment and model.train.augmentation is None:
         augmentation = getattr(load_dataset(dataset, root).augmentation, preset)
         flags["train"] = model.train.model_copy(update={"augmentation": augmentation})
+    if isinstance(model, StableDiffusionConfig) and model.prompts is None:
+        classes = load_dataset(dataset, root).classes
+        flags["prompts"] = [one.prompt or one.name for one in classes]
     return model.model_copy(update=flags)
 
 

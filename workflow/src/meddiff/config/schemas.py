@@ -6,18 +6,25 @@ from typing import Any
 
 from meddiff.config.dataset import DatasetConfig
 from meddiff.config.experiment import ExperimentConfig
+from meddiff.config.load import PRESETS
 from meddiff.config.model import ModelConfig
 
 
 def schemas() -> dict[str, dict[str, Any]]:
     """Schema of each kind of file: ``dataset``, ``experiment``, ``model``."""
     model = ModelConfig.model_json_schema()
-    for definition in ("DiffusionModelConfig", "TimmModelConfig"):
-        # Overrides are merged before a model is checked, so the class does not have the key.
+    for definition in ("DiffusionModelConfig", "StableDiffusionConfig", "TimmModelConfig"):
+        # Overrides are merged before a model is checked, so the class does not have these keys.
         model["$defs"][definition]["properties"]["datasets"] = {
             "type": "object",
             "additionalProperties": {"type": "object"},
             "description": "overrides for single datasets, merged over the rest",
+        }
+        model["$defs"][definition]["properties"]["presets"] = {
+            "type": "object",
+            "properties": {preset: {"type": "object"} for preset in PRESETS},
+            "additionalProperties": False,
+            "description": "overrides for single presets, merged over the rest and under `datasets`",
         }
     return {
         "dataset": DatasetConfig.model_json_schema(),

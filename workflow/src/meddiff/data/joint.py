@@ -71,7 +71,7 @@ class JointStore:
         stores = [Store.open(folder, split) for folder in folders]
         sizes = {str(folder): store.images.shape[1] for folder, store in zip(folders, stores, strict=True)}
         if len(set(sizes.values())) > 1:
-            raise DataError(f"joint training needs images of one size, got {sizes}; give the model image_size")
+            raise DataError(f"joint training needs images of one size, got {sizes}; give the model a size")
         offsets = np.cumsum([0, *(store.num_classes for store in stores)])
         return cls(
             JointImages([store.images for store in stores]),

@@ -31,6 +31,8 @@ INDEX = "index.parquet"
 
 _HASHED_ROWS = 256
 
+Geometry = Literal["squash", "crop"]
+
 
 def build_store(
     splits_dir: Path,
@@ -41,11 +43,11 @@ def build_store(
     class_names: Sequence[str],
     threads: int | None = None,
     layout: Format | None = None,
+    geometry: Geometry = "squash",
 ) -> None:
     """Decode and resize the images of three splits into `out_dir`.
 
-    Images are converted to grey or RGB, then resized to `size` x `size` with Pillow's bilinear filter
-    (antialiased; what torchvision's ``Resize`` does to a PIL image). The aspect ratio is not kept.
+    Images are converted to grey or RGB, then brought to `size` x `size` by `resize`.
 
     Args:
         splits_dir: folder with ``{train,valid,test}.csv``.
@@ -56,6 +58,7 @@ def build_store(
         class_names: names in order of the class index.
         threads: default all CPUs of this process.
         layout: of the dataset's folder (`ImageFolder`); without one, paths are relative to `root`.
+        geometry: see `resize`.
 
     Raises:
         DataError: a split file or an image cannot be read; it names file and row.
@@ -67,7 +70,7 @@ def build_store(
         if frame.empty:
             raise DataError(f"{splits_dir / f'{name}.csv'}: has no rows; run `split` again")
         with atomic_path(out_dir / f"{name}.npy") as temporary:
-            digest = _fill(temporary, name, frame, locate, size, channels, threads)
+            digest = _fill(temporary, name, frame, locate, (size, geometry), channels, threads)
         described[name] = {
             "n": len(frame),
             "sha256": digest,
@@ -78,6 +81,7 @@ def build_store(
     manifest = {
         "format_version": FORMAT_VERSION,
         "size": size,
+        "geometry": geometry,
         "channels": channels,
         "class_names": list(class_names),
         "splits": described,
@@ -151,9 +155,23 @@ class Store:
         )
 
 
-def resize(image: Image.Image, size: int) -> np.ndarray:
-    """Resize to uint8 [size,size,C] with Pillow's antialiased bilinear filter."""
-    pixels = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))
+def resize(image: Image.Image, size: int, geometry: Geometry = "squash") -> np.ndarray:
+    """Bring an image to uint8 [size,size,C] with Pillow's antialiased bilinear filter.
+
+    Args:
+        image: any size.
+        size: side in pixels.
+        geometry: ``squash`` does not keep the aspect ratio (torchvision's ``Resize((size, size))`` of a PIL
+            image); ``crop`` keeps it and cuts the middle out (``Resize(size)``, then ``CenterCrop(size)``).
+    """
+    if geometry == "crop":
+        short = min(image.size)
+        scaled = [int(size * side / short) for side in image.size]
+        left, top = (round((side - size) / 2) for side in scaled)
+        image = image.resize(scaled, Image.Resampling.BILINEAR)
+        pixels = np.asarray(image.crop((left, top, left + size, top + size)))
+    else:
+        pixels = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))
     return pixels if pixels.ndim == 3 else pixels[..., None]
 
 
@@ -162,18 +180,19 @@ def _fill(
     name: str,
     frame: pd.DataFrame,
     locate: Callable[[str], Path],
-    size: int,
+    shape: tuple[int, Geometry],
     channels: Literal[1, 3],
     threads: int | None,
 ) -> str:
     """Write one split's array to `path`; return the SHA-256 of its bytes without the header."""
-    shape = (len(frame), size, size, channels)
-    array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+    size, geometry = shape
+    array_shape = (len(frame), size, size, channels)
+    array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=array_shape)
 
     def convert(item: tuple[int, str]) -> str | None:
         row, relative = item
         try:
-            array[row] = resize(decode(locate(relative), channels), size)
+            array[row] = resize(decode(locate(relative), channels), size, geometry)
         except DataError as error:
             return f"row {row + 2}: {error}"
         return None

@@ -29,7 +29,8 @@ def check_folder(folder: Path) -> None:
     Raises:
         CheckpointError: see above.
     """
-    missing = [f"{part}/{name}" for part, name in _CONFIG_FILES.items() if not (folder / part / name).is_file()]
+    expected = [f"{part}/{name}" for part, name in _CONFIG_FILES.items()]
+    missing = [path for path in expected if not (folder / path).is_file()]
     missing += [
         f"{part}/*.safetensors"
         for part in ("unet", "vae", "text_encoder")

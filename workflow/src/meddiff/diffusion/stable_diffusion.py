@@ -35,7 +35,7 @@ class StableDiffusionDenoiser(Denoiser):
         missing = {"unet", "vae", "scheduler", "tokens"} - set(config.architecture)
         if missing:
             raise ConfigError(
-                f"architecture: {', '.join(sorted(missing))} missing; they are read from the pretrained folder"
+                f"architecture: {', '.join(sorted(missing))} missing; the pretrained folder has them"
             )
         parts = config.architecture
         factor = 2 ** (len(parts["vae"]["block_out_channels"]) - 1)

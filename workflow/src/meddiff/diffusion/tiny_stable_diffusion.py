@@ -51,7 +51,11 @@ def make_tiny_stable_diffusion(
         tokenizer=_tokenizer(),
         unet=_unet(side, vae.config.latent_channels),
         scheduler=DDPMScheduler(
-            beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False, steps_offset=1
+            clip_sample=False,
+            beta_start=0.00085,
+            beta_end=0.012,
+            beta_schedule="scaled_linear",
+            steps_offset=1,
         ),
         safety_checker=None,
         feature_extractor=None,

@@ -1,0 +1,166 @@
+COUNTERFACTUALS = []
+
+if counterfactual_runs():
+    COUNTERFACTUALS += expand(f"{RESULTS}/tables/counterfactuals.{{suffix}}", suffix=["csv", "md", "tex"])
+    COUNTERFACTUALS += expand(
+        f"{RESULTS}/figures/{{name}}.{{suffix}}",
+        name=[f"counterfactuals_{dataset}" for dataset in CONFIG.datasets]
+        + (["counterfactual_front"] if counterfactual_settings().front else []),
+        suffix=["csv", "png", "pdf"],
+    )
+
+    # Making and judging are one job: both need the network, and what is made is kept (MEDDIFF_STATE_DIR), so that
+    # another judge or a larger comparison makes only what is new.
+    rule make_counterfactuals:
+        input:
+            weights=f"{RESULTS}/{RUN}/weights/model.safetensors",
+            config=f"{RESULTS}/{RUN}/weights/config.yaml",
+            judges=judge_weights,
+            manifest=store_manifest,
+            arrays=ancient(store_arrays),
+            code=explaining_code,
+            judge_code=judge_code,
+        output:
+            # The table has the checksum of every image, so it is what later rules track.
+            table=f"{COUNTERFACTUALS_OF}/counterfactuals.csv",
+            images=directory(f"{COUNTERFACTUALS_OF}/images"),
+            features=f"{COUNTERFACTUALS_OF}/features.npz",
+        log:
+            f"{LOGS}/{RUN}/counterfactuals.log",
+        benchmark:
+            f"{LOGS}/{RUN}/counterfactuals.benchmark.tsv"
+        conda:
+            "../../envs/gpu.yaml"
+        threads: 1
+        resources:
+            gpu=1,
+            compute=compute_settings(),
+            batch_size=128,
+            mem_mb=lambda wildcards, attempt: 16000 * attempt,
+            runtime=lambda wildcards, attempt: 720 * attempt,
+        params:
+            settings=explaining_settings,
+            judges=judge_options,
+            store=subpath(input.manifest, parent=True),
+            weights=subpath(input.weights, parent=True),
+        message:
+            "Counterfactuals of {wildcards.dataset} with {wildcards.model} (seed {wildcards.seed})"
+        shell:
+            "python -m meddiff explain --params {params.settings:q} --weights {params.weights}"
+            " --store {params.store} --split test {params.judges} --batch-size {resources.batch_size}"
+            " --threads {threads} --compute {resources.compute:q} --out-images {output.images}"
+            " --out-table {output.table} --out-features {output.features} > {log} 2>&1"
+
+    rule measure_counterfactuals:
+        input:
+            table=f"{COUNTERFACTUALS_OF}/counterfactuals.csv",
+            images=ancient(f"{COUNTERFACTUALS_OF}/images"),
+            features=f"{COUNTERFACTUALS_OF}/features.npz",
+            predictions=own_predictions,
+            oracle=oracle_predictions,
+            manifest=store_manifest,
+            arrays=ancient(store_arrays),
+            masks=masks_manifest,
+            code=code_of("meddiff.evaluate.make_measures"),
+        output:
+            measures=f"{COUNTERFACTUALS_OF}/measures.csv",
+            metrics=f"{COUNTERFACTUALS_OF}/metrics.csv",
+            examples=f"{COUNTERFACTUALS_OF}/examples.npz",
+        log:
+            f"{LOGS}/{RUN}/measure-counterfactuals.log",
+        conda:
+            "../../envs/cpu.yaml"
+        resources:
+            mem_mb=8000,
+            runtime=60,
+            root=image_root,
+        params:
+            settings=measuring_settings,
+            oracle=oracle_option,
+            store=subpath(input.manifest, parent=True),
+        message:
+            "Measuring the counterfactuals of {wildcards.model} on {wildcards.dataset} (seed {wildcards.seed})"
+        shell:
+            "python -m meddiff measure --params {params.settings:q} --table {input.table}"
+            " --images {input.images} --features {input.features} --store {params.store}"
+            " --predictions {input.predictions} {params.oracle} --root {resources.root:q}"
+            " --out-measures {output.measures} --out-metrics {output.metrics}"
+            " --out-examples {output.examples} > {log} 2>&1"
+
+    rule make_counterfactual_table:
+        input:
+            metrics=[counterfactual_file(run, "metrics.csv") for run in counterfactual_runs()],
+            code=code_of("meddiff.evaluate.counterfactual_table", "meddiff.evaluate.counterfactual_metrics"),
+        output:
+            csv=f"{RESULTS}/tables/counterfactuals.csv",
+            md=report(
+                f"{RESULTS}/tables/counterfactuals.md",
+                caption="../report/counterfactuals_table.rst",
+                category="Tables",
+            ),
+            tex=f"{RESULTS}/tables/counterfactuals.tex",
+        log:
+            f"{LOGS}/tables/counterfactuals.log",
+        conda:
+            "../../envs/cpu.yaml"
+        params:
+            settings=counterfactual_table_settings,
+        message:
+            "Making the table of counterfactuals"
+        shell:
+            "python -m meddiff table --kind counterfactuals --params {params.settings:q}"
+            " --metrics {input.metrics} --out-csv {output.csv} --out-md {output.md} --out-tex {output.tex}"
+            " > {log} 2>&1"
+
+    rule plot_counterfactuals:
+        input:
+            examples=example_files,
+            code=code_of("meddiff.evaluate.counterfactual_figure"),
+        output:
+            csv=f"{RESULTS}/figures/counterfactuals_{{dataset}}.csv",
+            png=report(
+                f"{RESULTS}/figures/counterfactuals_{{dataset}}.png",
+                caption="../report/counterfactuals.rst",
+                category="Figures",
+            ),
+            pdf=f"{RESULTS}/figures/counterfactuals_{{dataset}}.pdf",
+        log:
+            f"{LOGS}/figures/counterfactuals_{{dataset}}.log",
+        conda:
+            "../../envs/cpu.yaml"
+        params:
+            settings=counterfactual_figure_settings,
+        message:
+            "Drawing counterfactuals of {wildcards.dataset}"
+        shell:
+            "python -m meddiff figure --kind counterfactuals --params {params.settings:q}"
+            " --examples {input.examples} --out-csv {output.csv} --out-png {output.png}"
+            " --out-pdf {output.pdf} > {log} 2>&1"
+
+
+if counterfactual_runs() and counterfactual_settings().front:
+
+    rule plot_counterfactual_front:
+        input:
+            measures=[counterfactual_file(run, "measures.csv") for run in counterfactual_runs()],
+            code=code_of("meddiff.evaluate.counterfactual_front"),
+        output:
+            csv=f"{RESULTS}/figures/counterfactual_front.csv",
+            png=report(
+                f"{RESULTS}/figures/counterfactual_front.png",
+                caption="../report/counterfactual_front.rst",
+                category="Figures",
+            ),
+            pdf=f"{RESULTS}/figures/counterfactual_front.pdf",
+        log:
+            f"{LOGS}/figures/counterfactual_front.log",
+        conda:
+            "../../envs/cpu.yaml"
+        params:
+            settings=front_settings,
+        message:
+            "Drawing validity against distance over settings"
+        shell:
+            "python -m meddiff figure --kind counterfactual_front --params {params.settings:q}"
+            " --measures {input.measures} --out-csv {output.csv} --out-png {output.png}"
+            " --out-pdf {output.pdf} > {log} 2>&1"

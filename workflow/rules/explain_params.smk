@@ -1,0 +1,161 @@
+# What the rules about counterfactuals take from the configuration, and which runs have some.
+
+COUNTERFACTUALS_OF = f"{RESULTS}/{RUN}/counterfactuals"
+
+
+def counterfactual_settings():
+    """The experiment's block, or None where it makes no counterfactuals."""
+    return CONFIG.experiment.counterfactuals
+
+
+def counterfactual_runs():
+    """The runs of the diffusion models that make counterfactuals."""
+    settings = counterfactual_settings()
+    if settings is None:
+        return []
+    return [run for run in scoring_runs() if settings.models is None or run["model"] in settings.models]
+
+
+def counterfactual_file(run, name):
+    """A file of a run's counterfactuals."""
+    return f"{COUNTERFACTUALS_OF}/{name}".format(**run)
+
+
+def explaining_code(wildcards):
+    kind = CONFIG.model(wildcards.model, wildcards.dataset).kind
+    return code_of("meddiff.explain", "meddiff.judging", network_module(kind))
+
+
+def explaining_settings(wildcards):
+    settings, experiment = counterfactual_settings(), CONFIG.experiment
+    preset = "official" if CONFIG.official_weights else experiment.preset
+    own = ("sampling_steps", "sampler", "images_per_class", "seed", "precision", "validity_steps", "decision")
+    return to_json(
+        {
+            **settings.guidance(wildcards.model),
+            **settings.model_dump(mode="json", include={*own, "front"}),
+            "extra_last_step": preset == "official" and settings.sampler == "ancestral",
+            "noise_levels": experiment.score.noise_levels,
+        }
+    )
+
+
+def judge_folders(wildcards):
+    """Option of ``meddiff explain`` -> folder of the weights of a baseline that judges counterfactuals."""
+    settings = counterfactual_settings()
+    named = {"oracle": settings.oracle, "features": settings.features or settings.oracle}
+    run = {"dataset": wildcards.dataset, "seed": wildcards.seed}
+    return {
+        option: name if "/" in name else f"{run_dir({**run, 'model': name})}/weights"
+        for option, name in named.items()
+        if name is not None
+    }
+
+
+def judge_weights(wildcards):
+    folders = judge_folders(wildcards).values()
+    return [
+        f"{folder}/{name}"
+        for folder in dict.fromkeys(folders)
+        for name in ("model.safetensors", "config.yaml")
+    ]
+
+
+def judge_code(wildcards):
+    return code_of("meddiff.feature_network") if judge_folders(wildcards) else []
+
+
+def judge_options(wildcards):
+    return [f"--{option} {shlex.quote(folder)}" for option, folder in judge_folders(wildcards).items()]
+
+
+def own_predictions(wildcards):
+    decision = counterfactual_settings().decision
+    return f"{RESULTS}/{RUN}/predictions/{decision}.csv".format(**wildcards)
+
+
+def oracle_predictions(wildcards):
+    """The oracle's predictions of the test images, if there is an oracle."""
+    oracle = counterfactual_settings().oracle
+    if oracle is None:
+        return []
+    run = {"dataset": wildcards.dataset, "model": oracle, "seed": wildcards.seed}
+    return [prediction_file({**run, "decision": BASELINE_DECISIONS[0]})]
+
+
+def oracle_option(wildcards):
+    return [f"--oracle {path}" for path in oracle_predictions(wildcards)]
+
+
+def is_phantom(dataset):
+    return CONFIG.datasets[dataset].source.kind == "phantom"
+
+
+def masks_manifest(wildcards):
+    """What a phantom knows about its images lies beside them."""
+    return [f"data/{wildcards.dataset}/raw.json"] if is_phantom(wildcards.dataset) else []
+
+
+def measuring_settings(wildcards):
+    settings, dataset = counterfactual_settings(), CONFIG.datasets[wildcards.dataset]
+    return to_json(
+        {
+            "dataset": wildcards.dataset,
+            "model": wildcards.model,
+            "seed": int(wildcards.seed),
+            **resampling(),
+            **settings.model_dump(include={"mask_margin", "examples"}),
+            "phantom": dataset.format.kind if is_phantom(wildcards.dataset) else None,
+        }
+    )
+
+
+def titled_layout(runs):
+    """`layout` with the names of classes and of the oracle."""
+    oracle = counterfactual_settings().oracle
+    return {
+        **layout(runs),
+        "classes": {name: [c.name for c in d.classes] for name, d in CONFIG.datasets.items()},
+        "oracle": None if oracle is None else any_dataset(oracle).title,
+    }
+
+
+def how_made(model):
+    """One clause for the caption of the table."""
+    settings, guidance = counterfactual_settings(), counterfactual_settings().guidance(model)
+    steps = f"{settings.sampling_steps} {settings.sampler} steps"
+    return f"from t = {guidance['from_t']:g} in {steps} with guidance {guidance['cfg_scale']:g}"
+
+
+def counterfactual_table_settings(wildcards):
+    settings, runs = counterfactual_settings(), counterfactual_runs()
+    features = settings.features or settings.oracle
+    return to_json(
+        {
+            **titled_layout(runs),
+            "confidence": CONFIG.experiment.evaluate.confidence,
+            "features": features if features is None or "/" in features else any_dataset(features).title,
+            "mask_margin": settings.mask_margin,
+            "made": {model: how_made(model) for model in dict.fromkeys(run["model"] for run in runs)},
+        }
+    )
+
+
+def example_runs(dataset):
+    """The runs whose images the figure of a dataset shows: one a model, of the first seed."""
+    first = CONFIG.experiment.seeds[0]
+    return [run for run in counterfactual_runs() if run["dataset"] == dataset and run["seed"] == first]
+
+
+def example_files(wildcards):
+    return [counterfactual_file(run, "examples.npz") for run in example_runs(wildcards.dataset)]
+
+
+def counterfactual_figure_settings(wildcards):
+    style = CONFIG.experiment.figures.counterfactuals.model_dump(mode="json")
+    return to_json({**titled_layout(example_runs(wildcards.dataset)), "style": style})
+
+
+def front_settings(wildcards):
+    style = CONFIG.experiment.figures.counterfactual_front.model_dump(mode="json")
+    return to_json({**titled_layout(counterfactual_runs()), **resampling(), "style": style})

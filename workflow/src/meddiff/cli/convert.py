@@ -1,0 +1,28 @@
+"""Turn one released model of the authors into weights as training writes them."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from meddiff.cli.params import add_params_argument, require
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_params_argument(
+        parser, "model (resolved configuration), num_classes, channels, image_size, seed and release"
+    )
+    parser.add_argument("--folder", type=Path, required=True, help="a copy of the release")
+    parser.add_argument("--manifest", type=Path, required=True, help="as `released` writes it")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the weights")
+
+
+def run(args: argparse.Namespace) -> None:
+    from meddiff.config import parse_model
+    from meddiff.model_spec import ModelSpec
+    from meddiff.run_import import import_released
+
+    keys = ("model", "num_classes", "channels", "image_size", "seed", "release")
+    model, num_classes, channels, image_size, seed, release = require(args.params, *keys)
+    spec = ModelSpec(parse_model(model), num_classes, channels, image_size)
+    import_released(spec, seed, release, args.folder, args.manifest, args.out)

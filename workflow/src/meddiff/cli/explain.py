@@ -1,0 +1,59 @@
+"""Make the counterfactuals of one diffusion model and have them classified.
+
+A run that was stopped goes on from there.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from meddiff.cli.params import add_compute_argument
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument(
+        "--params", required=True, help="JSON: from_t, cfg_scale, sampler and more (config.counterfactual)"
+    )
+    parser.add_argument("--weights", type=Path, required=True, help="folder of the diffusion model's weights")
+    parser.add_argument("--store", type=Path, required=True, help="folder of the image store")
+    parser.add_argument("--split", default="test", choices=["train", "valid", "test"])
+    parser.add_argument("--oracle", type=Path, help="folder of the weights of a baseline that classifies too")
+    parser.add_argument("--features", type=Path, help="folder of the weights of a baseline for distances")
+    parser.add_argument("--batch-size", type=int, default=128, help="network inputs a pass")
+    add_compute_argument(parser)
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves it to torch")
+    parser.add_argument("--save-minutes", type=float, default=10.0, help="between saves of partial results")
+    parser.add_argument("--out-images", type=Path, required=True, help="folder of images to write")
+    parser.add_argument("--out-table", type=Path, required=True, help="CSV to write, one row an image")
+    parser.add_argument("--out-features", type=Path, required=True, help="NumPy archive to write")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run the command."""
+    import torch
+
+    from meddiff.cli.train import state_root
+    from meddiff.config.compute import ComputeConfig
+    from meddiff.config.counterfactual import ExplainParams
+    from meddiff.evaluate.settings import parse_params
+    from meddiff.run_explaining import explain_run
+
+    params = parse_params(ExplainParams, args.params)
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    explain_run(
+        args.weights,
+        args.store,
+        args.split,
+        args.out_images,
+        args.out_table,
+        args.out_features,
+        state_root(),
+        params,
+        oracle_dir=args.oracle,
+        features_dir=args.features,
+        batch_size=args.batch_size,
+        save_every_seconds=60 * args.save_minutes,
+        compute=ComputeConfig(**args.compute),
+    )

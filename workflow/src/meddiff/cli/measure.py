@@ -1,0 +1,40 @@
+"""Measure the counterfactuals of one run: how much changed, where, and whether classifiers follow."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("--params", required=True, help="JSON: dataset, model, seed, mask_margin and more")
+    parser.add_argument("--table", type=Path, required=True, help="CSV that `explain` wrote")
+    parser.add_argument("--images", type=Path, required=True, help="folder that `explain` wrote")
+    parser.add_argument("--features", type=Path, required=True, help="NumPy archive that `explain` wrote")
+    parser.add_argument("--store", type=Path, required=True, help="folder of the image store")
+    parser.add_argument("--predictions", type=Path, required=True, help="of the diffusion classifier, CSV")
+    parser.add_argument("--oracle", type=Path, help="predictions CSV of the baseline that classified too")
+    parser.add_argument("--root", type=Path, help="folder of the images; needed for a phantom's masks")
+    parser.add_argument("--out-measures", type=Path, required=True, help="CSV to write, one row an image")
+    parser.add_argument("--out-metrics", type=Path, required=True, help="tidy metrics CSV to write")
+    parser.add_argument("--out-examples", type=Path, required=True, help="archive for the figure to write")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run the command."""
+    from meddiff.evaluate.make_measures import MeasureFiles, make_measures
+
+    files = MeasureFiles(
+        table=args.table,
+        images=args.images,
+        features=args.features,
+        store=args.store,
+        predictions=args.predictions,
+        oracle=args.oracle,
+        root=args.root,
+        measures=args.out_measures,
+        metrics=args.out_metrics,
+        examples=args.out_examples,
+    )
+    make_measures(args.params, files)

@@ -1,0 +1,95 @@
+"""The images of a run that its figure shows, in one small file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from meddiff.data.store import Store
+from meddiff.edits import COUNTERFACTUAL, FACTUAL, read_pixels
+from meddiff.errors import DataError
+from meddiff.evaluate.counterfactual_measures import Evidence
+from meddiff.io import atomic_path
+
+_SHOWN = ["image_id", "source", "target", "qualified", "valid", "valid_oracle", "l1", "class_l1"]
+_SHOWN += ["inside_lesion", "lesion_area"]
+_PICTURES = ("input", "factual", "counterfactual", "mask")
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Rows of a figure.
+
+    Attributes:
+        table: one row an example: `image_id, source, target, qualified, valid, valid_oracle, l1, class_l1,
+            inside_lesion, lesion_area`, as far as the measures have them.
+        pictures: ``input``, ``factual`` and ``counterfactual``, uint8 [E, H, W, C], and ``mask``, uint8
+            [E, H, W], 1 inside the lesion and empty where it is not known.
+    """
+
+    table: pd.DataFrame
+    pictures: dict[str, np.ndarray]
+
+
+def choose_examples(measures: pd.DataFrame, number: int) -> pd.DataFrame:
+    """The main counterfactuals to show: of each class the first `number`, in their random order.
+
+    They go to the next class (the last one's to the first). Images that the classifier decides for their true
+    class come before others, of which only as many are taken as are needed; whether the counterfactual is a
+    good one plays no part.
+    """
+    main = measures[(measures["main"] == 1) & (measures["role"] == COUNTERFACTUAL)]
+    classes = sorted({*main["source"], *main["target"]})
+    following = dict(zip(classes, [*classes[1:], *classes[:1]], strict=True))
+    shown = main[main["target"] == main["source"].map(following)]
+    shown = shown.sort_values(["source", "qualified"], ascending=[True, False], kind="stable")
+    return shown.groupby("source").head(number).reset_index(drop=True)
+
+
+def make_examples(
+    measures: pd.DataFrame, number: int, images_dir: Path, store: Store, evidence: Evidence | None
+) -> Examples:
+    """Read the images of `choose_examples`."""
+    chosen = choose_examples(measures, number)
+    factual = measures[(measures["role"] == FACTUAL) & (measures["main"] == 1)].set_index("image_id")["file"]
+    rows = [store.image_ids.index(image_id) for image_id in chosen["image_id"]]
+    nothing = np.zeros(store.images.shape[1:3], dtype=bool)
+    masks = []
+    for image_id, source in zip(chosen["image_id"], chosen["source"], strict=True):
+        mask = evidence.of(image_id, source) if evidence else None
+        masks.append(nothing if mask is None else mask)
+    pictures = {
+        "input": np.array(store.images[rows]),
+        "factual": np.stack([read_pixels(images_dir / factual[name]) for name in chosen["image_id"]]),
+        "counterfactual": np.stack([read_pixels(images_dir / file) for file in chosen["file"]]),
+        "mask": np.stack(masks).astype(np.uint8),
+    }
+    return Examples(chosen[[column for column in _SHOWN if column in chosen]], pictures)
+
+
+def write_examples(examples: Examples, path: Path) -> None:
+    """Write a NumPy archive, atomically."""
+    table = {f"table_{name}": values.to_numpy() for name, values in examples.table.items()}
+    table["table_image_id"] = examples.table["image_id"].to_numpy(dtype=str)
+    with atomic_path(path) as temporary, open(temporary, "wb") as stream:
+        np.savez_compressed(stream, **examples.pictures, **table)
+
+
+def read_examples(path: Path) -> Examples:
+    """Read what `write_examples` wrote.
+
+    Raises:
+        DataError: if it is no such file.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = dict(archive)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: not an archive of examples: {error}; run `measure` again") from error
+    if missing := [name for name in (*_PICTURES, "table_image_id") if name not in arrays]:
+        raise DataError(f"{path}: {missing} are missing; run `measure` again")
+    columns = {name.removeprefix("table_"): a for name, a in arrays.items() if name.startswith("table_")}
+    return Examples(pd.DataFrame(columns), {name: arrays[name] for name in _PICTURES})

@@ -1,0 +1,98 @@
+"""From files to the table and figures of counterfactuals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from meddiff.errors import DataError
+from meddiff.evaluate import counterfactual_figure, counterfactual_front, counterfactual_table
+from meddiff.evaluate.counterfactual_examples import read_examples
+from meddiff.evaluate.counterfactual_metrics import read_metrics
+from meddiff.evaluate.counterfactual_settings import (
+    CounterfactualFigureSettings,
+    CounterfactualTableSettings,
+    FrontSettings,
+)
+from meddiff.evaluate.render import Grid
+from meddiff.evaluate.settings import pair_files, parse_params
+from meddiff.evaluate.style import save
+from meddiff.evaluate.summary import write_csv
+
+_MEASURED = ("group", "role", "front", "qualified", "from_t", "cfg_scale", "valid", "l1")
+
+
+def make_counterfactual_table(params: str, paths: list[Path]) -> tuple[pd.DataFrame, list[Grid]]:
+    """The tidy table and its form for reading.
+
+    Args:
+        params: JSON of `CounterfactualTableSettings`.
+        paths: metrics files of ``measure``, in the order of ``params.runs``.
+
+    Raises:
+        ConfigError: if params or the number of files are wrong.
+        DataError: if a file is.
+    """
+    settings = parse_params(CounterfactualTableSettings, params)
+    pairs = pair_files(settings.runs, paths, "--metrics")
+    metrics = pd.concat([read_metrics(path, run) for run, path in pairs], ignore_index=True)
+    table = counterfactual_table.counterfactual_table(metrics, settings)
+    return table, [counterfactual_table.counterfactual_grid(table, settings)]
+
+
+def make_counterfactual_figure(params: str, paths: list[Path], csv: Path, png: Path, pdf: Path) -> None:
+    """Draw the examples of one dataset, and write what is said about them as CSV.
+
+    Args:
+        params: JSON of `CounterfactualFigureSettings`.
+        paths: examples of ``measure``, in the order of ``params.runs``.
+        csv, png, pdf: files to write.
+
+    Raises:
+        ConfigError: if params or the number of files are wrong.
+        DataError: if a file is.
+    """
+    settings = parse_params(CounterfactualFigureSettings, params)
+    runs = [(run, read_examples(path)) for run, path in pair_files(settings.runs, paths, "--examples")]
+    write_csv(counterfactual_figure.example_table(runs), csv)
+    save(counterfactual_figure.draw_counterfactuals(runs, settings), png, pdf, settings.style.dpi)
+
+
+def make_front_figure(params: str, paths: list[Path], csv: Path, png: Path, pdf: Path) -> None:
+    """Write the data of the front as CSV, and draw what the CSV says as PNG and PDF.
+
+    Args:
+        params: JSON of `FrontSettings`.
+        paths: measures of ``measure``, in the order of ``params.runs``.
+        csv, png, pdf: files to write.
+
+    Raises:
+        ConfigError: if params or the number of files are wrong.
+        DataError: if a file is, or there is nothing to draw.
+    """
+    settings = parse_params(FrontSettings, params)
+    pairs = pair_files(settings.runs, paths, "--measures")
+    data = counterfactual_front.front_data(((run, _read_measures(path)) for run, path in pairs), settings)
+    write_csv(data, csv)
+    save(counterfactual_front.draw_front(_read(csv), settings), png, pdf, settings.style.dpi)
+
+
+def _read_measures(path: Path) -> pd.DataFrame:
+    try:
+        table = _read(path)
+    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise DataError(f"{path}: not a readable CSV file: {error}; run `measure` again") from error
+    if missing := [column for column in _MEASURED if column not in table.columns]:
+        raise DataError(f"{path}: columns {missing} are missing; run `measure` again")
+    return table
+
+
+def _read(path: Path) -> pd.DataFrame:
+    return pd.read_csv(
+        path,
+        dtype={"image_id": str, "group": str},
+        na_values=["nan"],
+        keep_default_na=False,
+        float_precision="round_trip",
+    )

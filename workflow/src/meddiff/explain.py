@@ -1,0 +1,92 @@
+"""Counterfactuals of stored images, and how networks judge images: functions of arrays in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from meddiff.data.tensors import to_unit_range
+from meddiff.diffusion.denoiser import Denoiser
+from meddiff.diffusion.noise import STREAM_SAMPLER, noise_keys, normal
+from meddiff.diffusion.sample import counterfactual
+from meddiff.errors import MeddiffError
+
+_AUTOCAST = {"fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+def edit_images(
+    denoiser: Denoiser,
+    images: np.ndarray,
+    noise_names: Sequence[str],
+    targets: Sequence[int],
+    *,
+    seed: int,
+    from_t: float,
+    cfg_scale: float,
+    steps: int,
+    sampler: Literal["ancestral", "ddim"],
+    extra_last_step: bool,
+    precision: str = "fp32",
+    on_step: Callable[[], None] | None = None,
+) -> np.ndarray:
+    """Each image as it would look as its target class, in one batch.
+
+    The noise of an image is a function of (`seed`, its name, step): two targets of one image differ by the
+    class only, whatever batch they are in.
+
+    Args:
+        denoiser: in eval mode, on the device to compute on.
+        images: uint8 [N, H, W, C].
+        noise_names: N names.
+        targets: N class indices.
+        seed: of the noise.
+        from_t, cfg_scale, steps, sampler, extra_last_step, on_step: see `meddiff.diffusion.sample`.
+        precision: of the network, ``fp32``, ``fp16`` or ``bf16``.
+
+    Returns:
+        uint8 [N, H, W, C]: values are clamped to [-1, 1] and rounded once.
+
+    Raises:
+        MeddiffError: if a value is NaN or infinite.
+    """
+    device = next(denoiser.parameters()).device
+    keys = noise_keys(seed, noise_names).to(device)
+
+    def draw_noise(step: int) -> Tensor:
+        steps_of_all = torch.full((len(keys),), step, device=device)
+        return normal(keys, steps_of_all, denoiser.input_shape, STREAM_SAMPLER)
+
+    dtype = _AUTOCAST.get(precision)
+    with torch.inference_mode():
+        x = denoiser.encode(to_unit_range(torch.from_numpy(np.array(images)).to(device)))
+        with torch.autocast(device.type, dtype=dtype, enabled=dtype is not None):
+            edited = counterfactual(
+                denoiser,
+                x,
+                torch.tensor(targets, device=device),
+                from_t=from_t,
+                draw_noise=draw_noise,
+                steps=steps,
+                cfg_scale=cfg_scale,
+                sampler=sampler,
+                extra_last_step=extra_last_step,
+                clamp=denoiser.x_bound,
+                on_step=on_step,
+            )
+        decoded = denoiser.decode(edited).float()
+    if not torch.isfinite(decoded).all():
+        raise MeddiffError(
+            f"counterfactuals are not finite; with counterfactuals.precision {precision!r} try 'bf16' or "
+            "'fp32'"
+        )
+    return to_uint8(decoded)
+
+
+def to_uint8(images: Tensor) -> np.ndarray:
+    """Images [N, C, H, W] in [-1, 1] (beyond is clamped) to stored ones, uint8 [N, H, W, C]."""
+    pixels = images.clamp(-1.0, 1.0).add(1.0).mul(127.5).round()
+    return pixels.to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()

@@ -1,0 +1,145 @@
+"""How networks judge generated images: the diffusion classifier itself, and a baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from meddiff.config.counterfactual import ExplainParams
+from meddiff.data.store import Store
+from meddiff.diffusion import vote
+from meddiff.diffusion.denoiser import Denoiser
+from meddiff.diffusion.score import score
+from meddiff.edits import COUNTERFACTUAL, Edit, batches, read_images
+from meddiff.errors import MeddiffError
+from meddiff.feature_network import FeatureNetwork
+from meddiff.io import atomic_path, sha256_json
+from meddiff.run_scoring import PartialErrors
+
+Columns = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class SelfJudge:
+    """A diffusion classifier that is asked about its own counterfactuals.
+
+    Attributes:
+        denoiser: in eval mode, on the device to compute on.
+        code: hash of the code that scores with it.
+        params: settings.
+        batch_size: network inputs a pass.
+        save_every_seconds: how often partial errors are saved.
+        stop: whether to stop.
+    """
+
+    denoiser: Denoiser
+    code: str
+    params: ExplainParams
+    batch_size: int
+    save_every_seconds: float
+    stop: Callable[[], bool]
+
+    def columns(self, edits: Sequence[Edit], checksums: Sequence[str], folder: Path) -> Columns:
+        """`prediction` and `p_<k>` of all edits; NaN but for counterfactuals.
+
+        Args:
+            edits: all images of a run.
+            checksums: SHA-256 of their files.
+            folder: where the files are; errors are kept in ``errors`` below it.
+        """
+        classes = self.denoiser.num_classes
+        p = np.full((len(edits), classes), np.nan)
+        prediction = np.full(len(edits), np.nan)
+        asked = np.flatnonzero([edit.role == COUNTERFACTUAL for edit in edits])
+        settings = [(edits[i].from_t, edits[i].cfg_scale) for i in asked]
+        for setting in dict.fromkeys(settings):
+            # One setting at a time: a new one in the comparison leaves the results of the others valid.
+            rows = asked[[other == setting for other in settings]]
+            tally = vote.tally(self._errors([edits[i] for i in rows], [checksums[i] for i in rows], folder))
+            by_majority = self.params.decision == "majority"
+            p[rows] = tally.vote_shares() if by_majority else tally.softmax()
+            prediction[rows] = tally.majority() if by_majority else tally.lowest_mean()
+        return {"prediction": prediction, **_by_class("p", p)}
+
+    def _errors(self, edits: Sequence[Edit], checksums: Sequence[str], folder: Path) -> np.ndarray:
+        key = sha256_json(
+            {
+                "images": list(checksums),
+                "settings": self.params.model_dump(include={"seed", "precision", "noise_levels"}),
+                "code": self.code,
+            }
+        )
+        path = folder / "errors" / f"{key[:16]}.npy"
+        partial = PartialErrors(path, self.save_every_seconds, self.stop)
+        images = read_images(folder, edits)
+        steps = self.params.validity_steps
+        errors, _ = score(
+            self.denoiser,
+            images,
+            [edit.file for edit in edits],
+            seed=self.params.seed,
+            steps=steps,
+            levels=self.params.noise_levels,
+            batch_size=self.batch_size,
+            precision=self.params.precision,
+            errors=partial.load(len(images), steps, self.denoiser.num_classes),
+            on_batch=partial.on_batch,
+            description="classifying counterfactuals",
+        )
+        if not np.isfinite(errors).all():
+            raise MeddiffError(
+                "noise-prediction errors of counterfactuals are not finite; with counterfactuals.precision "
+                f"{self.params.precision!r} try 'bf16' or 'fp32'"
+            )
+        partial.save(errors)
+        return errors
+
+
+def oracle_columns(oracle: FeatureNetwork, edits: Sequence[Edit], folder: Path, batch_size: int) -> Columns:
+    """`oracle_prediction` and `oracle_p_<k>` of all edits."""
+    parts = [oracle.probabilities(read_images(folder, batch)) for batch in batches(edits, batch_size)]
+    p = np.concatenate(parts)
+    return {"oracle_prediction": p.argmax(axis=1), **_by_class("oracle_p", p)}
+
+
+def feature_distances(
+    network: FeatureNetwork, store: Store, edits: Sequence[Edit], folder: Path, batch_size: int
+) -> np.ndarray:
+    """[M] distance of each edit to its test image."""
+    parts = []
+    for batch in batches(edits, batch_size):
+        inputs = np.stack([np.array(store.images[edit.row]) for edit in batch])
+        parts.append(network.distances(read_images(folder, batch), inputs))
+    return np.concatenate(parts)
+
+
+def write_features(
+    network: FeatureNetwork | None,
+    store: Store,
+    edits: Sequence[Edit],
+    folder: Path,
+    batch_size: int,
+    path: Path,
+) -> None:
+    """Write what distances between sets of images are made from, as a NumPy archive.
+
+    It has `generated` [M, D] of `edits` and `real` [I, D] of all images of `store`, both float32; it is empty
+    without a network.
+    """
+    arrays = {}
+    if network:
+        generated = [network.features(read_images(folder, part)) for part in batches(edits, batch_size)]
+        real = [network.features(part) for part in batches(store.images, batch_size)]
+        arrays = {
+            "generated": np.concatenate(generated).astype(np.float32),
+            "real": np.concatenate(real).astype(np.float32),
+        }
+    with atomic_path(path) as temporary, open(temporary, "wb") as stream:
+        np.savez(stream, **arrays)
+
+
+def _by_class(name: str, p: np.ndarray) -> Columns:
+    return {f"{name}_{k}": p[:, k] for k in range(p.shape[1])}
