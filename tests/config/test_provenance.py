@@ -16,7 +16,7 @@ from meddiff.provenance import NEUTRAL, SOURCE, code_files, code_hash, environme
 # Importing these must not import torch: they run on the login node, for every rule and every target.
 LIGHT = ("config", "data", "evaluate", "cli", "errors", "io", "models", "progress", "provenance", "released")
 LIGHT_FILES = ("checksums", "pretrained", "diffusion.vote", "diffusion.error_file")
-HEAVY = ("meddiff.data.tensors",)
+HEAVY = ("meddiff.data.tensors", "meddiff.data.augment")
 
 
 def modules() -> list[str]:

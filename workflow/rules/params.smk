@@ -105,7 +105,8 @@ def generating_arrays(wildcards):
 
 
 def generating_settings(wildcards):
-    return to_json(CONFIG.weights.generated()[wildcards.pretrained].model_dump(mode="json", exclude={"name"}))
+    pretrained = CONFIG.weights.generated()[wildcards.pretrained]
+    return to_json(pretrained.model_dump(mode="json", exclude={"name", "datasets"}))
 
 
 def training_store(dataset, model):

@@ -9,7 +9,7 @@ from meddiff.cli.params import add_params_argument, require
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_params_argument(parser, "generate, datasets, seed and autoencoder_steps (a model's `pretrained`)")
+    add_params_argument(parser, "generate, seed and autoencoder_steps (a model's `pretrained`)")
     parser.add_argument("--stores", type=Path, nargs="+", required=True, help="image stores of the datasets")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves it to torch")
     parser.add_argument("--out", type=Path, required=True, help="folder for the files and their manifest")
