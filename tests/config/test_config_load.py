@@ -135,7 +135,7 @@ def message(folder: Path, **top: Any) -> str:
             "unknown key",
         ),
         ("models/net", {**MODEL, "kind": "gan"}, "(top level)", "gan"),
-        ("models/net", {**MODEL, "train": {}}, "unet.train.epochs", "missing"),
+        ("models/net", {**MODEL, "train": {}}, "unet.train", "either epochs or steps"),
         ("models/net", {**MODEL, "datasets": {"one": {"train": {"lr": -1}}}}, "unet.train.lr", "got -1"),
         ("models/net", {**MODEL, "datasets": {"one": {"kidn": "dit"}}}, "unet.kidn", "unknown key"),
         ("models/net", {**MODEL, "datasets": {"one": None}}, "datasets.one", "expected a mapping"),

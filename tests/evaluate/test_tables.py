@@ -101,6 +101,14 @@ def test_classification_of_one_seed_without_published_values() -> None:
     assert "Skin: 50" in grid.caption and "90 %" in grid.caption and "Chest" not in grid.caption
 
 
+def test_splits_that_are_not_the_papers_are_said_below_the_table() -> None:
+    runs = grid_of_runs([0])
+    for other, said in (([], False), (["skin"], True)):
+        settings = ClassificationSettings(**LAYOUT, runs=runs, confidence=0.95, other_splits=other)
+        grid = tables.classification_grid(tables.classification(metrics_of(runs, VALUES), settings), settings)
+        assert ("The splits of Skin are not the paper's" in grid.caption) == said
+
+
 def test_a_model_that_is_missing_on_a_dataset_leaves_a_gap() -> None:
     runs = [run for run in grid_of_runs([0]) if (run["dataset"], run["model"]) != ("skin", "vit")]
     settings = ClassificationSettings(**LAYOUT, runs=runs, confidence=0.95)

@@ -248,8 +248,14 @@ def classification_settings(wildcards):
             **layout(decision_runs()),
             "confidence": CONFIG.experiment.evaluate.confidence,
             "published": CONFIG.published("classification"),
+            "other_splits": other_splits() if CONFIG.experiment.published else [],
         }
     )
+
+
+def other_splits():
+    """Datasets whose splits are not the published ones."""
+    return [name for name, dataset in CONFIG.datasets.items() if dataset.split.kind != "official"]
 
 
 def comparison_settings(wildcards):

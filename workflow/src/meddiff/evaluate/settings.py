@@ -101,9 +101,15 @@ class PublishedScores(Strict):
 
 
 class ClassificationSettings(DecidedLayout):
-    """Params of ``table --kind classification``; `published` is dataset -> model -> scores."""
+    """Params of ``table --kind classification``.
+
+    Attributes:
+        published: dataset -> model -> scores.
+        other_splits: datasets whose splits are not the published ones.
+    """
 
     published: dict[str, dict[str, PublishedScores]] | None = None
+    other_splits: list[str] = Field(default_factory=list)
     confidence: float = Field(gt=0, lt=1, description="of the intervals in the metrics files")
 
 

@@ -154,5 +154,9 @@ def _classification_caption(table: pd.DataFrame, settings: ClassificationSetting
             "in percentage points, with the interval that our own value leaves; the published value has a "
             "sampling error too, which is not known."
         )
+    if other := [titles[name] for name in settings.other_splits]:
+        parts.append(
+            f"The splits of {' and '.join(other)} are not the paper's: its values are of other images."
+        )
     parts.append("The best value of each column is bold.")
     return " ".join(parts)
