@@ -8,6 +8,8 @@ configfile: "config/config.yaml"
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/params.smk"
+include: "workflow/rules/weight_params.smk"
+include: "workflow/rules/report_params.smk"
 include: "workflow/rules/explain_params.smk"
 
 

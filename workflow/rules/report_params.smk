@@ -1,0 +1,160 @@
+# What metrics, tables and figures take from the configuration.
+
+
+def metrics_settings(wildcards):
+    run = {"dataset": wildcards.dataset, "model": wildcards.model, "seed": int(wildcards.seed)}
+    return to_json({**run, "decision": wildcards.decision, **resampling()})
+
+
+def layout(runs):
+    """Datasets, models and runs in the order in which tables and figures show them."""
+    first = next(iter(CONFIG.datasets))
+    shown = {run["model"] for run in runs}
+    models = {m: CONFIG.model(m, first) for m in CONFIG.experiment.models if m in shown}
+    return {
+        "datasets": [{"name": name, "title": d.title} for name, d in CONFIG.datasets.items()],
+        "models": [
+            {"name": name, "title": model.title, "family": model.family} for name, model in models.items()
+        ],
+        "runs": runs,
+    }
+
+
+def resampling():
+    """How intervals are made."""
+    evaluate = CONFIG.experiment.evaluate
+    return {
+        "bootstrap_samples": evaluate.bootstrap_samples,
+        "confidence": evaluate.confidence,
+        "bootstrap_seed": evaluate.seed,
+    }
+
+
+def classification_settings(wildcards):
+    return to_json(
+        {
+            **layout(decision_runs()),
+            "confidence": CONFIG.experiment.evaluate.confidence,
+            "published": CONFIG.published("classification"),
+            "other_splits": other_splits() if CONFIG.experiment.published else [],
+        }
+    )
+
+
+def other_splits():
+    """Datasets whose splits are not the published ones."""
+    return [name for name, dataset in CONFIG.datasets.items() if dataset.split.kind != "official"]
+
+
+def comparison_settings(wildcards):
+    return to_json({**layout(decision_runs()), **resampling()})
+
+
+def metrics_table_settings(wildcards):
+    return to_json(layout(decision_runs()))
+
+
+def step_ablation_settings(wildcards):
+    experiment = CONFIG.experiment
+    return to_json(
+        {
+            **layout(scoring_runs()),
+            **resampling(),
+            "steps": experiment.evaluate.ablation_steps,
+            "style": experiment.figures.step_ablation.model_dump(mode="json"),
+            "published": CONFIG.published("step_ablation"),
+        }
+    )
+
+
+def drawable_runs():
+    """The runs whose noise-prediction errors can be shown as an image: not those in a latent space."""
+    return [run for run in scoring_runs() if any_dataset(run["model"]).kind in ("unet", "dit")]
+
+
+def method_run():
+    """The run whose picture explains the method: first dataset, last model that can be drawn, first seed."""
+    runs = drawable_runs()
+    models = {run["model"] for run in runs}
+    last = [model for model in CONFIG.experiment.models if model in models][-1]
+    return next(run for run in runs if run["model"] == last)
+
+
+def method_settings(wildcards):
+    run = method_run()
+    return to_json(
+        {
+            "wavelet": CONFIG.model(run["model"], run["dataset"]).wavelet,
+            "style": CONFIG.experiment.figures.method.model_dump(mode="json"),
+        }
+    )
+
+
+def method_store():
+    """Folder of the images that `method_run` scored."""
+    run = method_run()
+    return f"data/{run['dataset']}/store/{image_size(run['dataset'], run['model'])}"
+
+
+def uncertainty_runs():
+    """Every model once: by vote entropy a majority and a mean decision rank images alike."""
+    return [run for run in decision_runs() if run["decision"] != "mean"]
+
+
+def uncertainty_settings(wildcards):
+    return to_json(
+        {
+            **layout(uncertainty_runs()),
+            **resampling(),
+            "style": CONFIG.experiment.figures.uncertainty.model_dump(mode="json"),
+            "published": CONFIG.published("uncertainty"),
+        }
+    )
+
+
+def published_settings(wildcards):
+    return to_json({**layout(decision_runs()), "confidence": CONFIG.experiment.evaluate.confidence})
+
+
+def audited_datasets():
+    """The datasets whose configuration names strata."""
+    return [name for name, dataset in CONFIG.datasets.items() if dataset.audit is not None]
+
+
+def audited_runs():
+    """The runs on datasets with an audit."""
+    audited = audited_datasets()
+    return [run for run in decision_runs() if run["dataset"] in audited]
+
+
+def audited_layout():
+    """The layout without the datasets that have no audit."""
+    shown, audited = layout(audited_runs()), audited_datasets()
+    return {**shown, "datasets": [entry for entry in shown["datasets"] if entry["name"] in audited]}
+
+
+def audit_entry(dataset):
+    """What the audit's table says about a dataset: names and order, not how images are assigned."""
+    config = CONFIG.datasets[dataset]
+    return {
+        "title": config.audit.title,
+        "strata": [stratum.name for stratum in config.audit.strata],
+        "subset": config.audit.subset,
+        "classes": [entry.name for entry in config.classes],
+    }
+
+
+def audit_settings(wildcards):
+    audits = {dataset: audit_entry(dataset) for dataset in audited_datasets()}
+    return to_json({**audited_layout(), **resampling(), "audits": audits})
+
+
+def audit_figure_settings(wildcards):
+    experiment = CONFIG.experiment
+    return to_json(
+        {
+            **audited_layout(),
+            "confidence": experiment.evaluate.confidence,
+            "style": experiment.figures.audit.model_dump(mode="json"),
+        }
+    )
