@@ -40,6 +40,13 @@ def test_commands_and_targets_exist(root: Path, page: str) -> None:
     assert set(re.findall(r"(?:^|`)make ([a-z-]+)", text, re.MULTILINE)) <= targets
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_tests_that_are_named_exist(root: Path, page: str) -> None:
+    text = (root / page).read_text(encoding="utf-8")
+    for path in re.findall(r"`(tests/[\w./-]+)`", text):
+        assert (root / path).exists(), f"{page}: {path} is not there"
+
+
 @pytest.fixture
 def examples(root: Path, tmp_path: Path) -> Path:
     """A configuration folder with the project's files and the documented examples beside them."""
