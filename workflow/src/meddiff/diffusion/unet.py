@@ -26,19 +26,10 @@ class UNetDenoiser(PixelDenoiser):
         )
         self.class_embedding = nn.Embedding(num_classes + 1, dimension)
         self._embedding_outside = bool(config.embedding_outside)
-        # The paper's UNet sees the class in its cross-attention only; with a class_embed_type every
-        # residual block sees it too, added to the noise level's embedding.
-        self._class_in_blocks = config.architecture.get("class_embed_type") is not None
 
     def forward(self, z: Tensor, logsnr: Tensor, class_ids: Tensor) -> Tensor:
-        embedding = self.class_embedding(class_ids)
-        return self.backbone(
-            z,
-            logsnr,
-            encoder_hidden_states=embedding[:, None, :],
-            class_labels=embedding if self._class_in_blocks else None,
-            return_dict=False,
-        )[0]
+        tokens = self.class_embedding(class_ids)[:, None, :]
+        return self.backbone(z, logsnr, encoder_hidden_states=tokens, return_dict=False)[0]
 
     def plain_parameters(self) -> set[str]:
         return {"class_embedding.weight"} if self._embedding_outside else set()
