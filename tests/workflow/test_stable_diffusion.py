@@ -6,8 +6,9 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from conftest import DATASET, Project
 from safetensors.torch import load_file
+
+from conftest import DATASET, Project
 
 pytestmark = pytest.mark.slow
 
@@ -88,7 +89,9 @@ def test_one_training_serves_both_datasets(done):
     assert torch.equal(skin["class_tokens"], joint["class_tokens"][[2, 3, 4]])
     assert torch.equal(skin["class_tokens"], zero_shot["class_tokens"])
     unet = [name for name in joint if name.startswith("unet.")]
-    assert all(torch.equal(chest[name], joint[name]) and torch.equal(skin[name], joint[name]) for name in unet)
+    assert all(
+        torch.equal(chest[name], joint[name]) and torch.equal(skin[name], joint[name]) for name in unet
+    )
     assert any(not torch.equal(zero_shot[name], joint[name]) for name in unet)
     frozen = [name for name in joint if name.startswith("vae.")]
     assert all(torch.equal(zero_shot[name], joint[name]) for name in frozen)

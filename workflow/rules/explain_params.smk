@@ -40,13 +40,18 @@ def explaining_settings(wildcards):
     )
 
 
+def is_folder(name):
+    """Whether a network is named by its folder, not as a model of the experiment."""
+    return os.sep in name
+
+
 def judge_folders(wildcards):
     """Option of ``meddiff explain`` -> folder of the weights of a baseline that judges counterfactuals."""
     settings = counterfactual_settings()
     named = {"oracle": settings.oracle, "features": settings.features or settings.oracle}
     run = {"dataset": wildcards.dataset, "seed": wildcards.seed}
     return {
-        option: name if "/" in name else f"{run_dir({**run, 'model': name})}/weights"
+        option: name if is_folder(name) else f"{run_dir({**run, 'model': name})}/weights"
         for option, name in named.items()
         if name is not None
     }

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from meddiff.cli.params import add_compute_argument
 
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument(

@@ -2,8 +2,8 @@
 
 step_ablation is made from --errors, uncertainty from --predictions; files go in the order of the runs in
 --params. method shows one image of one run: it is made from one --errors file and --store. audit is made
-from --table, the CSV that `table --kind audit` wrote. counterfactuals (of one dataset) is made from --examples
-and counterfactual_front from --measures, files of `measure`.
+from --table, the CSV that `table --kind audit` wrote. counterfactuals (of one dataset) is made from
+--examples and counterfactual_front from --measures, files of `measure`.
 """
 
 from __future__ import annotations

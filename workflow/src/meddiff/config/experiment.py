@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from meddiff.config.counterfactual import CounterfactualConfig
 from meddiff.config.compute import ComputeConfig
+from meddiff.config.counterfactual import CounterfactualConfig
 from meddiff.config.strict import Strict
 
 

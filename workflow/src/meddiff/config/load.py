@@ -134,8 +134,8 @@ class Config:
         same = [m.model_copy(update={"prompts": None}) for m in single]
         if any(m != same[0] for m in same):
             raise ConfigError(
-                f"{self.root}/models/{model}.yaml: one model is trained on all datasets (train_on: joint), but "
-                f"its settings differ between {', '.join(self.datasets)} (overrides, or augmentation)"
+                f"{self.root}/models/{model}.yaml: one model is trained on all datasets (train_on: joint), "
+                f"but its settings differ between {', '.join(self.datasets)} (overrides, or augmentation)"
             )
         prompts = [prompt for m in single for prompt in m.prompts]
         return single[0].model_copy(update={"prompts": prompts})

@@ -110,7 +110,7 @@ def _caption(table: pd.DataFrame, settings: CounterfactualTableSettings, shown: 
     if "change_inside_lesion" in shown:
         parts.append(
             "Inside the lesion: share of the difference to the factual reconstruction that is inside the "
-            f"known lesion widened by {_pixels(settings.mask_margin)}, and the share of the image that this is."
+            f"known lesion widened by {_pixels(settings.mask_margin)}, and what share of the image that is."
         )
     parts += _left_out(table)
     if table["seeds"].max() > 1:
