@@ -283,7 +283,7 @@ def test_distances_follow_their_definition(oracle):
     a, b = (rng.integers(0, 256, (2, SIDE, SIDE, 1), dtype=np.uint8) for _ in range(2))
     expected = np.zeros(2)
     for one, other in zip(network._stages(a), network._stages(b), strict=True):
-        one, other = one.numpy().astype(float), other.numpy().astype(float)
+        one, other = (maps.detach().numpy().astype(float) for maps in (one, other))
         for n in range(2):
             u = one[n] / np.maximum(np.linalg.norm(one[n], axis=0), 1e-10)
             v = other[n] / np.maximum(np.linalg.norm(other[n], axis=0), 1e-10)
