@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
-from conftest import DATASET, Project
+from workflow_samples import DATASET, Project
 
 pytestmark = pytest.mark.slow
 
@@ -38,7 +38,9 @@ def test_counterfactuals_from_a_finished_run(project: Project) -> None:
     assert main["role"].value_counts().to_dict() == {"factual": 6, "counterfactual": 6, "cycle": 6}
     assert table["file"].is_unique
     made = sorted((project.folder / RUN / "images").rglob("*.png"))
-    assert len(made) == len(table) and all((project.folder / RUN / "images" / f).is_file() for f in table["file"])
+    assert len(made) == len(table) and all(
+        (project.folder / RUN / "images" / f).is_file() for f in table["file"]
+    )
 
     results = project.folder / "results/smallest"
     for name in ("figures/counterfactuals_small_chest.png", "figures/counterfactual_front.png"):

@@ -19,7 +19,7 @@ import yaml
 from PIL import Image
 
 if TYPE_CHECKING:
-    from conftest import Project
+    from workflow_samples import Project
 
 pytestmark = pytest.mark.slow
 

@@ -7,8 +7,7 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
-
-from conftest import DATASET, Project
+from workflow_samples import DATASET, Project
 
 pytestmark = pytest.mark.slow
 
