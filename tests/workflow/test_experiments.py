@@ -10,17 +10,26 @@ import yaml
 pytestmark = pytest.mark.slow
 
 BASELINES = 7
-DIFFUSION_MODELS = 2
+SINGLE_DIFFUSION, STABLE_DIFFUSION = 2, 2  # UNet and DiT; fine-tuned and zero-shot
 DATASETS = 2
 
 
 def test_slurm_profile_runs_the_paper(clone):
     """The literal command of the README, on a machine without data or a cluster."""
     planned = clone.planned("--profile", "slurm")
-    assert planned["train_model"] == DATASETS * (BASELINES + DIFFUSION_MODELS)
+    assert planned["train_model"] == DATASETS * (BASELINES + SINGLE_DIFFUSION)
+    assert planned["train_joint_model"] == 1
+    assert planned["take_pretrained_weights"] == DATASETS
     assert planned["predict_baseline"] == DATASETS * BASELINES
-    assert planned["gather_errors"] == DATASETS * DIFFUSION_MODELS
-    assert planned["score_shard"] == 8 * DATASETS * DIFFUSION_MODELS
+    scored = DATASETS * (SINGLE_DIFFUSION + STABLE_DIFFUSION)
+    assert planned["gather_errors"] == planned["make_counterfactuals"] == scored
+    assert planned["score_shard"] == 8 * scored
+
+
+def test_released_weights_train_nothing(clone):
+    planned = clone.planned("--profile", "slurm", "--config", "weights=official")
+    assert not [rule for rule in planned if rule.startswith("train")]
+    assert planned["import_official_weights"] == DATASETS * (BASELINES + SINGLE_DIFFUSION + 1)
 
 
 def test_threads_of_cluster_jobs_are_not_capped_by_this_machine(clone):
