@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import yaml
+from PIL import Image
 
 pytestmark = pytest.mark.slow
 
@@ -91,6 +92,22 @@ def test_one_row_of_a_split(project):
     assert planned["build_store"] == 1
     assert planned["train_model"] == 3
     assert "fetch_dataset" not in planned
+
+
+def test_one_edited_image(project):
+    """Everything is made from the images, so everything is stale; a touched image changes nothing."""
+    images = sorted(project.folder.glob("data/small_chest/raw/**/*.jpg"))
+    for path in images:
+        path.touch()
+    assert project.planned() == {}
+    original = images[7].read_bytes()
+    Image.open(images[7]).rotate(180).save(images[7])
+    planned = project.planned()
+    assert planned["validate_dataset"] == planned["split_dataset"] == planned["build_store"] == 1
+    assert planned["train_model"] == 3
+    assert "fetch_dataset" not in planned  # which would generate the phantom anew
+    images[7].write_bytes(original)
+    assert project.planned() == {}
 
 
 def test_a_moved_folder_of_images(project, tmp_path):

@@ -15,6 +15,7 @@ from snakemake.exceptions import WorkflowError
 from meddiff.config import Config
 from meddiff.config.weights import OFFICIAL_FILES, OFFICIAL_FOLDER_ID
 from meddiff.data import params as data_params
+from meddiff.data.listing import refresh_manifest, seen_path
 from meddiff.errors import MeddiffError
 from meddiff.models import network_module, task_module
 from meddiff.provenance import code_files

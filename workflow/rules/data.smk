@@ -4,6 +4,20 @@ localrules:
     fetch_splits,
 
 
+# Once a run, before anything is planned: images that were edited since they were listed. Jobs on other
+# machines read the Snakefile again, but the plan is made.
+if workflow.is_main_process:
+    for name, dataset in CONFIG.datasets.items():
+        refresh_manifest(
+            name,
+            dataset,
+            Path(CONFIG.places.root(name)),
+            Path(f"data/{name}/raw.json"),
+            Path(f"data/{name}/table.csv"),
+            seen_path(name),
+        )
+
+
 rule fetch_dataset:
     input:
         code=code_of("meddiff.data.fetch"),

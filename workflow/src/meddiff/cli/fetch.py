@@ -27,6 +27,7 @@ def run(args: argparse.Namespace) -> None:
     from meddiff.config.data_places import PACKAGES
     from meddiff.config.dataset import PackageSource
     from meddiff.data.fetch import fetch
+    from meddiff.data.listing import seen_path
     from meddiff.data.params import FetchParams, parse_slice
 
     dataset = parse_slice(args.params, FetchParams)
@@ -35,4 +36,4 @@ def run(args: argparse.Namespace) -> None:
         from meddiff.data.package import prepare
 
         prepare(args.dataset, source, packages)
-    fetch(args.dataset, dataset, args.root, args.manifest, args.threads)
+    fetch(args.dataset, dataset, args.root, args.manifest, args.threads, seen_path(args.dataset))

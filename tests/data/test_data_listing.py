@@ -1,0 +1,156 @@
+"""The listing of a folder follows its content, and only that."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import meddiff.data.listing as listing
+from meddiff.config import DatasetConfig
+from meddiff.data.listing import SeenFiles, list_folder, refresh_manifest
+from meddiff.data.tables import SPLIT_COLUMNS
+from meddiff.errors import DataError
+from meddiff.io import read_json, sha256_file
+
+EDITED = "images/003.png"
+
+
+class Folder:
+    """A listed folder, and how often files of it are read."""
+
+    def __init__(self, dataset: DatasetConfig, root: Path, place: Path) -> None:
+        self.dataset, self.root = dataset, root
+        self.manifest, self.table, self.seen = place / "raw.json", place / "table.csv", place / "seen.json"
+        list_folder("mine", dataset, root, self.manifest, SeenFiles(self.seen))
+
+    def refresh(self) -> bool:
+        return refresh_manifest("mine", self.dataset, self.root, self.manifest, self.table, self.seen)
+
+    def sha256(self, path: str) -> str:
+        return read_json(self.manifest)["files"][path]["sha256"]
+
+    def edit(self, path: str) -> None:
+        Image.new("L", (20, 24), 77).save(self.root / path)
+
+
+@pytest.fixture
+def folder(make_dataset, local_root: Path, tmp_path: Path) -> Folder:
+    return Folder(make_dataset(), local_root, tmp_path)
+
+
+@pytest.fixture
+def reads(monkeypatch) -> list[str]:
+    """The names of the files that are read to be hashed."""
+    names: list[str] = []
+
+    def read(path: Path) -> str:
+        names.append(Path(path).name)
+        return sha256_file(path)
+
+    monkeypatch.setattr(listing, "sha256_file", read)
+    return names
+
+
+def test_nothing_is_read_twice(folder, reads) -> None:
+    assert not folder.refresh()
+    assert reads == []
+
+
+def test_touched_files_are_read_once_and_change_nothing(folder, reads) -> None:
+    before = folder.manifest.read_bytes()
+    os.utime(folder.root / EDITED, (1, 1))
+    assert not folder.refresh() and not folder.refresh()
+    assert reads == ["003.png"]
+    assert folder.manifest.read_bytes() == before
+
+
+def test_an_edited_image_and_back(folder, reads) -> None:
+    before, original = folder.manifest.read_bytes(), (folder.root / EDITED).read_bytes()
+    folder.edit(EDITED)
+    assert folder.refresh() and not folder.refresh()
+    assert folder.sha256(EDITED) == sha256_file(folder.root / EDITED)
+    assert reads == ["003.png"]
+    (folder.root / EDITED).write_bytes(original)
+    assert folder.refresh()
+    assert folder.manifest.read_bytes() == before
+
+
+def test_an_edit_that_keeps_size_and_second(folder) -> None:
+    path = folder.root / "labels.csv"
+    stat = path.stat()
+    path.write_text(path.read_text().replace("000.png,0000,0", "000.png,0000,1"))
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
+    assert folder.refresh()
+    assert folder.sha256("labels.csv") == sha256_file(path)
+
+
+def test_a_deleted_image_leaves_the_listing(folder) -> None:
+    (folder.root / EDITED).unlink()
+    assert folder.refresh() and not folder.refresh()
+    assert EDITED not in read_json(folder.manifest)["files"]
+
+
+def test_images_that_no_row_names_are_not_looked_at(folder, reads) -> None:
+    folder.table.write_text(f"{','.join(SPLIT_COLUMNS)}\n000,images/000.png,0,0000\n")
+    folder.edit(EDITED)
+    assert not folder.refresh()
+    folder.edit("images/000.png")
+    assert folder.refresh()
+    assert folder.sha256(EDITED) == sha256_file(folder.root / EDITED)
+
+
+def test_a_moved_folder_is_the_same(folder, tmp_path: Path) -> None:
+    folder.root = folder.root.rename(tmp_path / "elsewhere")
+    assert not folder.refresh()
+
+
+def test_another_folder_of_the_same_layout(folder, tmp_path: Path) -> None:
+    folder.root = Path(shutil.copytree(folder.root, tmp_path / "copy"))
+    assert not folder.refresh()
+    folder.edit(EDITED)
+    assert folder.refresh()
+
+
+def test_without_folder_or_manifest_there_is_nothing_to_do(folder, tmp_path: Path) -> None:
+    folder.root.rename(tmp_path / "gone")
+    assert not folder.refresh()
+    folder.manifest.unlink()
+    assert not folder.refresh() and not folder.manifest.exists()
+
+
+def test_a_folder_that_cannot_be_listed_is_said_and_left_to_the_rules(folder, caplog) -> None:
+    before = folder.manifest.read_bytes()
+    (folder.root / "labels.csv").unlink()
+    assert not folder.refresh()
+    assert folder.manifest.read_bytes() == before
+    assert "no file labels.csv" in caplog.text
+
+
+def test_a_damaged_record_is_begun_anew(folder, caplog) -> None:
+    folder.seen.write_text("{")
+    assert not folder.refresh()
+    assert "files are read again" in caplog.text
+    assert len(read_json(folder.seen)["files"]) == 41
+
+
+def test_a_phantom_is_listed_with_all_it_generated(make_dataset, tmp_path: Path) -> None:
+    root = tmp_path / "raw"
+    (root / "images").mkdir(parents=True)
+    Image.new("L", (8, 8)).save(root / "images/a.jpg")
+    (root / "truth.json").write_text("{}")
+    source, layout = {"kind": "phantom", "images": 30}, {"kind": "isic"}
+    folder = Folder(make_dataset(source=source, format=layout), root, tmp_path)
+    assert set(read_json(folder.manifest)["files"]) == {"images/a.jpg", "truth.json"}
+
+
+def test_unreadable_files_are_named(folder, monkeypatch) -> None:
+    def refuse(path: Path) -> str:
+        raise PermissionError(13, "denied")
+
+    monkeypatch.setattr(listing, "sha256_file", refuse)
+    with pytest.raises(DataError, match=r"000\.png: cannot be read.*denied"):
+        list_folder("mine", folder.dataset, folder.root, folder.manifest, SeenFiles())
