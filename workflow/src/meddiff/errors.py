@@ -15,3 +15,7 @@ class DataError(MeddiffError):
 
 class CheckpointError(MeddiffError):
     """Weights or resume state are missing, damaged, or belong to something else."""
+
+
+class ReleaseError(MeddiffError):
+    """A run cannot be published or restored as it is."""
