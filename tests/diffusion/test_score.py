@@ -10,8 +10,11 @@ import torch
 from torch import Tensor
 
 from core_samples import SIDE, tiny_config
+from meddiff.config.experiment import StoppingConfig
+from meddiff.diffusion import score as scoring
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.diffusion.score import classification_errors, score
+from meddiff.diffusion.stopping import cut, make_rule, stopping_steps
 from meddiff.diffusion.vote import majority, mean
 from meddiff.models import build_model
 
@@ -122,6 +125,57 @@ def test_a_pass_is_never_larger_than_asked_for_and_has_no_null_class(denoiser, i
     score(watched, images, NAMES, seed=4, steps=STEPS, batch_size=32)
     assert max(sizes) == 30 and sum(sizes) == IMAGES * STEPS * 3
     assert seen == {0, 1, 2} and denoiser.null_class not in seen
+
+
+STOPPED_STEPS = 25
+RULES = [
+    StoppingConfig(kind="exact"),
+    StoppingConfig(kind="sequential", delta=0.2),
+    StoppingConfig(kind="sequential", decision="mean", delta=0.4),
+]
+
+
+@pytest.fixture(scope="module")
+def full(denoiser, images) -> np.ndarray:
+    return score(denoiser, images, NAMES, seed=4, steps=STOPPED_STEPS)[0]
+
+
+@pytest.mark.parametrize("config", RULES, ids=["exact", "sequential", "mean"])
+@pytest.mark.parametrize(
+    ("batch_size", "fill", "order"), [(3, 1, 1), (12, 8, -1), (90, None, 1), (6000, None, -1)]
+)
+def test_images_stop_where_the_full_errors_say(
+    denoiser, images, full, monkeypatch, config, batch_size, fill, order
+):
+    """Whatever the size of batches, how they are filled, and the order of images."""
+    monkeypatch.setattr(scoring, "_CPU_FILL", fill)
+    rule = make_rule(config, STOPPED_STEPS, 3)
+    stops = stopping_steps(full, rule)
+    assert len(set(stops)) > 1 and stops.min() < STOPPED_STEPS
+    errors, logsnr = score(
+        denoiser,
+        images[::order],
+        NAMES[::order],
+        seed=4,
+        steps=STOPPED_STEPS,
+        batch_size=batch_size,
+        stopping=rule,
+    )
+    errors = errors[::order]
+    np.testing.assert_array_equal(stopping_steps(errors, rule), stops)
+    np.testing.assert_allclose(cut(errors, stops), cut(full, stops), rtol=1e-5)
+    assert np.isfinite(logsnr).all()
+    if fill == 1:
+        np.testing.assert_array_equal(np.isnan(errors), np.isnan(cut(full, stops)))
+
+
+def test_images_are_encoded_once_while_they_are_worked_on(denoiser, images, full, monkeypatch):
+    encoded = []
+    encode = type(denoiser).encode
+    monkeypatch.setattr(type(denoiser), "encode", lambda self, x: encoded.append(len(x)) or encode(self, x))
+    rule = make_rule(RULES[0], STOPPED_STEPS, 3)
+    score(denoiser, images, NAMES, seed=4, steps=STOPPED_STEPS, batch_size=33, stopping=rule)
+    assert sum(encoded) == IMAGES
 
 
 def test_on_batch_sees_the_result_grow(denoiser, images):

@@ -93,7 +93,8 @@ def test_missing_steps_change_nothing(errors: np.ndarray) -> None:
         kept = image[np.isfinite(image).all(axis=1)]
         assert vote.majority(image) == vote.majority(kept)
         assert vote.mean(image) == vote.mean(kept)
-        np.testing.assert_allclose(vote.t_score(image), vote.t_score(kept))
+        # The score is that of all steps, as far as they can be foreseen.
+        np.testing.assert_allclose(vote.t_score(image), vote.t_score(kept) * np.sqrt(len(image) / len(kept)))
 
 
 @quick
@@ -106,6 +107,26 @@ def test_ranges(errors: np.ndarray) -> None:
         assert ((uncertainty >= 0) & (uncertainty <= 1)).all()
     assert np.isfinite(vote.t_score(errors)).all()
     assert (vote.t_score(errors) <= 0).all()
+
+
+def test_shares_of_a_stopped_vote_are_those_to_expect_of_the_whole() -> None:
+    """Against Pólya's urn drawn out: every vote still to come is drawn from all that are there."""
+    errors = np.full((1, 41, 3), np.nan)
+    errors[0, :8] = 1 - np.eye(3)[[0, 0, 1, 0, 0, 0, 1, 0]]
+    generator = np.random.default_rng(0)
+    urns = np.tile(vote.votes(errors)[1] + 1, (20_000, 1))
+    for _ in range(41 - 8):
+        ends = urns.cumsum(axis=1)
+        drawn = (generator.random((len(urns), 1)) * ends[:, -1:] > ends).sum(axis=1)
+        urns[np.arange(len(urns)), drawn] += 1
+    shares = vote.tally(errors).vote_shares(41)
+    np.testing.assert_allclose(shares[0], (urns - 1).mean(axis=0) / 41, atol=0.005)
+
+
+def test_shares_of_a_whole_vote_are_votes_over_steps() -> None:
+    tally = vote.tally(1 - np.eye(2)[[[0, 1, 1]]])
+    assert (tally.vote_shares(3) == tally.vote_shares()).all()
+    assert tally.vote_entropy(3) == tally.vote_entropy()
 
 
 def test_softmax_is_the_posterior_of_a_unit_gaussian() -> None:

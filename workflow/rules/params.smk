@@ -61,11 +61,20 @@ def store_arrays(wildcards):
     return [f"{store_dir(wildcards)}/{split}.npy" for split in ("train", "valid", "test")]
 
 
+def stops_early():
+    """Whether scoring leaves out steps that an image does not need."""
+    return CONFIG.experiment.score.stopping.kind != "none"
+
+
 def scoring_settings(wildcards):
-    score = CONFIG.experiment.score.model_dump(mode="json", exclude={"shards"})
+    score = CONFIG.experiment.score.model_dump(mode="json", include={"steps", "noise_levels", "precision"})
+    # Only where it stops anything, so that full errors do not depend on how stopping is described.
+    if stops_early():
+        score["stopping"] = CONFIG.experiment.score.stopping.model_dump(mode="json")
     return to_json({**score, "seed": int(wildcards.seed)})
 
 
 def scoring_code(wildcards):
     kind = CONFIG.model(wildcards.model, wildcards.dataset).kind
-    return code_of("meddiff.diffusion.score", "meddiff.diffusion.error_file", network_module(kind))
+    stopping = ["meddiff.diffusion.stopping"] if stops_early() else []
+    return code_of("meddiff.diffusion.score", "meddiff.diffusion.error_file", network_module(kind), *stopping)

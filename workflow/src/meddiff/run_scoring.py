@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import Any
 import numpy as np
 
 from meddiff.config.compute import DEFAULT_COMPUTE, ComputeConfig
+from meddiff.config.experiment import ALL_STEPS, StoppingConfig
 from meddiff.data.store import Store
 from meddiff.diffusion.error_file import make_errors, save_errors
 from meddiff.diffusion.score import score
+from meddiff.diffusion.stopping import cut, make_rule, stopping_steps
 from meddiff.errors import MeddiffError
 from meddiff.io import atomic_path, sha256_file, sha256_json
 from meddiff.models import network_module
@@ -39,6 +42,7 @@ def score_shard(
     noise_levels: str,
     batch_size: int,
     precision: str,
+    stopping: StoppingConfig = ALL_STEPS,
     shard: int = 1,
     shards: int = 1,
     save_every_seconds: float = 600.0,
@@ -47,7 +51,8 @@ def score_shard(
     """Score one shard of a split and write its errors file.
 
     What was already computed for the same weights, code, data and settings is loaded and completed,
-    also where the earlier run had fewer steps.
+    also where the earlier run had fewer steps or stopped elsewhere. With a stopping rule the errors file
+    has NaN after the step at which an image stopped, whatever was computed beyond it.
 
     Args:
         weights_dir: folder with weights and their configuration.
@@ -55,6 +60,7 @@ def score_shard(
         out: the errors file to write.
         state_root: where partial results live.
         seed, steps, noise_levels, batch_size, precision: see `meddiff.diffusion.score.score`.
+        stopping: when the classification of an image stops.
         shard, shards: which share of the images, counted from 1.
         save_every_seconds: how often partial results are saved.
         compute: attention kernel, memory format, compilation; changes errors only by rounding.
@@ -80,6 +86,10 @@ def score_shard(
     # The configuration too: the same weights mean something else under another schedule or prediction.
     key = sha256_json({**attributes, "spec": spec.to_dict(), "code": code, "shard": [shard, shards]})
     partial = PartialErrors(state_root / key[:16] / "errors.npy", save_every_seconds, stop_signal())
+    # A stopping rule changes no error, so it is not in the key: another one goes on from what is there.
+    rule = make_rule(stopping, steps, store.num_classes)
+    known = partial.load(len(rows), steps, store.num_classes)
+    before = np.isfinite(known).all(axis=2)
     started = time.monotonic()
     errors, logsnr = score(
         denoiser,
@@ -90,18 +100,31 @@ def score_shard(
         levels=noise_levels,
         batch_size=batch_size,
         precision=precision,
-        errors=partial.load(len(rows), steps, store.num_classes),
+        errors=known,
+        stopping=rule,
         on_batch=partial.on_batch,
     )
-    if not np.isfinite(errors).all():
+    used = stopping_steps(errors, rule) if rule else np.full(len(rows), steps)
+    needed = np.arange(steps) < used[:, None]
+    if not np.isfinite(errors[needed]).all():
         raise MeddiffError(
             f"{weights_dir}: some noise-prediction errors are not finite; with score.precision {precision!r} "
             "try 'bf16' or 'fp32'"
         )
     partial.save(errors)
     log.info("scored %d images in %.0f s on %s", len(rows), time.monotonic() - started, device_name(device))
+    if rule:
+        attributes["stopping"] = json.dumps(stopping.model_dump(), sort_keys=True)
+        new = np.isfinite(errors).all(axis=2) & ~before
+        log.info(
+            "%.1f of %d steps an image were needed; of the %d (image, step) pairs scored now, %d were not",
+            used.mean() if len(used) else 0.0,
+            steps,
+            new.sum(),
+            (new & ~needed).sum(),
+        )
     dataset = make_errors(
-        errors,
+        cut(errors, used) if rule else errors,
         logsnr,
         image_ids,
         store.labels[rows],

@@ -9,7 +9,7 @@ from meddiff.cli.params import add_compute_argument, add_params_argument, requir
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_params_argument(parser, "seed, steps, noise_levels and precision")
+    add_params_argument(parser, "seed, steps, noise_levels, precision, and stopping where images may stop")
     parser.add_argument("--weights", type=Path, required=True, help="folder of the weights")
     parser.add_argument("--store", type=Path, required=True, help="folder of the image store")
     parser.add_argument("--split", default="test", choices=["train", "valid", "test"])
@@ -43,9 +43,11 @@ def run(args: argparse.Namespace) -> None:
 
     from meddiff.cli.train import state_root
     from meddiff.config.compute import ComputeConfig
+    from meddiff.config.experiment import StoppingConfig
     from meddiff.run_scoring import score_shard
 
     keys = ("seed", "steps", "noise_levels", "precision")
+    stopping = StoppingConfig(**args.params.pop("stopping", {}))
     settings = dict(zip(keys, require(args.params, *keys), strict=True))
     shard, shards = args.shard
     if args.threads:
@@ -60,6 +62,7 @@ def run(args: argparse.Namespace) -> None:
         shard=shard,
         shards=shards,
         save_every_seconds=60 * args.save_minutes,
+        stopping=stopping,
         compute=ComputeConfig(**args.compute),
         **settings,
     )

@@ -4,11 +4,43 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from meddiff.config.compute import ComputeConfig
 from meddiff.config.counterfactual import CounterfactualConfig
 from meddiff.config.strict import Strict
+
+
+class StoppingConfig(Strict):
+    """When the classification of an image stops before its last step (`meddiff.diffusion.stopping`)."""
+
+    kind: Literal["none", "exact", "sequential"] = Field(
+        default="none",
+        description="all steps; until the majority cannot change; until it is unlikely to change",
+    )
+    decision: Literal["majority", "mean"] = Field(
+        default="majority", description="the decision that is to be that of all steps"
+    )
+    delta: float | None = Field(
+        default=None,
+        gt=0,
+        lt=0.5,
+        description="sequential: largest probability that an image's decision differs from that of all steps",
+    )
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> StoppingConfig:
+        if (self.delta is not None) != (self.kind == "sequential"):
+            raise ValueError("delta is needed with `kind: sequential`, and goes with no other kind")
+        if self.kind == "exact" and self.decision == "mean":
+            raise ValueError(
+                "`kind: exact` goes with `decision: majority`: errors have no bound, so the lowest mean "
+                "error is never certain before the last step; use `kind: sequential` with a delta"
+            )
+        return self
+
+
+ALL_STEPS = StoppingConfig()
 
 
 class ScoreConfig(Strict):
@@ -18,6 +50,7 @@ class ScoreConfig(Strict):
     noise_levels: Literal["uniform", "low_discrepancy"] = "uniform"
     precision: Literal["fp32", "fp16", "bf16"] = "fp32"
     shards: int = Field(default=1, ge=1, description="jobs that the test split is divided among")
+    stopping: StoppingConfig = ALL_STEPS
 
 
 class EvaluateConfig(Strict):

@@ -12,9 +12,11 @@ from meddiff.data.tensors import to_unit_range
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.diffusion.noise import STREAM_EPS, noise_keys, noise_levels, normal
 from meddiff.diffusion.schedule import alpha_sigma
+from meddiff.diffusion.work_queue import Stopping, WorkQueue
 from meddiff.progress import track
 
 _AUTOCAST = {"fp16": torch.float16, "bf16": torch.bfloat16}
+_CPU_FILL = 8
 
 
 def classification_errors(denoiser: Denoiser, x: Tensor, t: Tensor, eps: Tensor) -> Tensor:
@@ -52,13 +54,16 @@ def score(
     batch_size: int = 128,
     precision: str = "fp32",
     errors: np.ndarray | None = None,
+    stopping: Stopping | None = None,
     on_batch: Callable[[np.ndarray], None] | None = None,
     description: str = "scoring",
 ) -> tuple[np.ndarray, np.ndarray]:
     """Errors of all images at all steps and for all classes.
 
     The noise and the noise level of an image's k-th step are functions of (`seed`, image id, k), so
-    batch size, order and sharding do not change them.
+    batch size, order and sharding do not change them. With `stopping` an image's steps are evaluated in
+    their order until it is decided, or a few more: which ones beyond depends on the batches, so a caller
+    that wants a result that does not has to leave these out (`meddiff.diffusion.stopping.cut`).
 
     Args:
         denoiser: the model, on the device to compute on; it is put into eval mode.
@@ -70,6 +75,7 @@ def score(
         batch_size: network inputs a pass (images x classes), at least one image.
         precision: ``fp32``, or ``fp16`` / ``bf16`` for the network's body; errors are fp32.
         errors: earlier result [I, S, K] to complete; NaN marks what is missing.
+        stopping: where images stop; None evaluates all steps of all images.
         on_batch: called with the tensor so far after every batch (to save it).
         description: shown with the progress.
 
@@ -81,15 +87,15 @@ def score(
     if errors is None:
         errors = np.full((len(image_ids), steps, classes), np.nan, dtype=np.float32)
     keys = noise_keys(seed, image_ids).to(device)
-    missing = np.argwhere(np.isnan(errors).any(axis=2))
     pairs_per_batch = max(1, batch_size // classes)
-    starts = range(0, len(missing), pairs_per_batch)
+    queue = WorkQueue(errors, stopping)
+    total = None if stopping else -(-int(np.isnan(errors).any(axis=2).sum()) // pairs_per_batch)
+    encoded = _Encoded(denoiser, images, keep=stopping is not None)
     denoiser.eval()
     with torch.inference_mode(), _autocast(device, precision):
-        for start in track(starts, description):
-            batch = missing[start : start + pairs_per_batch]
+        for batch in track(queue.batches(pairs_per_batch, _fill(device)), description, total):
             errors[batch[:, 0], batch[:, 1]] = (
-                _score_pairs(denoiser, images, keys, batch, levels).cpu().numpy()
+                _score_pairs(denoiser, encoded, keys, batch, levels).cpu().numpy()
             )
             if on_batch is not None:
                 on_batch(errors)
@@ -97,13 +103,32 @@ def score(
     return errors, np.stack(logsnr) if logsnr else np.empty((0, steps), np.float32)
 
 
+class _Encoded:
+    """Images in the space of the denoiser. With `keep`, those of one batch are there for the next."""
+
+    def __init__(self, denoiser: Denoiser, images: np.ndarray, keep: bool) -> None:
+        self._denoiser, self._images, self._keep = denoiser, images, keep
+        self._kept: dict[int, Tensor] = {}
+
+    def __call__(self, rows: np.ndarray, device: torch.device) -> Tensor:
+        """[R, C, H, W] for distinct `rows` [R]."""
+        new = [row for row in rows.tolist() if row not in self._kept]
+        if new:
+            pixels = torch.from_numpy(np.array(self._images[new])).to(device)
+            x = self._denoiser.encode(to_unit_range(pixels))
+            if not self._keep:
+                return x
+            self._kept |= {row: one.clone() for row, one in zip(new, x, strict=True)}
+        self._kept = {row: self._kept[row] for row in rows.tolist()}
+        return torch.stack(list(self._kept.values()))
+
+
 def _score_pairs(
-    denoiser: Denoiser, images: np.ndarray, keys: Tensor, pairs: np.ndarray, levels: str
+    denoiser: Denoiser, encoded: _Encoded, keys: Tensor, pairs: np.ndarray, levels: str
 ) -> Tensor:
     """Errors of (image row, step) pairs, [P, K]."""
     rows, inverse = np.unique(pairs[:, 0], return_inverse=True)
-    x = denoiser.encode(to_unit_range(torch.from_numpy(np.array(images[rows])).to(keys.device)))
-    x = x[torch.from_numpy(inverse).to(keys.device)]
+    x = encoded(rows, keys.device)[torch.from_numpy(inverse).to(keys.device)]
     pair_keys = keys[torch.from_numpy(pairs[:, 0]).to(keys.device)]
     steps = torch.from_numpy(pairs[:, 1]).to(keys.device)
     t = noise_levels(pair_keys, steps, levels)
@@ -114,6 +139,15 @@ def _score_pairs(
 def _logsnr(denoiser: Denoiser, key: Tensor, steps: int, levels: str) -> np.ndarray:
     t = noise_levels(key.expand(steps, 2), torch.arange(steps, device=key.device), levels)
     return denoiser.schedule.logsnr(t).cpu().numpy()
+
+
+def _fill(device: torch.device) -> int | None:
+    """Up to how many pairs a batch is filled with steps that may not be needed; None for all.
+
+    An accelerator needs as long for half a batch as for a whole one. On a CPU time goes by the number of
+    pairs, but for the smallest batches.
+    """
+    return _CPU_FILL if device.type == "cpu" else None
 
 
 def _autocast(device: torch.device, precision: str) -> torch.autocast:

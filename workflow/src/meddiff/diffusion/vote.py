@@ -44,9 +44,20 @@ class Tally:
         """[...] the class with the lowest mean error."""
         return self.mean.argmin(axis=-1)
 
-    def vote_shares(self) -> Floats:
-        """[..., K] probabilities by majority: votes / steps."""
-        return self.counts / self.steps[..., None]
+    def vote_shares(self, total: int | None = None) -> Floats:
+        """[..., K] probabilities by majority: votes / steps.
+
+        Args:
+            total: steps of the full run. Where an image stopped before, its shares are those that are to be
+                expected of the full run: each step that is missing counts for class k with the posterior
+                mean (votes_k + 1) / (steps + K) under a uniform prior. If not given, only evaluated steps
+                count.
+        """
+        steps = self.steps[..., None]
+        if total is None:
+            return self.counts / steps
+        expected = (self.counts + 1) / (steps + self.counts.shape[-1])
+        return (self.counts + (total - steps) * expected) / total
 
     def softmax(self) -> Floats:
         """[..., K] probabilities by mean error: softmax(-mean / 2).
@@ -57,9 +68,9 @@ class Tally:
         """
         return np.exp(_log_softmax(-self.mean / 2))
 
-    def vote_entropy(self) -> Floats:
-        """[...] entropy of the vote shares divided by ln K: 0 unanimous, 1 evenly divided."""
-        return entropy(self.vote_shares())
+    def vote_entropy(self, total: int | None = None) -> Floats:
+        """[...] entropy of `vote_shares` divided by ln K: 0 unanimous, 1 evenly divided."""
+        return entropy(self.vote_shares(total))
 
     def softmax_entropy(self) -> Floats:
         """[...] entropy of `softmax` divided by ln K, within [0, 1]."""
@@ -120,7 +131,9 @@ def t_score(errors: NDArray[np.floating]) -> Floats:
     """[...] minus |mean paired error difference| / its standard error, best class against runner-up.
 
     Best and runner-up are by mean error; the difference is taken step by step, since both classes see
-    the same noise. With a single step the spread is unknown and the score is 0, the least certain value.
+    the same noise. Where fewer than all S steps were evaluated, the standard error is that which the mean of
+    all S would have, or images that stop early because they are clear would count as the uncertain ones.
+    With a single step the spread is unknown and the score is 0, the least certain value.
     Differences without any spread are given that of rounding in float32 (the precision of stored
     errors), which makes the score large but finite; 0 where they are all zero.
 
@@ -137,7 +150,7 @@ def t_score(errors: NDArray[np.floating]) -> Floats:
     squares = np.where(evaluated, (difference - average[..., None]) ** 2, 0.0).sum(axis=-1)
     deviation = np.sqrt(squares / np.maximum(steps - 1, 1))
     rounding = np.finfo(np.float32).eps * np.abs(difference).max(axis=-1)
-    standard_error = np.maximum(deviation, rounding) / np.sqrt(steps)
+    standard_error = np.maximum(deviation, rounding) / np.sqrt(errors.shape[-2])
     known = (steps > 1) & (standard_error > 0)
     return -np.divide(np.abs(average), standard_error, out=np.zeros_like(average), where=known)
 

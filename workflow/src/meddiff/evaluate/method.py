@@ -59,7 +59,7 @@ def example_image(dataset: xr.Dataset) -> str:
     table = pd.DataFrame(
         {
             "image": dataset["image"].values.astype(str),
-            "entropy": tally.vote_entropy(),
+            "entropy": tally.vote_entropy(dataset.sizes["step"]),
             "correct": tally.majority() == dataset["label"].values,
         }
     )

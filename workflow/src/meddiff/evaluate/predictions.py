@@ -31,7 +31,8 @@ def from_errors(dataset: xr.Dataset, decision: str) -> pd.DataFrame:
     Args:
         dataset: variables errors (image, step, class), label (image) and group (image); coordinate image.
         decision: ``majority`` (p = vote shares) or ``mean`` (p = softmax of -mean error / 2). The three
-            uncertainty columns are the same for both.
+            uncertainty columns are the same for both. Where an image stopped early, vote shares and t-score
+            are those to be expected of all its steps, so that they are comparable between images.
 
     Raises:
         DataError: if an image has no complete step or an infinite error.
@@ -40,16 +41,16 @@ def from_errors(dataset: xr.Dataset, decision: str) -> pd.DataFrame:
     if decision not in ("majority", "mean"):
         raise ValueError(f"decision must be 'majority' or 'mean', got {decision!r}")
     errors = error_array(dataset)
-    tally = vote.tally(errors)
+    tally, total = vote.tally(errors), errors.shape[1]
     by_majority = decision == "majority"
     return _table(
         dataset["image"].values.astype(str),
         dataset["group"].values.astype(str),
         dataset["label"].values,
         tally.majority() if by_majority else tally.lowest_mean(),
-        tally.vote_shares() if by_majority else tally.softmax(),
+        tally.vote_shares(total) if by_majority else tally.softmax(),
         {
-            "vote_entropy": tally.vote_entropy(),
+            "vote_entropy": tally.vote_entropy(total),
             "t_score": vote.t_score(errors),
             "softmax_entropy": tally.softmax_entropy(),
         },

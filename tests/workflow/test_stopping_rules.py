@@ -1,0 +1,39 @@
+"""Stopping rules through Snakemake, from a finished run of all steps."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from meddiff.diffusion.error_file import load_errors
+
+pytestmark = pytest.mark.slow
+
+RUN = "results/smallest/small_chest/small_unet/seed0"
+EXPERIMENT = "config/experiments/smallest.yaml"
+
+
+def test_exact_stopping_decides_as_all_steps_do_and_scores_nothing_again(project):
+    before = pd.read_csv(project.folder / RUN / "predictions/majority.csv")
+    project.edit_yaml(EXPERIMENT, score={"stopping": {"kind": "exact"}})
+    planned = project.planned()
+    assert planned["score_shard"] == 4 and planned["gather_errors"] == 2
+    assert not [rule for rule in planned if rule.startswith(("train", "build", "split"))]
+    project.snakemake(f"{RUN}/metrics/majority.csv")
+    after = pd.read_csv(project.folder / RUN / "predictions/majority.csv")
+    assert after["prediction"].tolist() == before["prediction"].tolist()
+    assert (before["steps_used"] == 3).all()
+    assert set(after["steps_used"]) <= {2, 3} and (after["steps_used"] == 2).any()
+    missing = np.isnan(load_errors(project.folder / RUN / "errors.nc")["errors"].values).any(axis=(1, 2))
+    assert (missing == (after["steps_used"] == 2)).all()
+    log = (project.folder / "logs/smallest/small_chest/small_unet/seed0/score-1-of-2.log").read_text()
+    assert "of the 0 (image, step) pairs scored now, 0 were not" in log
+    assert pd.read_csv(project.folder / RUN / "metrics/majority.csv")["value"].notna().any()
+
+
+def test_a_rule_that_cannot_be_is_refused_before_anything_runs(clone):
+    clone.edit_yaml(EXPERIMENT, score={"stopping": {"kind": "exact", "decision": "mean"}})
+    text = clone.snakemake("-n", expect=1)
+    assert "smallest.yaml: score.stopping" in text and "errors have no bound" in text
+    clone.edit_yaml(EXPERIMENT, score={"stopping": {"kind": "none"}})

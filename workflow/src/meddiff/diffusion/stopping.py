@@ -1,0 +1,181 @@
+"""Rules that say after how many steps the classification of an image may stop (numpy and scipy only).
+
+A rule looks at the steps of an image in their order and at nothing else, so where an image stops does not
+depend on the batch, the shard or other images. N is the number of steps of the full run.
+
+**Exact, by majority.** Stop when the leader has more votes than any rival can still get. A rival that could
+draw level keeps the image going, since a tie is decided by mean errors of all steps.
+
+**Sequential, by majority.** See `meddiff.diffusion.vote_table`: stop when the posterior predictive
+probability that a rival catches up by step N is below a level, for every rival. The level is such that an
+image's decision differs from that of its full run with a probability of at most delta, all looks included.
+
+**Sequential, by mean error.** Errors have no bound, so this decision is never certain before the end. For
+paired differences of errors that are normal, (mean of N - mean of n) / (s sqrt(1/n - 1/N)) is Student t with
+n - 1 degrees of freedom (prediction interval for a future mean, Hahn & Meeker 1991, Statistical Intervals).
+Stop when it excludes, for every rival, that the rival ends with the lower mean. delta is divided evenly over
+the looks, which are on a geometric grid, and the rivals (Bonferroni), so under normality the decision differs
+from that of the full run with a probability of at most delta. Elsewhere this is an approximation, which is
+why there is no look before step 16.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from meddiff.config.experiment import StoppingConfig
+from meddiff.diffusion.vote import votes
+from meddiff.diffusion.vote_table import most_rival_votes
+
+Ints = NDArray[np.int64]
+
+_FIRST_LOOK = 16
+_LOOK_RATIO = 1.25
+_BLOCK_ELEMENTS = 1 << 22  # of [image, step, class], to bound memory
+
+
+class Rule(Protocol):
+    """Where images stop."""
+
+    def wanted(self, errors: NDArray[np.floating], known: Ints) -> Ints:
+        """[I] number of steps that each image needs, within 1..N.
+
+        Where it is not above `known` the image is decided, and this is the step it stops after. Otherwise
+        the image certainly needs that many.
+
+        Args:
+            errors: [I, N, K]; only the first ``known[i]`` steps of image i are looked at.
+            known: [I] number of steps that are evaluated.
+        """
+
+
+def make_rule(config: StoppingConfig, steps: int, classes: int) -> Rule | None:
+    """The rule that `config` names, for `steps` classification steps; None for ``none``."""
+    if config.kind == "none":
+        return None
+    if config.decision == "mean":
+        return MeanRule(steps, classes, config.delta)
+    if config.kind == "exact":
+        return MajorityRule(steps)
+    return MajorityRule(steps, most_rival_votes(steps, classes, config.delta))
+
+
+def stopping_steps(errors: NDArray[np.floating], rule: Rule) -> Ints:
+    """[I] number of steps after which `rule` stops each image.
+
+    Args:
+        errors: [I, N, K], of the full run, or as far as `rule` needs them.
+        rule: for N steps.
+    """
+    images, steps, classes = errors.shape
+    block = max(1, _BLOCK_ELEMENTS // (steps * classes))
+    parts = [errors[start : start + block] for start in range(0, images, block)]
+    wanted = [rule.wanted(part, np.full(len(part), steps)) for part in parts]
+    return np.concatenate(wanted) if wanted else np.empty(0, np.int64)
+
+
+def cut(errors: NDArray[np.floating], steps_used: Ints) -> NDArray[np.floating]:
+    """`errors` [I, N, K] with NaN (not evaluated) after the first ``steps_used[i]`` steps of image i."""
+    later = np.arange(errors.shape[1]) >= np.asarray(steps_used)[:, None]
+    return np.where(later[..., None], np.nan, errors)
+
+
+@dataclass(frozen=True)
+class MajorityRule:
+    """Stop when the majority of all steps is certain, or nearly.
+
+    Attributes:
+        steps: N.
+        most: [N + 1] the most votes that a rival may have when it and the leader have n votes together (-1:
+            none); without it only certainty counts.
+    """
+
+    steps: int
+    most: Ints | None = None
+
+    def wanted(self, errors: NDArray[np.floating], known: Ints) -> Ints:
+        """See `Rule`."""
+        known = np.asarray(known, dtype=np.int64)
+        longest = int(known.max(initial=0))
+        counts = np.zeros((len(errors), longest + 1, errors.shape[2]), dtype=np.int64)
+        if longest:
+            winner, _ = votes(errors[:, :longest])
+            counts[:, 1:] = (winner[..., None] == np.arange(errors.shape[2])).cumsum(axis=1)
+        further = self._further(counts, np.arange(longest + 1))
+        rows = np.arange(len(errors))
+        settled = (further <= 0) & (np.arange(longest + 1) <= known[:, None])
+        undecided = np.minimum(known + np.maximum(further[rows, known], 1), self.steps)
+        return np.where(settled.any(axis=1), settled.argmax(axis=1), undecided)
+
+    def _further(self, counts: Ints, taken: Ints) -> Ints:
+        """[I, n] how many more votes the leader needs at least, not above 0 where it needs none.
+
+        Args:
+            counts: [I, n, K] votes after `taken` [n] steps.
+        """
+        top = counts.max(axis=-1, keepdims=True)
+        left = self.steps - taken[:, None]
+        # Certain once top + j > rival + left - j.
+        needed = (left + counts - top) // 2 + 1
+        if self.most is not None:
+            # `most` does not decrease: the leader needs the smallest n with most[n] >= the rival's votes.
+            together = np.searchsorted(self.most, np.arange(self.steps + 1))[counts]
+            needed = np.minimum(needed, together - top - counts)
+        leader = counts.argmax(axis=-1)[..., None]
+        np.put_along_axis(needed, leader, np.iinfo(np.int64).min, axis=-1)
+        return needed.max(axis=-1)
+
+
+@dataclass(frozen=True)
+class MeanRule:
+    """Stop when the lowest mean error of all steps is known with high probability.
+
+    Attributes:
+        steps: N.
+        classes: K.
+        delta: probability of another decision than that of the full run, for normal differences.
+    """
+
+    steps: int
+    classes: int
+    delta: float
+
+    @cached_property
+    def looks(self) -> Ints:
+        """Numbers of steps after which the rule looks, in ascending order, all below N."""
+        count = int(np.log(max(self.steps / _FIRST_LOOK, 1)) / np.log(_LOOK_RATIO)) + 1
+        looks = np.unique(np.rint(_FIRST_LOOK * _LOOK_RATIO ** np.arange(count)).astype(np.int64))
+        return looks[looks < self.steps]
+
+    @cached_property
+    def _bounds(self) -> NDArray[np.float64]:
+        """[looks] the least mean difference at each look, in standard deviations of one difference."""
+        level = self.delta / (max(len(self.looks), 1) * (self.classes - 1))
+        return stats.t.isf(level, self.looks - 1) * np.sqrt(1 / self.looks - 1 / self.steps)
+
+    def wanted(self, errors: NDArray[np.floating], known: Ints) -> Ints:
+        """See `Rule`."""
+        known = np.asarray(known, dtype=np.int64)
+        ends = np.append(self.looks, self.steps)
+        result = ends[np.searchsorted(self.looks, known, side="right")]
+        undecided = np.ones(len(errors), dtype=bool)
+        for look, bound in zip(self.looks, self._bounds, strict=True):
+            rows = np.flatnonzero(undecided & (known >= look))
+            settled = rows[self._settled(np.asarray(errors[rows, :look], dtype=np.float64), bound)]
+            result[settled] = look
+            undecided[settled] = False
+        return result
+
+    def _settled(self, errors: NDArray[np.float64], bound: float) -> NDArray[np.bool_]:
+        """[I] whether the lowest mean of `errors` [I, n, K] is far enough below every other."""
+        leader = errors.mean(axis=1).argmin(axis=-1)[:, None]
+        ahead = errors - np.take_along_axis(errors, leader[..., None], axis=-1)
+        clear = ahead.mean(axis=1) > bound * ahead.std(axis=1, ddof=1)
+        np.put_along_axis(clear, leader, True, axis=-1)
+        return clear.all(axis=-1)
