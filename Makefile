@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 # Tests and the demo must see this checkout and this environment, not what the shell has activated.
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help demo test test-fast lint format schemas install install-dev clean-demo
+.PHONY: help demo test test-fast lint format schemas install install-dev install-slurm clean-demo
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -14,7 +14,7 @@ demo: install ## install everything and run the whole workflow, small, on genera
 	snakemake
 	@echo "Tables are in results/demo/tables, figures in results/demo/figures."
 
-test: install-dev lint ## install everything, lint, and run the whole test suite
+test: install-dev install-slurm lint ## install everything, lint, and run the whole test suite
 	python -m pytest
 
 test-fast: install-dev ## the tests to run all day (under five minutes)
@@ -37,6 +37,9 @@ schemas: install ## write workflow/schemas from the classes that read the config
 install: $(VENV)/.installed ## create .venv with what the workflow needs
 
 install-dev: $(VENV)/.installed-dev ## the same, with what tests and linters need
+
+install-slurm: ## Slurm of Debian for tests/slurm, where it is missing and can be installed without asking
+	tests/slurm/install.sh
 
 clean-demo: ## delete the demo's results and images
 	rm -rf results/demo logs/demo data/phantom_chest data/phantom_skin splits/phantom_chest splits/phantom_skin

@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
@@ -73,18 +73,29 @@ EXPERIMENT = {
 
 @dataclass(frozen=True)
 class Project:
-    """A copy of the repository with an experiment of its own."""
+    """A copy of the repository with an experiment of its own.
+
+    Attributes:
+        folder: where it is.
+        variables: environment variables of its runs, beside those of this process.
+    """
 
     folder: Path
+    variables: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment that Snakemake runs in: this interpreter comes first on PATH."""
+        variables = {**os.environ, "MEDDIFF_STATE_DIR": str(self.folder / ".meddiff/state"), **self.variables}
+        variables["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), variables["PATH"]])
+        return variables
 
     def snakemake(self, *arguments: str, expect: int | None = 0) -> str:
         """Run Snakemake and return what it printed; `expect` is the exit status (None: any)."""
-        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-        environment = {**os.environ, "PATH": path, "MEDDIFF_STATE_DIR": str(self.folder / ".meddiff/state")}
         result = subprocess.run(
             [sys.executable, "-m", "snakemake", *arguments],
             cwd=self.folder,
-            env=environment,
+            env=self.environment,
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -1,8 +1,13 @@
 import json
 import os
 import shlex
+import signal
 import sys
 from pathlib import Path
+
+# Slurm's warning before the walltime ends goes to every process of a job: to this one, the shell and the command.
+# Commands that can save do so. The others, and those that wait for them, must not die of it.
+signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 # The package is used from the source tree, so that jobs run the code that the DAG was built from,
 # in whichever environment a rule runs.
