@@ -14,7 +14,8 @@ from meddiff.models import network_module, task_module
 from meddiff.provenance import NEUTRAL, SOURCE, code_files, code_hash, environment
 
 # Importing these must not import torch: they run on the login node, for every rule and every target.
-LIGHT = ("config", "data", "evaluate", "cli", "errors", "io", "models", "progress", "provenance", "released")
+LIGHT = ("config", "data", "evaluate", "cli", "errors", "io", "models", "progress", "provenance")
+LIGHT += ("records", "released")
 LIGHT_FILES = ("checksums", "pretrained", "diffusion.vote", "diffusion.error_file")
 HEAVY = ("meddiff.data.tensors", "meddiff.data.augment")
 

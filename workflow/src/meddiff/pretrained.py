@@ -11,6 +11,7 @@ from meddiff.checksums import check, checksums
 from meddiff.config.model import PretrainedConfig
 from meddiff.errors import CheckpointError
 from meddiff.io import atomic_path, read_json, write_json
+from meddiff.records.record import FOLDER
 
 MANIFEST, RECORD = "manifest.json", "record.json"
 
@@ -112,7 +113,7 @@ def _matching(config: PretrainedConfig, folder: Path, where: str) -> list[str]:
     """
     own = {MANIFEST, RECORD}
     paths = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
-    paths = [path for path in paths if path not in own and not path.startswith(".")]
+    paths = [path for path in paths if path not in own and not path.startswith((".", f"{FOLDER}/"))]
     for pattern in config.files:
         if not any(fnmatchcase(path, pattern) for path in paths):
             raise CheckpointError(f"{where}: has no file {pattern}")

@@ -16,7 +16,14 @@ SOURCE = Path(__file__).parent
 
 # Modules that cannot change a result by themselves: editing them must not make one stale. Configuration
 # is among them because its resolved values reach every rule as params, which are tracked.
-NEUTRAL = ("meddiff.config", "meddiff.errors", "meddiff.io", "meddiff.progress", "meddiff.provenance")
+NEUTRAL = (
+    "meddiff.config",
+    "meddiff.errors",
+    "meddiff.io",
+    "meddiff.progress",
+    "meddiff.provenance",
+    "meddiff.records",
+)
 
 _DISTRIBUTIONS = ("meddiff", "torch", "diffusers", "timm", "accelerate", "numpy")
 

@@ -1,7 +1,9 @@
 """Command line: thin entry points over the package, one module per command.
 
-A command module has a docstring (its help), ``add_arguments(parser)`` and ``run(args)``. Only the module
-of the command that is called is imported, so commands that need no torch start without it.
+A command module has a docstring (its help), ``add_arguments(parser)`` and ``run(args)``. One that makes
+results also has ``files(args)``, which says what it reads and writes: from it the results' records are made
+(`meddiff.records`). Only the module of the command that is called is imported, so commands that need no
+torch start without it.
 """
 
 from __future__ import annotations
@@ -9,7 +11,11 @@ from __future__ import annotations
 import argparse
 import importlib
 import logging
+import os
 import sys
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from types import ModuleType
 
 from meddiff.errors import MeddiffError
 from meddiff.progress import setup_logging
@@ -38,6 +44,7 @@ COMMANDS: dict[str, str] = {
     "measure": "compute the metrics of counterfactuals",
     "table": "make a table of the paper",
     "figure": "draw a figure of the paper",
+    "provenance": "print what results were made from, and check that it still holds",
     "schemas": "write the JSON schemas of the configuration files",
 }
 
@@ -52,17 +59,47 @@ def main(argv: list[str] | None = None) -> int:
         parser.add_argument("command", choices=list(COMMANDS), metavar="command")
         parser.parse_args(argv[:1])
         return 2
-    module = importlib.import_module(f"meddiff.cli.{name}")
-    parser = argparse.ArgumentParser(prog=f"python -m meddiff {name}", description=module.__doc__)
-    module.add_arguments(parser)
-    args = parser.parse_args(argv[1:])
+    module, args = parse(argv)
     setup_logging()
     try:
-        module.run(args)
+        with _recorded(name, module, args):
+            module.run(args)
     except MeddiffError as error:
         logging.getLogger("meddiff").error("%s", error)
         return 1
     return 0
+
+
+def parse(argv: Sequence[str]) -> tuple[ModuleType, argparse.Namespace]:
+    """The module of a command and its arguments; exits where they are wrong.
+
+    Args:
+        argv: name of the command (one of `COMMANDS`) and its arguments.
+    """
+    name, *arguments = argv
+    module = importlib.import_module(f"meddiff.cli.{name}")
+    parser = argparse.ArgumentParser(prog=f"python -m meddiff {name}", description=module.__doc__)
+    module.add_arguments(parser)
+    return module, parser.parse_args(arguments)
+
+
+def _recorded(name: str, module: ModuleType, args: argparse.Namespace) -> AbstractContextManager[None]:
+    """What writes the records of a command's results; nothing for other commands."""
+    # Of the processes that train one model together (accelerate launch), the first writes.
+    if not hasattr(module, "files") or os.environ.get("RANK", "0") != "0":
+        return nullcontext()
+    from meddiff.cli.train import state_root
+    from meddiff.records.files import parsed_params
+    from meddiff.records.record import is_inside, recorded
+
+    try:
+        files, params = module.files(args), parsed_params(args)
+    except (KeyError, TypeError, ValueError, OSError):
+        return nullcontext()  # an argument is wrong: the command itself says what
+    # Records name files from the working folder, so results elsewhere could not be found by theirs.
+    if not all(map(is_inside, files.outputs)):
+        return nullcontext()
+    return recorded(name, files, params, state_root(), int(os.environ.get("WORLD_SIZE", "1")))
 
 
 def _overview() -> list[str]:

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from meddiff.cli.params import add_params_argument, require
+from meddiff.records.files import Files, parsed_params, weights_outputs
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,6 +16,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--folder", type=Path, required=True, help="a copy of the release")
     parser.add_argument("--manifest", type=Path, required=True, help="as `released` writes it")
     parser.add_argument("--out", type=Path, required=True, help="folder for the weights")
+
+
+def files(args: argparse.Namespace) -> Files:
+    """What the command reads and writes."""
+    from meddiff.models import network_module
+    from meddiff.released import importer_module
+
+    kind = parsed_params(args)["model"]["kind"]
+    code = ["meddiff.run_import", importer_module(kind), network_module(kind)]
+    return Files([args.manifest], weights_outputs(args.out), code)
 
 
 def run(args: argparse.Namespace) -> None:

@@ -9,6 +9,7 @@ import argparse
 from pathlib import Path
 
 from meddiff.cli.params import add_compute_argument
+from meddiff.records.files import Files, store_manifest, weights_inputs, with_network
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +29,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out-images", type=Path, required=True, help="folder of images to write")
     parser.add_argument("--out-table", type=Path, required=True, help="CSV to write, one row an image")
     parser.add_argument("--out-features", type=Path, required=True, help="NumPy archive to write")
+
+
+def files(args: argparse.Namespace) -> Files:
+    """What the command reads and writes."""
+    judges = [folder for folder in dict.fromkeys((args.oracle, args.features)) if folder]
+    inputs = [path for folder in (args.weights, *judges) for path in weights_inputs(folder)]
+    judging = ["meddiff.feature_network"] if judges else []
+    code = with_network(args.weights, "meddiff.explain", "meddiff.judging", *judging)
+    outputs = [args.out_table, args.out_images, args.out_features]
+    settings = {"split": args.split}
+    return Files([*inputs, store_manifest(args.store)], outputs, code, settings, resumes=True)
 
 
 def run(args: argparse.Namespace) -> None:

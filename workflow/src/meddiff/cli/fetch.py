@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from meddiff.records.files import Files
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
@@ -20,6 +22,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--manifest", type=Path, required=True, help="the JSON file to write")
     parser.add_argument("--threads", type=int, help="for hashing; default: all CPUs")
+
+
+def files(args: argparse.Namespace) -> Files:
+    """What the command reads and writes."""
+    return Files([], [args.manifest], code=["meddiff.data.fetch"])
 
 
 def run(args: argparse.Namespace) -> None:

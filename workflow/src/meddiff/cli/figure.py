@@ -11,6 +11,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from meddiff.records.files import Files, store_manifest
+
 SOURCES = {
     "step_ablation": "errors",
     "uncertainty": "predictions",
@@ -18,6 +20,14 @@ SOURCES = {
     "audit": "table",
     "counterfactuals": "examples",
     "counterfactual_front": "measures",
+}
+CODE = {
+    "step_ablation": ("meddiff.evaluate.make_figure",),
+    "uncertainty": ("meddiff.evaluate.make_figure",),
+    "method": ("meddiff.evaluate.method",),
+    "audit": ("meddiff.evaluate.make_audit",),
+    "counterfactuals": ("meddiff.evaluate.counterfactual_figure",),
+    "counterfactual_front": ("meddiff.evaluate.counterfactual_front",),
 }
 
 
@@ -34,6 +44,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--store", type=Path, help="method: folder of the image store")
     for suffix in ("png", "pdf", "csv"):
         parser.add_argument(f"--out-{suffix}", type=Path, required=True, help=f"{suffix} file to write")
+
+
+def files(args: argparse.Namespace) -> Files:
+    """What the command reads and writes."""
+    paths = getattr(args, SOURCES[args.kind]) or []
+    inputs = [*(paths if isinstance(paths, list) else [paths])]
+    if args.store:
+        inputs.append(store_manifest(args.store))
+    outputs = [args.out_csv, args.out_png, args.out_pdf]
+    return Files(inputs, outputs, CODE[args.kind], {"kind": args.kind})
 
 
 def run(args: argparse.Namespace) -> None:

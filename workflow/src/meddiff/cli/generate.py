@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from meddiff.cli.params import add_params_argument, require
+from meddiff.records.files import Files, store_manifest
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,6 +16,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for the files and their manifest")
 
 
+def files(args: argparse.Namespace) -> Files:
+    """What the command reads and writes."""
+    inputs = [store_manifest(folder) for folder in args.stores]
+    return Files(inputs, [args.out / "manifest.json"], ["meddiff.diffusion.tiny_stable_diffusion"])
+
+
 def run(args: argparse.Namespace) -> None:
     import torch
 
@@ -22,11 +29,12 @@ def run(args: argparse.Namespace) -> None:
     from meddiff.diffusion.tiny_stable_diffusion import make_tiny_stable_diffusion
     from meddiff.io import write_json
     from meddiff.pretrained import MANIFEST
+    from meddiff.records.record import FOLDER
 
     kind, seed, steps = require(args.params, "generate", "seed", "autoencoder_steps")
     if args.threads:
         torch.set_num_threads(args.threads)
     make_tiny_stable_diffusion(args.stores, args.out, seed=seed, autoencoder_steps=steps)
-    paths = sorted(path for path in args.out.rglob("*") if path.is_file())
+    paths = sorted(path for path in args.out.rglob("*") if path.is_file() and path.parent.name != FOLDER)
     files = {path.relative_to(args.out).as_posix(): path for path in paths}
     write_json(args.out / MANIFEST, {"generated": kind, "files": checksums(files)})

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from meddiff.records.files import Files, split_files
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
@@ -14,6 +16,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--splits-root", type=Path, required=True, help="the folder to look in first")
     parser.add_argument("--url", default="none", help="folder on the web, asked last (default: none)")
     parser.add_argument("--out-dir", type=Path, required=True, help="folder for the three copies")
+
+
+def files(args: argparse.Namespace) -> Files:
+    """What the command reads and writes."""
+    # The checksums in the configuration decide what the copies are, so nothing else is an input.
+    return Files([], split_files(args.out_dir))
 
 
 def run(args: argparse.Namespace) -> None:

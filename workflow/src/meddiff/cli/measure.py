@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from meddiff.records.files import Files, parsed_params, raw_manifest, store_manifest
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
@@ -19,6 +21,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out-measures", type=Path, required=True, help="CSV to write, one row an image")
     parser.add_argument("--out-metrics", type=Path, required=True, help="tidy metrics CSV to write")
     parser.add_argument("--out-examples", type=Path, required=True, help="archive for the figure to write")
+
+
+def files(args: argparse.Namespace) -> Files:
+    """What the command reads and writes."""
+    inputs = [args.table, args.features, args.predictions, store_manifest(args.store)]
+    if args.oracle:
+        inputs.append(args.oracle)
+    if parsed_params(args)["phantom"]:
+        inputs.append(raw_manifest(args.store))  # masks lie among the images
+    outputs = [args.out_measures, args.out_metrics, args.out_examples]
+    return Files(inputs, outputs, ["meddiff.evaluate.make_measures"])
 
 
 def run(args: argparse.Namespace) -> None:

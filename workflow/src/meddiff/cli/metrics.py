@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from meddiff.records.files import Files
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
@@ -15,6 +17,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="JSON: dataset, model, seed, decision, bootstrap_samples, confidence, bootstrap_seed",
     )
     parser.add_argument("--out", type=Path, required=True, help="tidy metrics CSV to write")
+
+
+def files(args: argparse.Namespace) -> Files:
+    """What the command reads and writes."""
+    return Files([args.predictions], [args.out], ["meddiff.evaluate.summary"])
 
 
 def run(args: argparse.Namespace) -> None:

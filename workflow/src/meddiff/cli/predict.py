@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from meddiff.records.files import Files, store_manifest, weights_inputs
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", type=Path, required=True, help="folder of the weights")
@@ -12,6 +14,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", default="test", choices=["train", "valid", "test"])
     parser.add_argument("--out", type=Path, required=True, help="predictions table to write")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves it to torch")
+
+
+def files(args: argparse.Namespace) -> Files:
+    """What the command reads and writes."""
+    inputs = [*weights_inputs(args.weights), store_manifest(args.store)]
+    code = ["meddiff.baselines", "meddiff.evaluate.predictions"]
+    return Files(inputs, [args.out], code, {"split": args.split})
 
 
 def run(args: argparse.Namespace) -> None:

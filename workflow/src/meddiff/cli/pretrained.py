@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from meddiff.cli.params import add_params_argument, require
+from meddiff.records.files import Files
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -13,6 +14,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", required=True, help="what the weights are called, for messages")
     parser.add_argument("--folder", type=Path, help="a folder that has the files, if not --out: no download")
     parser.add_argument("--out", type=Path, required=True, help="folder for the files and their manifest")
+
+
+def files(args: argparse.Namespace) -> Files:
+    """What the command reads and writes."""
+    return Files([], [args.out / "manifest.json"])
 
 
 def run(args: argparse.Namespace) -> None:

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from meddiff.cli.params import add_params_argument, require
+from meddiff.records.files import Files
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,6 +18,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--files", type=Path, required=True, help="folder for downloads")
     parser.add_argument("--record", type=Path, required=True, help="checksums of the first fetch, kept")
     parser.add_argument("--manifest", type=Path, required=True, help="the JSON file to write")
+
+
+def files(args: argparse.Namespace) -> Files:
+    """What the command reads and writes."""
+    # The files' own checksums decide what the manifest says; the listing only finds them.
+    return Files([], [args.manifest])
 
 
 def run(args: argparse.Namespace) -> None:

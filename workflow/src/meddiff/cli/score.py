@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from meddiff.cli.params import add_compute_argument, add_params_argument, require
+from meddiff.records.files import Files, parsed_params, store_manifest, weights_inputs, with_network
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,6 +37,15 @@ def _shard(text: str) -> tuple[int, int]:
     ):
         raise argparse.ArgumentTypeError(f"expected I-of-N with 1 <= I <= N, e.g. 2-of-4, got {text!r}")
     return int(numbers[0]), int(numbers[1])
+
+
+def files(args: argparse.Namespace) -> Files:
+    """What the command reads and writes."""
+    inputs = [*weights_inputs(args.weights), store_manifest(args.store)]
+    stopping = ["meddiff.diffusion.stopping"] if "stopping" in parsed_params(args) else []
+    code = with_network(args.weights, "meddiff.diffusion.score", "meddiff.diffusion.error_file", *stopping)
+    settings = {"split": args.split, "shard": list(args.shard)}
+    return Files(inputs, [args.out], code, settings, resumes=True)
 
 
 def run(args: argparse.Namespace) -> None:

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from meddiff.cli.params import add_params_argument, require
+from meddiff.records.files import Files, parsed_params, weights_inputs, weights_outputs
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,6 +15,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--joint", type=Path, required=True, help="folder of the joint model's weights")
     parser.add_argument("--out", type=Path, required=True, help="folder for the weights")
+
+
+def files(args: argparse.Namespace) -> Files:
+    """What the command reads and writes."""
+    from meddiff.models import network_module
+
+    code = ["meddiff.run_stable_diffusion", network_module(parsed_params(args)["model"]["kind"])]
+    return Files(weights_inputs(args.joint), weights_outputs(args.out), code)
 
 
 def run(args: argparse.Namespace) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from meddiff.records.files import Files, parsed_params, split_files
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
@@ -12,6 +14,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--table", type=Path, required=True, help="table.csv as `validate` writes it")
     parser.add_argument("--official", type=Path, help="folder of `getsplits`, for published splits")
     parser.add_argument("--out-dir", type=Path, required=True, help="folder for the three CSV files")
+
+
+def files(args: argparse.Namespace) -> Files:
+    """What the command reads and writes."""
+    split = parsed_params(args)["split"]
+    given = []
+    if split["kind"] == "files":
+        given = [Path(split[name]) for name in ("train", "valid", "test")]
+    elif split["kind"] == "official":
+        given = split_files(args.official)
+    outputs = [*split_files(args.out_dir), args.out_dir / "origin.json"]
+    return Files([args.table, *given], outputs, code=["meddiff.data.splits"])
 
 
 def run(args: argparse.Namespace) -> None:

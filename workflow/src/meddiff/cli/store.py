@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from meddiff.records.files import Files, raw_manifest, split_files, store_outputs
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
@@ -23,6 +25,12 @@ def _size(text: str) -> tuple[int, str]:
     if not side.isdecimal() or geometry not in ("", "crop"):
         raise argparse.ArgumentTypeError(f"expected e.g. 256 or 256-crop, got {text!r}")
     return int(side), geometry or "squash"
+
+
+def files(args: argparse.Namespace) -> Files:
+    """What the command reads and writes."""
+    inputs = [raw_manifest(args.out_dir), *split_files(args.splits_dir)]
+    return Files(inputs, store_outputs(args.out_dir), ["meddiff.data.store"], {"size": list(args.size)})
 
 
 def run(args: argparse.Namespace) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from meddiff.records.files import Files, split_files
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
@@ -13,6 +15,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--root", type=Path, required=True, help="folder of the dataset's images")
     parser.add_argument("--manifest", type=Path, required=True, help="manifest that `fetch` wrote")
     parser.add_argument("--out", type=Path, required=True, help="strata CSV to write")
+
+
+def files(args: argparse.Namespace) -> Files:
+    """What the command reads and writes."""
+    return Files([args.manifest, *split_files(args.splits_dir)], [args.out], code=["meddiff.data.strata"])
 
 
 def run(args: argparse.Namespace) -> None:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from meddiff.records.files import Files
+
 SOURCES = {
     "classification": "metrics",
     "comparison": "predictions",
@@ -17,6 +19,18 @@ SOURCES = {
     "audit": "predictions",
     "counterfactuals": "metrics",
     "published": "figures",
+}
+_MADE = ("meddiff.evaluate.make_table", "meddiff.evaluate.render")
+CODE = {
+    "classification": _MADE,
+    "comparison": _MADE,
+    "metrics": _MADE,
+    "audit": ("meddiff.evaluate.make_audit", "meddiff.evaluate.render"),
+    "counterfactuals": (
+        "meddiff.evaluate.counterfactual_table",
+        "meddiff.evaluate.counterfactual_metrics",
+    ),
+    "published": ("meddiff.evaluate.published", "meddiff.evaluate.render"),
 }
 
 
@@ -32,6 +46,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--strata", type=Path, nargs="+", help="audit: strata CSV, one a dataset")
     for suffix in ("csv", "md", "tex"):
         parser.add_argument(f"--out-{suffix}", type=Path, required=True, help=f"{suffix} file to write")
+
+
+def files(args: argparse.Namespace) -> Files:
+    """What the command reads and writes."""
+    inputs = [*(getattr(args, SOURCES[args.kind]) or []), *(args.strata or [])]
+    return Files(inputs, [args.out_csv, args.out_md, args.out_tex], CODE[args.kind], {"kind": args.kind})
 
 
 def run(args: argparse.Namespace) -> None:

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from meddiff.cli.params import add_compute_argument, add_params_argument, require
+from meddiff.records.files import Files, parsed_params, store_manifest, weights_outputs
 
 STATE_VARIABLE = "MEDDIFF_STATE_DIR"
 
@@ -29,6 +30,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def state_root() -> Path:
     """Where resume states live: $MEDDIFF_STATE_DIR, or .meddiff/state below the working folder."""
     return Path(os.environ.get(STATE_VARIABLE) or ".meddiff/state")
+
+
+def files(args: argparse.Namespace) -> Files:
+    """What the command reads and writes."""
+    from meddiff.models import network_module, task_module
+
+    kind = parsed_params(args)["model"]["kind"]
+    inputs = [store_manifest(folder) for folder in args.store]
+    if args.pretrained:
+        inputs.append(args.pretrained / "manifest.json")
+    code = ["meddiff.train", network_module(kind), task_module(kind)]
+    return Files(inputs, weights_outputs(args.out), code, resumes=True)
 
 
 def run(args: argparse.Namespace) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from meddiff.records.files import Files, parsed_params, split_files
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
@@ -14,6 +16,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--official", type=Path, help="folder of `getsplits`, for published splits")
     parser.add_argument("--table", type=Path, required=True, help="the CSV file to write")
     parser.add_argument("--threads", type=int, help="for decoding; default: all CPUs")
+
+
+def files(args: argparse.Namespace) -> Files:
+    """What the command reads and writes."""
+    published = parsed_params(args)["split"]["kind"] == "official"
+    official = split_files(args.official) if published else []
+    return Files([args.manifest, *official], [args.table], code=["meddiff.data.validate"])
 
 
 def run(args: argparse.Namespace) -> None:

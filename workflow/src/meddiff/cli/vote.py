@@ -5,12 +5,20 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from meddiff.records.files import Files
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("--errors", type=Path, required=True, help="errors file (netCDF)")
     parser.add_argument("--decision", choices=["majority", "mean"], required=True, help="decision rule")
     parser.add_argument("--out", type=Path, required=True, help="predictions CSV to write")
+
+
+def files(args: argparse.Namespace) -> Files:
+    """What the command reads and writes."""
+    code = ["meddiff.evaluate.predictions", "meddiff.diffusion.error_file"]
+    return Files([args.errors], [args.out], code, {"decision": args.decision})
 
 
 def run(args: argparse.Namespace) -> None:

@@ -6,12 +6,21 @@ import argparse
 from pathlib import Path
 
 from meddiff.cli.params import add_params_argument, require
+from meddiff.records.files import Files, parsed_params, weights_outputs
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_params_argument(parser, "model (resolved configuration), num_classes, channels, image_size and seed")
     parser.add_argument("--pretrained", type=Path, required=True, help="folder of the pretrained weights")
     parser.add_argument("--out", type=Path, required=True, help="folder for the weights")
+
+
+def files(args: argparse.Namespace) -> Files:
+    """What the command reads and writes."""
+    from meddiff.models import network_module
+
+    code = ["meddiff.run_stable_diffusion", network_module(parsed_params(args)["model"]["kind"])]
+    return Files([args.pretrained / "manifest.json"], weights_outputs(args.out), code)
 
 
 def run(args: argparse.Namespace) -> None:

@@ -1,0 +1,92 @@
+"""What the workflow would do today: the commands of all its jobs, from a dry run of Snakemake."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from meddiff.errors import MeddiffError
+from meddiff.records.files import Files, parsed_params
+
+_SHELL = "Shell command: "
+
+
+class WorkflowError(MeddiffError):
+    """Snakemake cannot say what it would do."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job of the workflow.
+
+    Attributes:
+        command: the command of meddiff that it calls.
+        module: that command's module.
+        args: the arguments that it would be called with.
+    """
+
+    command: str
+    module: Any
+    args: argparse.Namespace
+
+    @property
+    def params(self) -> Any:
+        """Value of ``--params``."""
+        return parsed_params(self.args)
+
+    def files(self) -> Files:
+        """What the job reads and writes."""
+        return self.module.files(self.args)
+
+
+def workflow_jobs(config: Sequence[str], *, everything: bool) -> tuple[list[Job], dict[str, int]]:
+    """The jobs of the workflow in the working folder.
+
+    Args:
+        config: ``KEY=VALUE`` entries for ``--config``.
+        everything: all jobs, or only those that ``snakemake`` would run now.
+
+    Returns:
+        The jobs, and how many there are of each rule (without the target rule).
+
+    Raises:
+        WorkflowError: with what Snakemake says, if the configuration is wrong or a file is missing.
+    """
+    command = [sys.executable, "-m", "snakemake", "-n", "-p", "--nocolor"]
+    command += ["--forceall"] * everything + (["--config", *config] if config else [])
+    done = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    if done.returncode:
+        raise WorkflowError(f"snakemake -n failed:\n{done.stdout.strip()[-2000:]}")
+    lines = done.stdout.splitlines()
+    commands = [line.removeprefix(_SHELL) for line in lines if line.startswith(_SHELL)]
+    # A target rule has no command.
+    jobs = [job_of(command) for command in commands if command != "None"]
+    return jobs, _counts(done.stdout)
+
+
+def job_of(line: str) -> Job:
+    """The job with this shell command: ``... -m meddiff <command> <arguments> > <log> 2>&1``."""
+    from meddiff.cli import parse
+
+    words = shlex.split(line)
+    start = next(i for i, pair in enumerate(pairwise(words)) if pair == ("-m", "meddiff"))
+    words = words[start + 2 :]
+    words = words[: words.index(">")] if ">" in words else words
+    module, args = parse(words)
+    return Job(words[0], module, args)
+
+
+def _counts(text: str) -> dict[str, int]:
+    """Rule -> number of jobs, of a dry run's table."""
+    if "Job stats:" not in text:
+        return {}
+    table = text.split("Job stats:")[1].split("\ntotal ")[0]
+    found = re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)
+    return {rule: int(count) for rule, count in found if rule != "all"}
