@@ -221,10 +221,18 @@ def test_local_root_by_config_environment_or_default(folder, monkeypatch):
 
 @pytest.mark.parametrize("key", ["root_three", "seed", "one"])
 def test_unknown_key_on_the_command_line(folder, key):
-    assert (
-        message(folder, **{key: "x"})
-        == f"--config {key}: unknown key; known are experiment, weights, official_weights, root_one, root_two"
-    )
+    known = "experiment, weights, official_weights, root_one, root_two, retrain, keep"
+    assert message(folder, **{key: "x"}) == f"--config {key}: unknown key; known are {known}"
+
+
+def test_decisions_about_published_models(folder):
+    decisions = read(folder, retrain="one/net/seed0,joint/net/seed1", keep="two/net/seed0").decisions
+    assert decisions.of("one/net/seed0") == decisions.of("joint/net/seed1") == "retrain"
+    assert decisions.of("two/net/seed0") == "keep"
+    assert decisions.of("two/net/seed1") == "none"
+    assert read(folder, retrain="all").decisions.of("two/net/seed1") == "retrain"
+    assert "expected DATASET/MODEL/seedK or 'all', got 'net'" in message(folder, keep="net")
+    assert "is in both" in message(folder, keep="one/net/seed0", retrain="one/net/seed0")
 
 
 def test_root_of_a_dataset_that_is_generated(folder):

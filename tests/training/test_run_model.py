@@ -14,7 +14,7 @@ import yaml
 from safetensors.torch import load_file
 
 from core_samples import tiny_document, write_store
-from meddiff import run_model
+from meddiff import run_model, training_inputs
 from meddiff.baselines import TimmClassifier
 from meddiff.cli import main
 from meddiff.errors import CheckpointError
@@ -116,7 +116,7 @@ def test_what_changes_the_result_changes_the_state(train, tmp_path, monkeypatch)
     for count, change in enumerate(changes, start=2):
         assert train(**change) == 0
         assert len(states(tmp_path)) == count
-    monkeypatch.setattr(run_model, "code_hash", lambda modules: "other code")
+    monkeypatch.setattr(training_inputs, "code_hashes", lambda modules: {"train.py": "other"})
     assert train(TIMM) == 0
     assert len(states(tmp_path)) == count + 1
 

@@ -14,6 +14,7 @@ REPORT = {
     "make_metrics_table": 1,
     "plot_uncertainty": 1,
 }
+TRAINING = {"approve_training": 1, "train_model": 1}
 ONE_DIFFUSION_MODEL = {
     "score_shard": 2,
     "gather_errors": 1,
@@ -51,17 +52,26 @@ def test_colour_of_one_figure(project):
 
 def test_learning_rate_of_one_model(project):
     project.edit_yaml("config/models/small_unet.yaml", train={"lr": 2e-3})
-    assert project.planned() == {"train_model": 1, **ONE_DIFFUSION_MODEL}
+    assert project.planned() == {**TRAINING, **ONE_DIFFUSION_MODEL}
 
 
 def test_learning_rate_of_the_model_in_the_method_figure(project):
     project.edit_yaml("config/models/small_dit.yaml", train={"lr": 2e-3})
-    assert project.planned() == {"train_model": 1, **ONE_DIFFUSION_MODEL, "plot_method": 1}
+    assert project.planned() == {
+        **TRAINING,
+        **ONE_DIFFUSION_MODEL,
+        "plot_method": 1,
+    }
 
 
 def test_learning_rate_of_a_baseline(project):
     project.edit_yaml("config/models/small_resnet.yaml", train={"lr": 2e-3})
-    assert project.planned() == {"train_model": 1, "predict_baseline": 1, "compute_metrics": 1, **REPORT}
+    assert project.planned() == {
+        **TRAINING,
+        "predict_baseline": 1,
+        "compute_metrics": 1,
+        **REPORT,
+    }
 
 
 def test_number_of_steps(project):
@@ -79,7 +89,11 @@ def test_title_of_a_model(project):
 def test_module_of_one_network(project):
     path = project.folder / "workflow/src/meddiff/diffusion/dit.py"
     path.write_text(path.read_text() + "\n# an edit\n")
-    assert project.planned() == {"train_model": 1, **ONE_DIFFUSION_MODEL, "plot_method": 1}
+    assert project.planned() == {
+        **TRAINING,
+        **ONE_DIFFUSION_MODEL,
+        "plot_method": 1,
+    }
     path.write_text(path.read_text().removesuffix("\n# an edit\n"))
     assert project.planned() == {}
 

@@ -63,8 +63,39 @@ if zero_shot_models():
 
 if joint_models() and not CONFIG.official_weights:
 
+    # As approve_training.
+    rule approve_joint_training:
+        input:
+            manifests=joint_manifests,
+            pretrained=pretrained_manifest,
+            code=joint_code,
+        output:
+            approved=f"{RESULTS}/{JOINT_RUN}/training.json",
+        log:
+            f"{LOGS}/{JOINT_RUN}/approve.log",
+        wildcard_constraints:
+            model="|".join(joint_models()),
+        localrule: True
+        conda:
+            "../../envs/cpu.yaml"
+        resources:
+            experiment=CONFIG.results_name,
+            decision=joint_decision,
+        params:
+            settings=joint_settings,
+            stores=lambda wildcards, input: [os.path.dirname(path) for path in input.manifests],
+            pretrained=subpath(input.pretrained, parent=True),
+        message:
+            "Checking that {wildcards.model} may be trained on all datasets (seed {wildcards.seed})"
+        shell:
+            "python -m meddiff approve --params {params.settings:q} --store {params.stores}"
+            " --pretrained {params.pretrained} --experiment {resources.experiment}"
+            " --run joint/{wildcards.model}/seed{wildcards.seed} --decision {resources.decision}"
+            " --out {output.approved} > {log} 2>&1"
+
     rule train_joint_model:
         input:
+            approved=f"{RESULTS}/{JOINT_RUN}/training.json",
             manifests=joint_manifests,
             arrays=ancient(joint_arrays),
             pretrained=pretrained_manifest,
@@ -96,8 +127,8 @@ if joint_models() and not CONFIG.official_weights:
         message:
             "Training {wildcards.model} on all datasets (seed {wildcards.seed})"
         shell:
-            "python -m meddiff train --params {params.settings:q} --store {params.stores} --out {params.out}"
-            " --pretrained {params.pretrained} --threads {threads} --compute {resources.compute:q} --trackers {params.trackers} > {log} 2>&1"
+            "python -m meddiff train --params {params.settings:q} --store {params.stores} --approved {input.approved}"
+            " --out {params.out} --pretrained {params.pretrained} --threads {threads} --compute {resources.compute:q} --trackers {params.trackers} > {log} 2>&1"
 
     rule select_joint_classes:
         input:

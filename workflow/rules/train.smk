@@ -1,8 +1,40 @@
 # With weights=official nothing is trained: rules that are not defined cannot run.
 if single_models() and not CONFIG.official_weights:
 
+    # Stale when training is and only then: it has the same inputs, code and params. Cheap, and published
+    # weights are safe until it has agreed, because Snakemake deletes outputs when a job starts, not before.
+    rule approve_training:
+        input:
+            manifest=training_manifest,
+            pretrained=optional_pretrained_manifest,
+            code=training_code,
+        output:
+            approved=f"{RESULTS}/{RUN}/training.json",
+        log:
+            f"{LOGS}/{RUN}/approve.log",
+        wildcard_constraints:
+            model="|".join(single_models()),
+        localrule: True
+        conda:
+            "../../envs/cpu.yaml"
+        resources:
+            experiment=CONFIG.results_name,
+            decision=training_decision,
+        params:
+            settings=training_settings,
+            store=subpath(input.manifest, parent=True),
+            pretrained=pretrained_option,
+        message:
+            "Checking that {wildcards.model} on {wildcards.dataset} may be trained (seed {wildcards.seed})"
+        shell:
+            "python -m meddiff approve --params {params.settings:q} --store {params.store} {params.pretrained}"
+            " --experiment {resources.experiment} --run {wildcards.dataset}/{wildcards.model}/seed{wildcards.seed}"
+            " --decision {resources.decision} --out {output.approved} > {log} 2>&1"
+
     rule train_model:
         input:
+            # Not ancient(): Snakemake does not ask what else makes a job stale behind one that is.
+            approved=f"{RESULTS}/{RUN}/training.json",
             manifest=training_manifest,
             arrays=ancient(training_arrays),
             pretrained=optional_pretrained_manifest,
@@ -34,5 +66,5 @@ if single_models() and not CONFIG.official_weights:
         message:
             "Training {wildcards.model} on {wildcards.dataset} (seed {wildcards.seed})"
         shell:
-            "python -m meddiff train --params {params.settings:q} --store {params.store} --out {params.out}"
-            " {params.pretrained} --threads {threads} --compute {resources.compute:q} --trackers {params.trackers} > {log} 2>&1"
+            "python -m meddiff train --params {params.settings:q} --store {params.store} --approved {input.approved}"
+            " --out {params.out} {params.pretrained} --threads {threads} --compute {resources.compute:q} --trackers {params.trackers} > {log} 2>&1"

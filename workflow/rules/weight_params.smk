@@ -92,6 +92,15 @@ def joint_code(wildcards):
     return code_of("meddiff.train", network_module(kind), task_module(kind))
 
 
+def training_decision(wildcards):
+    """What the user said about a published model that would change (a resource, as `image_root`)."""
+    return CONFIG.decisions.of(f"{wildcards.dataset}/{wildcards.model}/seed{wildcards.seed}")
+
+
+def joint_decision(wildcards):
+    return CONFIG.decisions.of(f"joint/{wildcards.model}/seed{wildcards.seed}")
+
+
 def model_before(wildcards):
     """A model as it stands before one dataset: configuration, and the shape of its problem."""
     dataset = CONFIG.datasets[wildcards.dataset]

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 import yaml
 
 from meddiff.config.model import AnyModel
@@ -14,6 +13,9 @@ from meddiff.data.joint import JointStore
 from meddiff.data.store import Store
 from meddiff.io import write_text
 from meddiff.models import build_model
+
+if TYPE_CHECKING:
+    import torch
 
 WEIGHTS, CONFIG, RUN = "model.safetensors", "config.yaml", "run.json"
 

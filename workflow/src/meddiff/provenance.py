@@ -51,6 +51,12 @@ def code_files(modules: Iterable[str]) -> list[Path]:
     return sorted(_path(module) for module in seen)
 
 
+def code_hashes(modules: Iterable[str]) -> dict[str, str]:
+    """Source file, relative to the package -> SHA-256, of `code_files`."""
+    files = code_files(modules)
+    return {p.relative_to(SOURCE).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+
+
 def code_hash(modules: Iterable[str]) -> str:
     """SHA-256 over the names and contents of `code_files`."""
     digest = hashlib.sha256()

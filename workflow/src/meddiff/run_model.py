@@ -13,20 +13,19 @@ import torch
 import yaml
 from accelerate import Accelerator
 
+from meddiff.approval import check_approved
 from meddiff.checkpoint import load_weights, save_weights
 from meddiff.compute import compile_network, prepare_network
 from meddiff.config import parse_model
 from meddiff.config.compute import DEFAULT_COMPUTE, ComputeConfig
 from meddiff.config.model import AnyModel
-from meddiff.data.joint import JointStore
-from meddiff.data.store import Store
 from meddiff.errors import CheckpointError, ConfigError
-from meddiff.io import sha256_file, sha256_json, write_json
+from meddiff.io import sha256_json, write_json
 from meddiff.model_spec import CONFIG, RUN, WEIGHTS, ModelSpec, write_config
-from meddiff.models import build_task, network_module, task_module, with_pretrained_architecture
-from meddiff.pretrained import verified_manifest
-from meddiff.provenance import code_hash, environment
+from meddiff.models import build_task, with_pretrained_architecture
+from meddiff.provenance import environment
 from meddiff.train import Trainer
+from meddiff.training_inputs import open_stores, training_inputs
 
 log = logging.getLogger("meddiff")
 
@@ -41,6 +40,7 @@ def train_model(
     save_every_seconds: float,
     tracker_dir: Path | None,
     pretrained_dir: Path | None = None,
+    approved: Path | None = None,
     compute: ComputeConfig = DEFAULT_COMPUTE,
 ) -> None:
     """Train `model` on the train split and write weights, resolved configuration and run record.
@@ -55,25 +55,23 @@ def train_model(
         tracker_dir: folder for TensorBoard; None for no tracking.
         pretrained_dir: folder of the weights to begin from, as ``meddiff pretrained`` makes it; given if
             and only if the model has ``pretrained``.
+        approved: what `meddiff.approval.approve` wrote; training starts only if nothing has changed since.
         compute: attention kernel, memory format, compilation.
 
     Raises:
-        CheckpointError: if the pretrained weights are not what their manifest says, or do not fit.
+        CheckpointError: if the pretrained weights are not what their manifest says, or do not fit; or if
+            something has changed since `approved` was written.
     """
     if bool(getattr(model, "pretrained", None)) != bool(pretrained_dir):
         raise ConfigError(
             "--pretrained: a folder must be given if, and only if, the model's configuration has `pretrained`"
         )
-    train, valid = _open(store_dirs, "train"), _open(store_dirs, "valid")
+    train, valid = open_stores(store_dirs, "train"), open_stores(store_dirs, "valid")
     model = with_pretrained_architecture(model, pretrained_dir)
     spec = ModelSpec.for_store(model, train)
-    inputs = {
-        "params": {**spec.to_dict(), "seed": seed},
-        "code": code_hash(["meddiff.train", network_module(model.kind), task_module(model.kind)]),
-        "data": [sha256_file(store_dir / "manifest.json") for store_dir in store_dirs],
-    }
-    if pretrained_dir:
-        inputs["pretrained"] = sha256_json(verified_manifest(pretrained_dir))
+    inputs = training_inputs(model, seed, store_dirs, pretrained_dir)
+    if approved:
+        check_approved(approved, inputs)
     key = sha256_json(inputs)
     torch.manual_seed(seed)
     accelerator = Accelerator(
@@ -176,12 +174,6 @@ def stop_signal() -> Callable[[], bool]:
     for number in (signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, lambda signum, frame: received.append(signum))
     return lambda: bool(received)
-
-
-def _open(store_dirs: Sequence[Path], split: str) -> Store | JointStore:
-    if len(store_dirs) == 1:
-        return Store.open(store_dirs[0], split)
-    return JointStore.open(store_dirs, split)
 
 
 def _trackers(tracker_dir: Path | None) -> list[str] | None:

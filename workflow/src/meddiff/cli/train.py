@@ -18,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--store", type=Path, nargs="+", required=True, help="image store, or several to train on jointly"
     )
     parser.add_argument("--pretrained", type=Path, help="folder of the weights to begin from")
+    parser.add_argument("--approved", type=Path, help="what `approve` wrote: nothing may have changed since")
     parser.add_argument("--out", type=Path, required=True, help="folder for the weights")
     add_compute_argument(parser)
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves it to torch")
@@ -32,16 +33,22 @@ def state_root() -> Path:
     return Path(os.environ.get(STATE_VARIABLE) or ".meddiff/state")
 
 
-def files(args: argparse.Namespace) -> Files:
-    """What the command reads and writes."""
+def training_files(args: argparse.Namespace) -> tuple[list[Path], list[str]]:
+    """The files and the modules that trained weights depend on."""
     from meddiff.models import network_module, task_module
 
     kind = parsed_params(args)["model"]["kind"]
     inputs = [store_manifest(folder) for folder in args.store]
     if args.pretrained:
         inputs.append(args.pretrained / "manifest.json")
-    code = ["meddiff.train", network_module(kind), task_module(kind)]
-    return Files(inputs, weights_outputs(args.out), code, resumes=True)
+    return inputs, ["meddiff.train", network_module(kind), task_module(kind)]
+
+
+def files(args: argparse.Namespace) -> Files:
+    """What the command reads and writes."""
+    inputs, code = training_files(args)
+    approved = [args.approved] if args.approved else []
+    return Files([*approved, *inputs], weights_outputs(args.out), code, resumes=True)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -63,5 +70,6 @@ def run(args: argparse.Namespace) -> None:
         save_every_seconds=60 * args.save_minutes,
         tracker_dir=args.trackers,
         pretrained_dir=args.pretrained,
+        approved=args.approved,
         compute=ComputeConfig(**args.compute),
     )

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from meddiff.config.data_places import DataPlaces
 from meddiff.config.dataset import DatasetConfig
+from meddiff.config.decisions import Decisions
 from meddiff.config.experiment import ExperimentConfig
 from meddiff.config.model import AnyModel, ModelConfig, StableDiffusionConfig
 from meddiff.config.weights import WeightSources
@@ -59,6 +60,7 @@ class Config:
         datasets: name -> dataset, in the experiment's order.
         places: where their images and official splits lie.
         weights: pretrained and released weights.
+        decisions: what the user said about published models that would change.
     """
 
     def __init__(self, top: Mapping[str, Any], root: Path = Path("config")) -> None:
@@ -79,6 +81,7 @@ class Config:
         self.places = DataPlaces({n: load_dataset(n, root) for n in self.experiment.datasets}, top)
         self.datasets = self.places.datasets
         self.weights = WeightSources(self, top)
+        self.decisions = Decisions(top)
         self._check_keys(top)
         for model in self.experiment.models:
             for dataset in self.experiment.datasets:
@@ -162,7 +165,7 @@ class Config:
         return named if part == "classification" else {**document, "datasets": named}
 
     def _check_keys(self, top: Mapping[str, Any]) -> None:
-        known = ["experiment", "weights", *self.weights.keys, *self.places.keys]
+        known = ["experiment", "weights", *self.weights.keys, *self.places.keys, *self.decisions.keys]
         for key in top:
             if key not in known:
                 raise ConfigError(f"--config {key}: unknown key; known are {', '.join(known)}")

@@ -1,0 +1,49 @@
+"""The decision to keep weights as they are, told to Snakemake."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from meddiff.approval import APPROVED
+from meddiff.config import Config
+from meddiff.config.decisions import Decisions
+from meddiff.errors import ReleaseError
+from meddiff.releases import WEIGHTS, read_release, release_path
+
+_TRAINING_RULES = ("train_model", "train_joint_model")
+
+
+def keep(run: str, settings: Sequence[str]) -> None:
+    """Bring up to date what `run` is trained from, and mark its published weights as made from it.
+
+    Args:
+        run: ``<dataset>/<model>/seed<k>``, of a published experiment.
+        settings: ``key=value`` items of Snakemake's ``--config``.
+
+    Raises:
+        ReleaseError: if the run is not published, its weights are not there, or Snakemake fails.
+        ConfigError: if `run` or a setting is no such thing.
+    """
+    top = yaml.safe_load(Path("config/config.yaml").read_text(encoding="utf-8")) or {}
+    top |= dict(item.split("=", 1) for item in settings)
+    Decisions({"keep": run})
+    experiment = Config(top).results_name
+    release = read_release(experiment)
+    if release is None or run not in release.runs:
+        raise ReleaseError(f"{run}: is not in {release_path(experiment)}; only published weights are kept")
+    folder = release_path(experiment).parent / run
+    if not (folder / WEIGHTS).is_file():
+        raise ReleaseError(f"{folder / WEIGHTS}: there are no weights to keep; restore them first")
+    config = ["--config", *settings, f"keep={run}"]
+    _snakemake(*config, "--", str(folder / APPROVED))
+    _snakemake("--touch", *config, "--allowed-rules", *_TRAINING_RULES, "--", str(folder / WEIGHTS))
+
+
+def _snakemake(*arguments: str) -> None:
+    if subprocess.run([sys.executable, "-m", "snakemake", *arguments], check=False).returncode:
+        raise ReleaseError(f"snakemake {' '.join(arguments)} failed; see above")

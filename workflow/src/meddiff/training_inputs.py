@@ -1,0 +1,86 @@
+"""What the training of a model depends on: the identity of its weights and of its resume state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from meddiff.config.model import AnyModel
+from meddiff.data.joint import JointStore
+from meddiff.data.store import Store
+from meddiff.io import sha256_file, sha256_json
+from meddiff.model_spec import ModelSpec
+from meddiff.models import network_module, task_module
+from meddiff.pretrained import verified_manifest
+from meddiff.provenance import code_hashes
+
+_SHOWN = 12
+_NAMES = {
+    "params": "setting",
+    "code": "code",
+    "data": "images or splits",
+    "pretrained": "weights that it begins from",
+}
+
+
+def open_stores(store_dirs: Sequence[Path], split: str) -> Store | JointStore:
+    """One split of a store, or of several as one."""
+    if len(store_dirs) == 1:
+        return Store.open(store_dirs[0], split)
+    return JointStore.open(store_dirs, split)
+
+
+def training_inputs(
+    model: AnyModel, seed: int, store_dirs: Sequence[Path], pretrained_dir: Path | None
+) -> dict[str, Any]:
+    """Everything that decides what weights training makes. Equal inputs make equal weights.
+
+    Args:
+        model: resolved configuration, with the architecture of its pretrained weights.
+        seed: of initialisation, data order and noise.
+        store_dirs: folders of the image stores.
+        pretrained_dir: folder of the weights that training begins from.
+
+    Returns:
+        ``params`` (resolved configuration), ``code`` (source file -> SHA-256), ``data`` (SHA-256 of each
+        store's manifest) and, where there are some, ``pretrained`` (a hash).
+
+    Raises:
+        DataError: if a store is missing.
+        CheckpointError: if the pretrained weights are not what their manifest says.
+    """
+    spec = ModelSpec.for_store(model, open_stores(store_dirs, "train"))
+    inputs = {
+        "params": {**spec.to_dict(), "seed": seed},
+        "code": code_hashes(["meddiff.train", network_module(model.kind), task_module(model.kind)]),
+        "data": [sha256_file(folder / "manifest.json") for folder in store_dirs],
+    }
+    if pretrained_dir:
+        inputs["pretrained"] = sha256_json(verified_manifest(pretrained_dir))
+    return inputs
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """One line for each thing in which two `training_inputs` differ; the longest lists are cut.
+
+    Configuration is shown with both values, files by their names.
+    """
+    lines = []
+    for key, name in _NAMES.items():
+        before, after = dict(_leaves(old.get(key))), dict(_leaves(new.get(key)))
+        changed = [path for path in sorted(before | after) if before.get(path) != after.get(path)]
+        for path in changed[:_SHOWN]:
+            values = f": {before.get(path)!r} -> {after.get(path)!r}" if key == "params" else ""
+            lines.append(f"{name} {path}".rstrip() + values)
+        if len(changed) > _SHOWN:
+            lines.append(f"{name}: {len(changed) - _SHOWN} more")
+    return lines
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{path}.{key}" if path else str(key))
+    else:
+        yield path, value
