@@ -56,6 +56,23 @@ def test_target_is_replaced_whole_with_the_users_permissions(tmp_path):
     assert [p.name for p in target.parent.iterdir()] == ["a.tar.gz"]
 
 
+def test_durable_files_are_on_the_disk_before_they_have_their_name(tmp_path, monkeypatch):
+    events, target = [], tmp_path / "a.txt"
+    flush = os.fsync
+
+    def watched(handle: int) -> None:
+        events.append((os.readlink(f"/proc/self/fd/{handle}"), target.exists()))
+        flush(handle)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    with atomic_path(target, durable=True) as path:
+        path.write_text("new")
+    assert events == [(str(path), False), (str(tmp_path), True)]
+    with atomic_path(target) as path:
+        path.write_text("newer")
+    assert len(events) == 2
+
+
 def test_text_and_json(tmp_path):
     write_text(tmp_path / "a", "σ\n")
     assert (tmp_path / "a").read_bytes() == "σ\n".encode()

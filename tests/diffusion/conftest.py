@@ -20,7 +20,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def signal_handlers() -> Iterator[None]:
-    """Undo what `meddiff.run_model.stop_signal` sets, or pytest could not be stopped any more."""
+    """Undo what `meddiff.signals.listen` sets, or pytest could not be stopped any more."""
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)}
     yield
     for number, handler in before.items():

@@ -19,8 +19,8 @@ from meddiff.config.experiment import StoppingConfig
 from meddiff.diffusion.error_file import gather_errors, load_errors
 from meddiff.diffusion.stopping import cut, make_rule, stopping_steps
 from meddiff.diffusion.unet import UNetDenoiser
-from meddiff.errors import DataError, MeddiffError
-from meddiff.run_model import ModelSpec
+from meddiff.errors import CheckpointError, DataError, MeddiffError
+from meddiff.run_model import ModelSpec, load_model
 from meddiff.run_scoring import score_shard, shard_rows
 
 IMAGES = 10
@@ -214,6 +214,48 @@ def test_other_settings_do_not_reuse_partial_results(weights, store, tmp_path, p
     run(weights, store, tmp_path, 1)
     run(weights, store, tmp_path, 1, **change)
     assert sum(passes) == 2 * IMAGES * 2
+
+
+def test_other_code_weights_or_images_do_not_reuse_partial_results(
+    weights, store, tmp_path, passes, monkeypatch
+):
+    run(weights, store, tmp_path, 1)
+    other_store = write_store(tmp_path / "other", {"train": 3, "valid": 2, "test": IMAGES})
+    run(weights, other_store, tmp_path, 1)
+    assert sum(passes) == 2 * IMAGES * 2
+    other_weights = tmp_path / "weights"
+    other_weights.mkdir()
+    (other_weights / "config.yaml").write_bytes((weights / "config.yaml").read_bytes())
+    torch.manual_seed(1)
+    save_weights(other_weights / "model.safetensors", load_model(weights, torch.device("cpu"))[1].build())
+    run(other_weights, store, tmp_path, 1)
+    assert sum(passes) == 3 * IMAGES * 2
+    monkeypatch.setattr(run_scoring, "code_hash", lambda modules: "other code")
+    run(weights, store, tmp_path, 1)
+    assert sum(passes) == 4 * IMAGES * 2
+    assert len(list((tmp_path / "state").iterdir())) == 4
+
+
+@pytest.mark.parametrize("damage", [b"", b"not an array", None])
+def test_damaged_partial_results_are_named(weights, store, tmp_path, damage):
+    run(weights, store, tmp_path, 1)
+    (partial,) = (tmp_path / "state").rglob("errors.npy")
+    if damage is None:
+        np.save(partial, np.zeros((IMAGES + 1, 1, 2), np.float32))
+    else:
+        partial.write_bytes(damage)
+    with pytest.raises(CheckpointError, match=r"errors\.npy: .*; delete it to\s+start again"):
+        run(weights, store, tmp_path, 1)
+
+
+def test_a_full_disk_is_found_after_the_first_batch(weights, store, tmp_path, passes, monkeypatch):
+    def full(path, errors):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "save", full)
+    with pytest.raises(CheckpointError, match=r"errors\.npy: partial results cannot be saved \(No space"):
+        run(weights, store, tmp_path, 4)
+    assert sum(passes) == SETTINGS["batch_size"]
 
 
 def test_another_configuration_of_the_same_weights_does_not_reuse_partial_results(

@@ -12,15 +12,20 @@ from torch import Tensor, nn
 from trainer_samples import CONFIGS, SEED, STEPS_PER_EPOCH, trainer, weights
 
 from core_samples import SIDE
+from meddiff import checkpoint
 from meddiff.checkpoint import load_state
-from meddiff.errors import CheckpointError
+from meddiff.errors import CheckpointError, Interrupted
 from meddiff.models import build_model, build_task
-from meddiff.train import STATE_FILE, Interrupted, Trainer
+from meddiff.train import Trainer
+from meddiff.training_state import STATE_FILE, TrainingState
 
 
-def after(steps: int) -> Callable[[], bool]:
-    counter = itertools.count(1)
-    return lambda: next(counter) >= steps
+def after(run: Trainer, steps: int, *, in_validation: bool) -> Callable[[], bool]:
+    """Stop once `steps` more steps are made: in a validation after the last one, or when it is done."""
+    last = run.history.step + steps
+    return lambda: (
+        run.history.step >= last and (in_validation or not run._epoch_is_unfinished(STEPS_PER_EPOCH, 9))
+    )
 
 
 def everything(finished: Trainer, best: nn.Module) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -76,13 +81,19 @@ def test_the_seed_changes_order_and_noise(splits, uninterrupted, tmp_path):
     ],
     ids=lambda value: value if isinstance(value, str) else "-".join(map(str, value)),
 )
-def test_stopped_and_resumed_is_uninterrupted_bit_for_bit(kind, stops, splits, uninterrupted, tmp_path):
-    """In an epoch, at its end, right after validation (step 6), and after every single step."""
+@pytest.mark.parametrize("in_validation", [False, True], ids=["after validation", "in validation"])
+def test_stopped_and_resumed_is_uninterrupted_bit_for_bit(
+    kind, stops, in_validation, splits, uninterrupted, tmp_path
+):
+    """In an epoch, at its end, in and right after validation (step 6), and after every single step."""
     done = 0
     for steps in stops:
+        run = trainer(CONFIGS[kind], tmp_path)
         with pytest.raises(Interrupted, match="run again"):
-            trainer(CONFIGS[kind], tmp_path).run(*splits, stop=after(steps))
+            run.run(*splits, stop=after(run, steps, in_validation=in_validation))
         done += steps
+        records = len(run.history.epochs)
+        assert records == done // STEPS_PER_EPOCH - (in_validation and done in (6, 9))
         assert load_state(tmp_path / STATE_FILE).values["step"] == done
     run = trainer(CONFIGS[kind], tmp_path)
     assert run.history.step == done
@@ -105,7 +116,7 @@ def test_killed_after_an_epoch(kind, epoch, splits, uninterrupted, tmp_path):
             *splits, on_epoch=lambda record: kill() if record["epoch"] == epoch else None
         )
     run = trainer(CONFIGS[kind], tmp_path)
-    assert run.history.step == [0, 6, 9][epoch]  # only validated epochs are saved of themselves
+    assert run.history.step == [1, 6, 9][epoch]  # saved after the first step, and after validated epochs
     assert_same(everything(run, run.run(*splits)), uninterrupted[kind])
 
 
@@ -129,6 +140,32 @@ def test_state_is_saved_at_intervals(splits, tmp_path):
     assert sorted(set(saved)) == list(range(1, 10))
 
 
+def test_a_disk_that_is_full_for_a_while_costs_no_work(splits, uninterrupted, tmp_path, monkeypatch, caplog):
+    """Only the first save must succeed; later ones are tried again."""
+    save, calls = TrainingState.save, itertools.count(1)
+
+    def full_at_times(self: TrainingState) -> None:
+        if next(calls) in (2, 3):
+            raise CheckpointError(f"{self.folder}: 5 MiB cannot be written (No space left on device)")
+        save(self)
+
+    monkeypatch.setattr(TrainingState, "save", full_at_times)
+    run = trainer(CONFIGS["timm"], tmp_path)
+    assert_same(everything(run, run.run(*splits, save_every_seconds=0.0)), uninterrupted["timm"])
+    assert caplog.text.count("No space left on device); going on, and trying again in 0 minutes") == 2
+
+
+def test_a_disk_that_is_full_at_first_stops_the_run(splits, tmp_path, monkeypatch):
+    def full(path, tensors, metadata):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    run = trainer(CONFIGS["timm"], tmp_path)
+    with pytest.raises(CheckpointError, match=r"state\.safetensors: \d+ MiB cannot be written .*No space"):
+        run.run(*splits)
+    assert run.history.step == 1 and list(tmp_path.iterdir()) == []
+
+
 def test_a_finished_run_is_not_trained_again(splits, uninterrupted, tmp_path):
     trainer(CONFIGS["unet"], tmp_path).run(*splits)
     run = trainer(CONFIGS["unet"], tmp_path)
@@ -146,9 +183,3 @@ def test_damaged_state_and_lost_best_weights(splits, tmp_path):
     state.write_bytes(state.read_bytes()[: state.stat().st_size // 2])
     with pytest.raises(CheckpointError, match="damaged resume state"):
         trainer(CONFIGS["timm"], tmp_path)
-
-
-def test_what_a_killed_save_left_behind_is_removed(splits, tmp_path):
-    tmp_path.joinpath(".state-abc.safetensors").write_bytes(b"half a state")
-    trainer(CONFIGS["timm"], tmp_path)
-    assert list(tmp_path.iterdir()) == []

@@ -14,13 +14,14 @@ import yaml
 from safetensors.torch import load_file
 
 from core_samples import tiny_document, write_store
-from meddiff import run_model, training_inputs
+from meddiff import signals, training_inputs
 from meddiff.baselines import TimmClassifier
 from meddiff.cli import main
 from meddiff.errors import CheckpointError
 from meddiff.io import read_json
 from meddiff.run_model import RUN, load_model
-from meddiff.train import STATE_FILE, Trainer
+from meddiff.train import Trainer
+from meddiff.training_state import STATE_FILE
 
 CPU = torch.device("cpu")
 
@@ -129,15 +130,14 @@ def test_another_learning_rate_begins_anew(train, tmp_path, monkeypatch):
     assert steps == [0, 1, 2, 3]
 
 
-def test_stop_signal_hears_both_signals():
-    asked = run_model.stop_signal()
-    assert not asked()
-    os.kill(os.getpid(), signal.SIGUSR1)
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM])
+def test_a_signal_before_the_first_question_is_heard(number):
+    signals.listen()
+    os.kill(os.getpid(), number)
+    asked = signals.stop_signal()
     assert asked()
-    asked = run_model.stop_signal()
+    signals.listen()  # the next command of this process
     assert not asked()
-    os.kill(os.getpid(), signal.SIGTERM)
-    assert asked()
 
 
 def test_tensorboard_gets_the_records(store, tmp_path, monkeypatch):

@@ -16,7 +16,8 @@ from meddiff.diffusion.score import score
 from meddiff.errors import MeddiffError
 from meddiff.models import build_model
 from meddiff.optim import epoch_batches
-from meddiff.train import STATE_FILE, Trainer
+from meddiff.train import Trainer
+from meddiff.training_state import STATE_FILE
 
 
 @pytest.mark.parametrize("kind", CONFIGS)
@@ -49,7 +50,7 @@ def test_every_epoch_takes_every_image_once(splits, tmp_path):
             seen.append((images, labels, keys, steps))
             return model(images).square().sum(dim=1)
 
-        def classify(self, model, store):
+        def classify(self, model, store, on_batch):
             return np.zeros(len(store), dtype=np.int64)
 
     trainer(CONFIGS["timm"], tmp_path, Watch()).run(train, valid)
@@ -154,9 +155,12 @@ def test_validation_uses_the_average_in_eval_mode(splits, tmp_path):
     run = trainer(config, tmp_path)
     modes = []
     classify = run.task.classify
-    run.task.classify = lambda model, store: (modes.append((model, model.training)), classify(model, store))[
-        1
-    ]
+
+    def watched(model, *rest):
+        modes.append((model, model.training))
+        return classify(model, *rest)
+
+    run.task.classify = watched
     run.run(train, valid)
     assert modes == [(run.ema.model, False)] * 2
     assert not torch.equal(run.ema.model.backbone.conv_in.weight, run.model.backbone.conv_in.weight)
@@ -166,7 +170,8 @@ def test_loss_that_is_not_finite(splits, tmp_path):
     config = tiny_config("unet", train={"lr": 1e30, "warmup_steps": 0, "clip_grad_norm": 1e30})
     with pytest.raises(MeddiffError, match=r"loss became NaN or infinite by step \d+; lower train\.lr"):
         trainer(config, tmp_path).run(*splits)
-    assert load_state(tmp_path / STATE_FILE) is None
+    state = load_state(tmp_path / STATE_FILE)
+    assert state.values["step"] == 1 and torch.isfinite(state.tensors["loss_sum"])
 
 
 def test_divergence_at_the_last_step_is_found_in_validation(splits, tmp_path):
@@ -211,7 +216,7 @@ def test_training_images_are_augmented_and_validation_images_are_not(splits, tmp
             seen.append(images)
             return super().loss(model, images, labels, keys, steps)
 
-        def classify(self, model, store):
+        def classify(self, model, store, on_batch):
             assert np.array_equal(store.images, valid.images)
             return np.zeros(len(store), dtype=np.int64)
 

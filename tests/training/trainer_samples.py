@@ -46,6 +46,6 @@ class Scripted:
     def loss(self, model, images, labels, keys, steps):
         return model(images).square().sum(dim=1)
 
-    def classify(self, model, store):
+    def classify(self, model, store, on_batch):
         self.models.append(weights(model))
         return next(self.predictions)

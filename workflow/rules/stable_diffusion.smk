@@ -114,7 +114,7 @@ if joint_models() and not CONFIG.official_weights:
             "../../envs/gpu.yaml"
         threads: 1
         resources:
-            gpu=1,
+            gpu=CONFIG.experiment.compute.processes,
             compute=compute_settings(),
             mem_mb=lambda wildcards, attempt: 32000 * attempt,
             runtime=lambda wildcards, attempt: 5760 * attempt,

@@ -53,7 +53,7 @@ if single_models() and not CONFIG.official_weights:
             "../../envs/gpu.yaml"
         threads: 1
         resources:
-            gpu=1,
+            gpu=CONFIG.experiment.compute.processes,
             compute=compute_settings(),
             mem_mb=lambda wildcards, attempt: 16000 * attempt,
             runtime=lambda wildcards, attempt: 2880 * attempt,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -94,13 +95,18 @@ def classification_loss(model: nn.Module, images: Tensor, labels: Tensor) -> Ten
 
 
 def predict_probabilities(
-    model: TimmClassifier, images: np.ndarray, batch_size: int = 128, description: str = "predicting"
+    model: TimmClassifier,
+    images: np.ndarray,
+    batch_size: int = 128,
+    description: str = "predicting",
+    on_batch: Callable[[], None] = lambda: None,
 ) -> np.ndarray:
     """Class probabilities of stored images.
 
     Args:
         model: on the device to compute on; it is put into eval mode.
         images: uint8 [I, H, W, C].
+        on_batch: called after every batch.
 
     Returns:
         float64 [I, K]; rows sum to 1.
@@ -116,6 +122,7 @@ def predict_probabilities(
             batch = torch.from_numpy(np.array(images[start : start + batch_size])).to(device)
             logits = model(to_unit_range(batch))
             parts.append(torch.softmax(logits.double(), dim=1).cpu().numpy())
+            on_batch()
     probabilities = np.concatenate(parts)
     if not np.isfinite(probabilities).all():
         raise MeddiffError(
@@ -134,10 +141,10 @@ class TimmTask:
         """See `classification_loss`."""
         return classification_loss(model, images, labels)
 
-    def classify(self, model: TimmClassifier, store: Store) -> np.ndarray:
+    def classify(self, model: TimmClassifier, store: Store, on_batch: Callable[[], None]) -> np.ndarray:
         """The most probable class."""
         probabilities = predict_probabilities(
-            model, store.images, self.config.train.batch_size, description="validating"
+            model, store.images, self.config.train.batch_size, "validating", on_batch
         )
         return probabilities.argmax(axis=1)
 

@@ -30,10 +30,13 @@ class TrainState:
 
 
 def save_state(path: Path, state: TrainState) -> None:
-    """Write `state` as one file, atomically, so that tensors and values always belong together."""
+    """Write `state` as one file, atomically, so that tensors and values always belong together.
+
+    Raises:
+        CheckpointError: if it cannot be written; an earlier file is left as it was.
+    """
     tensors = {name: tensor.detach().contiguous().cpu() for name, tensor in state.tensors.items()}
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata={"values": json.dumps(state.values)})
+    _write(path, tensors, {"values": json.dumps(state.values)})
 
 
 def load_state(path: Path) -> TrainState | None:
@@ -53,10 +56,22 @@ def load_state(path: Path) -> TrainState | None:
 
 
 def save_weights(path: Path, model: nn.Module) -> None:
-    """Write a model's weights (persistent buffers included), atomically."""
+    """Write a model's weights (persistent buffers included), atomically.
+
+    Raises:
+        CheckpointError: if they cannot be written.
+    """
     tensors = {name: tensor.detach().contiguous().cpu() for name, tensor in model.state_dict().items()}
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary)
+    _write(path, tensors, None)
+
+
+def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None) -> None:
+    try:
+        with atomic_path(path, durable=True) as temporary:
+            save_file(tensors, temporary, metadata)
+    except (OSError, SafetensorError) as error:
+        size = sum(tensor.nbytes for tensor in tensors.values()) / 2**20
+        raise CheckpointError(f"{path}: {size:.0f} MiB cannot be written ({error})") from error
 
 
 def load_weights(path: Path, model: nn.Module) -> None:

@@ -19,3 +19,7 @@ class CheckpointError(MeddiffError):
 
 class ReleaseError(MeddiffError):
     """A run cannot be published or restored as it is."""
+
+
+class Interrupted(MeddiffError):
+    """The run was asked to stop; what it has is saved, and the same command goes on from there."""

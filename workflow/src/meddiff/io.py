@@ -7,7 +7,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,16 @@ _HASH_BLOCK = 1 << 20
 
 
 @contextmanager
-def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
+def atomic_path(target: str | os.PathLike[str], *, durable: bool = False) -> Iterator[Path]:
     """Yield a temporary path beside `target`; rename it to `target` if the block succeeds.
 
     The temporary file keeps the suffix of `target`, since many writers choose a format by it.
     On an error the temporary file is removed and `target` is left as it was.
+
+    Args:
+        target: the file to write.
+        durable: wait until the disk has it. Without this a crash of the whole machine soon after may leave
+            an empty file under the new name; with it, the old or the new content.
     """
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -31,9 +36,23 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)  # mkstemp makes 0600; shared clusters expect the user's umask
+        if durable:
+            _flush(temporary)
         temporary.replace(target)
+        if durable:
+            with suppress(OSError):  # some network file systems cannot flush a folder
+                _flush(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    """Have a file's content, or a folder's names, written to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def write_text(target: str | os.PathLike[str], text: str) -> None:

@@ -17,7 +17,7 @@ from meddiff.edits import COUNTERFACTUAL, Edit, batches, read_images
 from meddiff.errors import MeddiffError
 from meddiff.feature_network import FeatureNetwork
 from meddiff.io import atomic_path, sha256_json
-from meddiff.run_scoring import PartialErrors
+from meddiff.partial_errors import PartialErrors
 
 Columns = dict[str, np.ndarray]
 

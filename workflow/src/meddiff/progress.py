@@ -13,11 +13,21 @@ T = TypeVar("T")
 _SECONDS_BETWEEN_LINES = 10.0
 
 
+_quiet = False
+
+
 def setup_logging(level: int = logging.INFO) -> None:
     """Send log records to standard error, one line each with the time of day."""
     logging.basicConfig(
         level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S"
     )
+
+
+def keep_quiet() -> None:
+    """Show errors only: another process of the same run shows progress."""
+    global _quiet
+    _quiet = True
+    logging.getLogger("meddiff").setLevel(logging.ERROR)
 
 
 def track(items: Iterable[T], description: str, total: int | None = None, initial: int = 0) -> Iterator[T]:
@@ -32,6 +42,9 @@ def track(items: Iterable[T], description: str, total: int | None = None, initia
         total: number of items with those done before; taken from ``len(items)`` where it has one.
         initial: how many were done before (a resumed run).
     """
+    if _quiet:
+        yield from items
+        return
     if total is None and hasattr(items, "__len__"):
         total = initial + len(items)  # type: ignore[arg-type]
     if sys.stderr.isatty():

@@ -18,7 +18,7 @@ from meddiff.config.counterfactual import ExplainParams
 from meddiff.data.store import Store
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.edits import COUNTERFACTUAL, Edit, batches, edit_table, plan, read_images
-from meddiff.errors import ConfigError, MeddiffError
+from meddiff.errors import ConfigError, Interrupted
 from meddiff.explain import edit_images
 from meddiff.feature_network import FeatureNetwork
 from meddiff.io import atomic_path, sha256_file, sha256_json
@@ -27,7 +27,9 @@ from meddiff.model_spec import WEIGHTS, ModelSpec
 from meddiff.models import network_module
 from meddiff.progress import track
 from meddiff.provenance import code_hash
-from meddiff.run_model import default_device, device_name, load_model, stop_signal
+from meddiff.run_model import default_device, device_name, load_model
+from meddiff.signals import stop_signal
+from meddiff.state_folder import reserved
 
 log = logging.getLogger("meddiff")
 
@@ -72,7 +74,8 @@ def explain_run(
         compute: attention kernel, memory format, compilation; changes images only by rounding.
 
     Raises:
-        MeddiffError: when asked to stop (what is made is kept), or a value is not finite.
+        Interrupted: when asked to stop; what is made is kept.
+        MeddiffError: if a value is not finite.
     """
     store = Store.open(store_dir, split)
     device = default_device()
@@ -84,22 +87,23 @@ def explain_run(
     made = state_root / _state_key(weights_dir, store_dir, split, spec, params)[:16]
     stop = stop_signal()
     started = time.monotonic()
-    make_images(denoiser, store, edits, made, params, batch_size, stop)
-    checksums = [sha256_file(made / edit.file) for edit in edits]
-    code = code_hash(["meddiff.diffusion.score", network_module(spec.model.kind)])
-    judge = SelfJudge(denoiser, code, params, batch_size, save_every_seconds, stop)
-    columns = judge.columns(edits, checksums, made)
-    if oracle:
-        columns |= oracle_columns(oracle, edits, made, batch_size)
-    if network:
-        columns["feature_distance"] = feature_distances(network, store, edits, made, batch_size)
-    log.info("%d images in %.0f s on %s", len(edits), time.monotonic() - started, device_name(device))
-    counterfactuals = [edit for edit in edits if edit.main and edit.role == COUNTERFACTUAL]
-    write_features(network, store, counterfactuals, made, batch_size, features)
-    _publish(edits, made, images_dir)
-    with atomic_path(table) as temporary:
-        rows = edit_table(edits, checksums).assign(**columns)
-        rows.to_csv(temporary, index=False, na_rep="nan", lineterminator="\n")
+    with reserved(made, stop):
+        make_images(denoiser, store, edits, made, params, batch_size, stop)
+        checksums = [sha256_file(made / edit.file) for edit in edits]
+        code = code_hash(["meddiff.diffusion.score", network_module(spec.model.kind)])
+        judge = SelfJudge(denoiser, code, params, batch_size, save_every_seconds, stop)
+        columns = judge.columns(edits, checksums, made)
+        if oracle:
+            columns |= oracle_columns(oracle, edits, made, batch_size)
+        if network:
+            columns["feature_distance"] = feature_distances(network, store, edits, made, batch_size)
+        log.info("%d images in %.0f s on %s", len(edits), time.monotonic() - started, device_name(device))
+        counterfactuals = [edit for edit in edits if edit.main and edit.role == COUNTERFACTUAL]
+        write_features(network, store, counterfactuals, made, batch_size, features)
+        _publish(edits, made, images_dir)
+        with atomic_path(table) as temporary:
+            rows = edit_table(edits, checksums).assign(**columns)
+            rows.to_csv(temporary, index=False, na_rep="nan", lineterminator="\n")
 
 
 def make_images(
@@ -114,16 +118,16 @@ def make_images(
     """Write the images that `folder` does not have yet.
 
     Raises:
-        MeddiffError: if `stop` says so, before the next step; finished batches are kept.
+        Interrupted: if `stop` says so, before the next step; finished batches are kept.
     """
 
     def on_step() -> None:
         if stop():
-            raise MeddiffError("explaining was asked to stop; run again to go on from there")
+            raise Interrupted("stopped; run again to go on from there")
 
     every = _batches_of_one_setting(edits, batch_size)
     # A batch that was not finished is made again as a whole: in other company its last bits could differ.
-    waiting = [batch for batch in every if not all((folder / edit.file).is_file() for edit in batch)]
+    waiting = [batch for batch in every if not all(_is_made(folder / edit.file) for edit in batch)]
     done = len(every) - len(waiting)
     if done:
         log.info("%d of %d batches of counterfactuals are already made", done, len(every))
@@ -145,6 +149,11 @@ def make_images(
         for edit, pixels in zip(batch, images, strict=True):
             with atomic_path(folder / edit.file) as temporary:
                 Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(temporary)
+
+
+def _is_made(path: Path) -> bool:
+    """Whether an image is there; the crash of a machine may leave empty files."""
+    return path.is_file() and path.stat().st_size > 0
 
 
 def _batches_of_one_setting(edits: Sequence[Edit], batch_size: int) -> list[Sequence[Edit]]:

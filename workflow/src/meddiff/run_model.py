@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,14 @@ from meddiff.compute import compile_network, prepare_network
 from meddiff.config import parse_model
 from meddiff.config.compute import DEFAULT_COMPUTE, ComputeConfig
 from meddiff.config.model import AnyModel
+from meddiff.distributed import Processes
 from meddiff.errors import CheckpointError, ConfigError
 from meddiff.io import sha256_json, write_json
 from meddiff.model_spec import CONFIG, RUN, WEIGHTS, ModelSpec, write_config
 from meddiff.models import build_task, with_pretrained_architecture
 from meddiff.provenance import environment
+from meddiff.signals import stop_signal
+from meddiff.state_folder import reserved
 from meddiff.train import Trainer
 from meddiff.training_inputs import open_stores, training_inputs
 
@@ -59,8 +62,9 @@ def train_model(
         compute: attention kernel, memory format, compilation.
 
     Raises:
-        CheckpointError: if the pretrained weights are not what their manifest says, or do not fit; or if
-            something has changed since `approved` was written.
+        CheckpointError: if the pretrained weights are not what their manifest says, or do not fit; if
+            something has changed since `approved` was written; or if the state cannot be saved.
+        Interrupted: when asked to stop; the state is saved.
     """
     if bool(getattr(model, "pretrained", None)) != bool(pretrained_dir):
         raise ConfigError(
@@ -79,24 +83,28 @@ def train_model(
     )
     if tracker_dir:
         accelerator.init_trackers("meddiff")
+    processes = Processes(accelerator)
     module = spec.build()
     if pretrained_dir:
         module.load_pretrained(pretrained_dir)
     prepare_network(module, compute, accelerator.device, model.train.mixed_precision)
     parameters = sum(p.numel() for p in module.parameters())
     log.info("%s: %.2f M parameters, %d training images", model.title, parameters / 1e6, len(train.labels))
-    trainer = Trainer(module, build_task(model, seed), model.train, seed, state_root / key[:16], accelerator)
-    for network in {trainer.model, trainer.eval_model}:
-        compile_network(network, compute)
-    best = trainer.run(
-        train,
-        valid,
-        save_every_seconds=save_every_seconds,
-        stop=stop_signal(),
-        on_epoch=lambda record: accelerator.log(_numbers(record), step=record["step"]),
-    )
+    folder, stop = state_root / key[:16], stop_signal()
+    with reserved(folder, stop) if processes.is_main else nullcontext():
+        processes.wait()
+        trainer = Trainer(module, build_task(model, seed), model.train, seed, folder, processes)
+        for network in {trainer.model, trainer.eval_model}:
+            compile_network(network, compute)
+        best = trainer.run(
+            train,
+            valid,
+            save_every_seconds=save_every_seconds,
+            stop=stop,
+            on_epoch=lambda record: accelerator.log(_numbers(record), step=record["step"]),
+        )
     accelerator.end_training()
-    if not accelerator.is_main_process:
+    if not processes.is_main:
         return
     history = trainer.history
     write_config(out_dir, spec, seed)
@@ -110,8 +118,8 @@ def train_model(
             "epochs": history.epochs,
             "device": device_name(accelerator.device),
             "compute": compute.model_dump(mode="json"),
-            "processes": accelerator.num_processes,
-            "hours": history.seconds * accelerator.num_processes / 3600,
+            "processes": processes.count,
+            "hours": history.seconds / 3600,
             **environment(),
         },
     )
@@ -166,14 +174,6 @@ def default_device() -> torch.device:
 def device_name(device: torch.device) -> str:
     """What kind of device it is, for records."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-
-
-def stop_signal() -> Callable[[], bool]:
-    """A function that says whether SIGTERM or SIGUSR1 (Slurm's warning) has come since this call."""
-    received: list[int] = []
-    for number in (signal.SIGTERM, signal.SIGUSR1):
-        signal.signal(number, lambda signum, frame: received.append(signum))
-    return lambda: bool(received)
 
 
 def _trackers(tracker_dir: Path | None) -> list[str] | None:

@@ -17,10 +17,13 @@ from meddiff.diffusion.error_file import make_errors, save_errors
 from meddiff.diffusion.score import score
 from meddiff.diffusion.stopping import cut, make_rule, stopping_steps
 from meddiff.errors import MeddiffError
-from meddiff.io import atomic_path, sha256_file, sha256_json
+from meddiff.io import sha256_file, sha256_json
 from meddiff.models import network_module
+from meddiff.partial_errors import PartialErrors
 from meddiff.provenance import code_hash, environment
-from meddiff.run_model import WEIGHTS, default_device, device_name, load_model, stop_signal
+from meddiff.run_model import WEIGHTS, default_device, device_name, load_model
+from meddiff.signals import stop_signal
+from meddiff.state_folder import reserved
 
 log = logging.getLogger("meddiff")
 
@@ -66,7 +69,8 @@ def score_shard(
         compute: attention kernel, memory format, compilation; changes errors only by rounding.
 
     Raises:
-        MeddiffError: when asked to stop (the partial result is saved), or an error is not finite.
+        Interrupted: when asked to stop; the partial result is saved.
+        MeddiffError: if an error is not finite.
     """
     store = Store.open(store_dir, split)
     device = default_device()
@@ -85,33 +89,35 @@ def score_shard(
     code = code_hash(["meddiff.diffusion.score", network_module(spec.model.kind)])
     # The configuration too: the same weights mean something else under another schedule or prediction.
     key = sha256_json({**attributes, "spec": spec.to_dict(), "code": code, "shard": [shard, shards]})
-    partial = PartialErrors(state_root / key[:16] / "errors.npy", save_every_seconds, stop_signal())
     # A stopping rule changes no error, so it is not in the key: another one goes on from what is there.
     rule = make_rule(stopping, steps, store.num_classes)
-    known = partial.load(len(rows), steps, store.num_classes)
-    before = np.isfinite(known).all(axis=2)
+    folder, stop = state_root / key[:16], stop_signal()
     started = time.monotonic()
-    errors, logsnr = score(
-        denoiser,
-        store.images[rows],
-        image_ids,
-        seed=seed,
-        steps=steps,
-        levels=noise_levels,
-        batch_size=batch_size,
-        precision=precision,
-        errors=known,
-        stopping=rule,
-        on_batch=partial.on_batch,
-    )
-    used = stopping_steps(errors, rule) if rule else np.full(len(rows), steps)
-    needed = np.arange(steps) < used[:, None]
-    if not np.isfinite(errors[needed]).all():
-        raise MeddiffError(
-            f"{weights_dir}: some noise-prediction errors are not finite; with score.precision {precision!r} "
-            "try 'bf16' or 'fp32'"
+    with reserved(folder, stop):
+        partial = PartialErrors(folder / "errors.npy", save_every_seconds, stop)
+        known = partial.load(len(rows), steps, store.num_classes)
+        before = np.isfinite(known).all(axis=2)
+        errors, logsnr = score(
+            denoiser,
+            store.images[rows],
+            image_ids,
+            seed=seed,
+            steps=steps,
+            levels=noise_levels,
+            batch_size=batch_size,
+            precision=precision,
+            errors=known,
+            stopping=rule,
+            on_batch=partial.on_batch,
         )
-    partial.save(errors)
+        used = stopping_steps(errors, rule) if rule else np.full(len(rows), steps)
+        needed = np.arange(steps) < used[:, None]
+        if not np.isfinite(errors[needed]).all():
+            raise MeddiffError(
+                f"{weights_dir}: some noise-prediction errors are not finite; with score.precision "
+                f"{precision!r} try 'bf16' or 'fp32'"
+            )
+        partial.save(errors)
     log.info("scored %d images in %.0f s on %s", len(rows), time.monotonic() - started, device_name(device))
     if rule:
         attributes["stopping"] = json.dumps(stopping.model_dump(), sort_keys=True)
@@ -133,37 +139,3 @@ def score_shard(
         {**attributes, "device": device_name(device), "torch": environment()["versions"]["torch"]},
     )
     save_errors(dataset, out)
-
-
-class PartialErrors:
-    """The errors computed so far, on disk."""
-
-    def __init__(self, path: Path, save_every_seconds: float, stop: Any) -> None:
-        self.path, self._interval, self._stop = path, save_every_seconds, stop
-        self._saved = time.monotonic()
-        self._further: np.ndarray | None = None
-
-    def load(self, images: int, steps: int, classes: int) -> np.ndarray:
-        errors = np.full((images, steps, classes), np.nan, dtype=np.float32)
-        if self.path.is_file():
-            earlier = np.load(self.path, allow_pickle=False)
-            common = min(steps, earlier.shape[1])
-            errors[:, :common] = earlier[:, :common]
-            self._further = earlier[:, common:]
-            done = np.isfinite(errors).all(axis=2).sum()
-            log.info("%d of %d (image, step) pairs are already scored", done, images * steps)
-        return errors
-
-    def save(self, errors: np.ndarray) -> None:
-        if self._further is not None:  # an earlier run had more steps; keep what it has of them
-            errors = np.concatenate([errors, self._further], axis=1)
-        with atomic_path(self.path) as temporary, open(temporary, "wb") as stream:
-            np.save(stream, errors)
-
-    def on_batch(self, errors: np.ndarray) -> None:
-        stopping = self._stop()
-        if stopping or time.monotonic() - self._saved >= self._interval:
-            self.save(errors)
-            self._saved = time.monotonic()
-        if stopping:
-            raise MeddiffError("scoring was asked to stop; run again to go on from there")

@@ -62,6 +62,7 @@ def main(argv: list[str] | None = None) -> int:
         parser.parse_args(argv[:1])
         return 2
     module, args = parse(argv)
+    args.command_line = argv
     setup_logging()
     try:
         with _recorded(name, module, args):
@@ -87,8 +88,10 @@ def parse(argv: Sequence[str]) -> tuple[ModuleType, argparse.Namespace]:
 
 def _recorded(name: str, module: ModuleType, args: argparse.Namespace) -> AbstractContextManager[None]:
     """What writes the records of a command's results; nothing for other commands."""
-    # Of the processes that train one model together (accelerate launch), the first writes.
-    if not hasattr(module, "files") or os.environ.get("RANK", "0") != "0":
+    # Of the processes that train one model together (accelerate launch), the first writes, and not the one
+    # that only starts them.
+    only_starts = getattr(module, "starts_processes", lambda args: False)
+    if not hasattr(module, "files") or os.environ.get("RANK", "0") != "0" or only_starts(args):
         return nullcontext()
     from meddiff.cli.train import state_root
     from meddiff.records.files import parsed_params

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from meddiff.cli.params import add_compute_argument
 from meddiff.records.files import Files, store_manifest, weights_inputs, with_network
+from meddiff.signals import listen
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +26,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-size", type=int, default=128, help="network inputs a pass")
     add_compute_argument(parser)
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves it to torch")
-    parser.add_argument("--save-minutes", type=float, default=10.0, help="between saves of partial results")
     parser.add_argument("--out-images", type=Path, required=True, help="folder of images to write")
     parser.add_argument("--out-table", type=Path, required=True, help="CSV to write, one row an image")
     parser.add_argument("--out-features", type=Path, required=True, help="NumPy archive to write")
@@ -44,6 +44,7 @@ def files(args: argparse.Namespace) -> Files:
 
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
+    listen()
     import torch
 
     from meddiff.cli.train import state_root
@@ -53,6 +54,7 @@ def run(args: argparse.Namespace) -> None:
     from meddiff.run_explaining import explain_run
 
     params = parse_params(ExplainParams, args.params)
+    compute = ComputeConfig(**args.compute)
     if args.threads:
         torch.set_num_threads(args.threads)
     explain_run(
@@ -67,6 +69,6 @@ def run(args: argparse.Namespace) -> None:
         oracle_dir=args.oracle,
         features_dir=args.features,
         batch_size=args.batch_size,
-        save_every_seconds=60 * args.save_minutes,
-        compute=ComputeConfig(**args.compute),
+        save_every_seconds=60 * compute.save_minutes,
+        compute=compute,
     )

@@ -20,7 +20,7 @@ def add_compute_argument(parser: argparse.ArgumentParser) -> None:
         "--compute",
         type=json.loads,
         default={},
-        help="JSON object with attention, channels_last, compile, tf32 (compute, in an experiment's file)",
+        help="JSON object with keys of `compute` in an experiment's file: processes, save_minutes and more",
     )
 
 

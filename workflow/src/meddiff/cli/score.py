@@ -7,6 +7,7 @@ from pathlib import Path
 
 from meddiff.cli.params import add_compute_argument, add_params_argument, require
 from meddiff.records.files import Files, parsed_params, store_manifest, weights_inputs, with_network
+from meddiff.signals import listen
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +26,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="errors file to write")
     add_compute_argument(parser)
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves it to torch")
-    parser.add_argument("--save-minutes", type=float, default=10.0, help="between saves of partial results")
 
 
 def _shard(text: str) -> tuple[int, int]:
@@ -49,6 +49,7 @@ def files(args: argparse.Namespace) -> Files:
 
 
 def run(args: argparse.Namespace) -> None:
+    listen()
     import torch
 
     from meddiff.cli.train import state_root
@@ -60,6 +61,7 @@ def run(args: argparse.Namespace) -> None:
     stopping = StoppingConfig(**args.params.pop("stopping", {}))
     settings = dict(zip(keys, require(args.params, *keys), strict=True))
     shard, shards = args.shard
+    compute = ComputeConfig(**args.compute)
     if args.threads:
         torch.set_num_threads(args.threads)
     score_shard(
@@ -71,8 +73,8 @@ def run(args: argparse.Namespace) -> None:
         batch_size=args.batch_size,
         shard=shard,
         shards=shards,
-        save_every_seconds=60 * args.save_minutes,
+        save_every_seconds=60 * compute.save_minutes,
         stopping=stopping,
-        compute=ComputeConfig(**args.compute),
+        compute=compute,
         **settings,
     )

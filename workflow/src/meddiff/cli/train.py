@@ -7,7 +7,9 @@ import os
 from pathlib import Path
 
 from meddiff.cli.params import add_compute_argument, add_params_argument, require
+from meddiff.progress import keep_quiet
 from meddiff.records.files import Files, parsed_params, store_manifest, weights_outputs
+from meddiff.signals import listen
 
 STATE_VARIABLE = "MEDDIFF_STATE_DIR"
 
@@ -21,8 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--approved", type=Path, help="what `approve` wrote: nothing may have changed since")
     parser.add_argument("--out", type=Path, required=True, help="folder for the weights")
     add_compute_argument(parser)
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves it to torch")
-    parser.add_argument("--save-minutes", type=float, default=10.0, help="between saves of the resume state")
+    parser.add_argument(
+        "--threads", type=int, default=0, help="CPU threads of all processes; 0 leaves it to torch"
+    )
     parser.add_argument(
         "--trackers", type=Path, help="folder for TensorBoard (and Comet, if COMET_API_KEY is set)"
     )
@@ -51,25 +54,45 @@ def files(args: argparse.Namespace) -> Files:
     return Files([*approved, *inputs], weights_outputs(args.out), code, resumes=True)
 
 
+def starts_processes(args: argparse.Namespace) -> bool:
+    """Whether this process only starts those that train."""
+    return args.compute.get("processes", 1) > 1 and _processes_started() == 1
+
+
+def _processes_started() -> int:
+    """How many `accelerate launch` has started, by hand or below."""
+    return int(os.environ.get("WORLD_SIZE", 1))
+
+
 def run(args: argparse.Namespace) -> None:
+    started = _processes_started()
+    listen(with_parent=started > 1)
+    from meddiff.config.compute import ComputeConfig
+
+    model, seed = require(args.params, "model", "seed")
+    compute = ComputeConfig(**args.compute)
+    if starts_processes(args):
+        from meddiff.launch import launch
+
+        return launch(args.command_line, compute.processes, args.threads // compute.processes)
+    if os.environ.get("RANK", "0") != "0":
+        keep_quiet()
     import torch
 
     from meddiff.config import parse_model
-    from meddiff.config.compute import ComputeConfig
     from meddiff.run_model import train_model
 
-    model, seed = require(args.params, "model", "seed")
     if args.threads:
-        torch.set_num_threads(args.threads)
+        torch.set_num_threads(max(1, args.threads // started))
     train_model(
         parse_model(model),
         seed,
         args.store,
         args.out,
         state_root(),
-        save_every_seconds=60 * args.save_minutes,
+        save_every_seconds=60 * compute.save_minutes,
         tracker_dir=args.trackers,
         pretrained_dir=args.pretrained,
         approved=args.approved,
-        compute=ComputeConfig(**args.compute),
+        compute=compute,
     )

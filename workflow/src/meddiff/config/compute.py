@@ -12,6 +12,13 @@ from meddiff.config.strict import Strict
 class ComputeConfig(Strict):
     """Rules take this as a resource, which is not tracked: changing it reruns nothing."""
 
+    processes: int = Field(
+        default=1, ge=1, description="processes of a training, one a GPU; the batch is divided among them"
+    )
+    save_minutes: float = Field(
+        default=10.0, ge=0, description="how often training, scoring and counterfactuals save what they have"
+    )
+
     attention: Literal["auto", "sdpa", "flash"] = Field(
         default="auto", description="FlashAttention where possible, PyTorch's, or FlashAttention or an error"
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -88,7 +90,7 @@ class DiffusionTask:
         """See `training_loss`."""
         return training_loss(model, self.config, images, labels, keys, steps)
 
-    def classify(self, model: Denoiser, store: Store) -> np.ndarray:
+    def classify(self, model: Denoiser, store: Store, on_batch: Callable[[], None]) -> np.ndarray:
         """Majority vote over `validation_steps` noise levels, the same ones at every validation."""
         errors, _ = score(
             model,
@@ -97,6 +99,7 @@ class DiffusionTask:
             seed=self.seed,
             steps=self.config.validation_steps,
             batch_size=self.config.train.batch_size,
+            on_batch=lambda errors: on_batch(),
             description="validating",
         )
         if not np.isfinite(errors).all():

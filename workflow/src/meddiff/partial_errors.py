@@ -1,0 +1,90 @@
+"""Noise-prediction errors computed so far, on disk: what an interrupted scoring goes on from."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from meddiff.errors import CheckpointError, Interrupted
+from meddiff.io import atomic_path
+
+log = logging.getLogger("meddiff")
+
+
+class PartialErrors:
+    """The errors computed so far, on disk."""
+
+    def __init__(self, path: Path, save_every_seconds: float, stop: Callable[[], bool]) -> None:
+        """Keep errors in `path`, a NumPy file whose name identifies what they are of.
+
+        Args:
+            save_every_seconds: how often they are saved.
+            stop: asked after every batch.
+        """
+        self.path, self._interval, self._stop = path, save_every_seconds, stop
+        # The first batch is saved at once: a place that cannot be written is found out before hours of work.
+        self._saved = -float("inf")
+        self._further: np.ndarray | None = None
+
+    def load(self, images: int, steps: int, classes: int) -> np.ndarray:
+        """What is there already, fp32 [I, S, K]; NaN is missing.
+
+        Raises:
+            CheckpointError: if the file is damaged.
+        """
+        errors = np.full((images, steps, classes), np.nan, dtype=np.float32)
+        if self.path.is_file():
+            earlier = self._read(images, classes)
+            common = min(steps, earlier.shape[1])
+            errors[:, :common] = earlier[:, :common]
+            self._further = earlier[:, common:]
+            done = np.isfinite(errors).all(axis=2).sum()
+            log.info("%d of %d (image, step) pairs are already scored", done, images * steps)
+        return errors
+
+    def save(self, errors: np.ndarray) -> None:
+        """Replace the file.
+
+        Raises:
+            CheckpointError: if it cannot be written.
+        """
+        if self._further is not None:  # an earlier run had more steps; keep what it has of them
+            errors = np.concatenate([errors, self._further], axis=1)
+        try:
+            with atomic_path(self.path, durable=True) as temporary, open(temporary, "wb") as stream:
+                np.save(stream, errors)
+        except OSError as error:
+            raise CheckpointError(
+                f"{self.path}: partial results cannot be saved ({error.strerror})"
+            ) from error
+
+    def on_batch(self, errors: np.ndarray) -> None:
+        """Save if it is time.
+
+        Raises:
+            Interrupted: if asked to stop.
+        """
+        stopping = self._stop()
+        if stopping or time.monotonic() - self._saved >= self._interval:
+            self.save(errors)
+            self._saved = time.monotonic()
+        if stopping:
+            raise Interrupted("stopped; run again to go on from there")
+
+    def _read(self, images: int, classes: int) -> np.ndarray:
+        try:
+            earlier = np.load(self.path, allow_pickle=False)
+        except (OSError, EOFError, ValueError) as error:
+            raise CheckpointError(
+                f"{self.path}: damaged partial results ({error}); delete it to start again"
+            ) from error
+        if earlier.ndim != 3 or (earlier.shape[0], earlier.shape[2]) != (images, classes):
+            raise CheckpointError(
+                f"{self.path}: is {list(earlier.shape)}, expected [{images}, steps, {classes}]; delete it to "
+                "start again"
+            )
+        return earlier

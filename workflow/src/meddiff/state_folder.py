@@ -1,0 +1,95 @@
+"""Folders of resume states: one run at a time works in each."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from meddiff.errors import CheckpointError, Interrupted
+
+log = logging.getLogger("meddiff")
+
+LOCK = "lock"
+_SECONDS_BETWEEN_TRIES = 1.0
+
+
+class StateLock:
+    """The right to write in one state folder, which the system takes back however the process ends."""
+
+    def __init__(self, folder: Path) -> None:
+        """Make the folder.
+
+        Raises:
+            CheckpointError: if it cannot be made or written.
+        """
+        self.folder = folder
+        self._stream: IO[str] | None = None
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._stream = open(folder / LOCK, "a+", encoding="utf-8")  # noqa: SIM115 (closed by `release`)
+        except OSError as error:
+            raise CheckpointError(
+                f"{folder}: resume states cannot be written there ({error.strerror}); make it writable, or "
+                "name another folder in MEDDIFF_STATE_DIR"
+            ) from error
+
+    def acquire(self) -> bool:
+        """Try to get it; whether it is ours now."""
+        try:
+            fcntl.flock(self._stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            log.warning("%s: this file system has no locks (%s): never run one job twice", self.folder, error)
+            return True
+        self._stream.truncate(0)
+        self._stream.write(f"process {os.getpid()} on {socket.gethostname()}")
+        self._stream.flush()
+        for leftover in self.folder.rglob(".*-*"):  # of writes that were killed half-way
+            leftover.unlink()
+        return True
+
+    def holder(self) -> str:
+        """Who has it, in words."""
+        self._stream.seek(0)
+        return self._stream.read() or "an unknown process"
+
+    def release(self) -> None:
+        """Give it back."""
+        self._stream.close()
+
+
+@contextmanager
+def reserved(folder: Path, stop: Callable[[], bool]) -> Iterator[None]:
+    """Make `folder` and keep it for this run; wait while another process, on whatever node, works in it.
+
+    That process does the same work, so what it has done is found there afterwards.
+
+    Args:
+        folder: of a resume state; its name identifies params, code and data.
+        stop: asked while waiting.
+
+    Raises:
+        CheckpointError: if the folder cannot be written.
+        Interrupted: if asked to stop while waiting.
+    """
+    lock = StateLock(folder)
+    try:
+        waiting = False
+        while not lock.acquire():
+            if not waiting:
+                log.warning("%s: another run does the same (%s); waiting for it", folder, lock.holder())
+            waiting = True
+            if stop():
+                raise Interrupted(f"stopped while another run works in {folder}")
+            time.sleep(_SECONDS_BETWEEN_TRIES)
+        yield
+    finally:
+        lock.release()
