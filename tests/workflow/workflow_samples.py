@@ -14,7 +14,7 @@ import yaml
 
 TRACKED = (
     *("Snakefile", "workflow", "config", "profiles", "slurm", "envs"),
-    *("dvc.yaml", ".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore"),
+    *("dvc.yaml", ".dvc/config", ".dvc/.gitignore", ".dvc/plots", ".dvcignore", ".gitignore"),
 )
 
 DATASET = {
