@@ -48,8 +48,8 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else f"Python 3.11 or newer is needed, {sys.executable} is {v[0]}.{v[1]}; name another one with PYTHON=")'
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.installed: $(BIN)/python envs/requirements.txt pyproject.toml
-	python -m pip install --quiet --disable-pip-version-check -r envs/requirements.txt
+$(VENV)/.installed: $(BIN)/python envs/requirements.txt envs/requirements-dvc.txt pyproject.toml
+	python -m pip install --quiet --disable-pip-version-check -r envs/requirements.txt -r envs/requirements-dvc.txt
 	python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 

@@ -43,6 +43,7 @@ rule all:
     default_target: True
     input:
         TABLES,
+        METRICS,
         FIGURES,
         AUDIT,
         COUNTERFACTUALS,

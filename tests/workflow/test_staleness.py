@@ -12,6 +12,7 @@ REPORT = {
     "make_classification_table": 1,
     "make_comparison_table": 1,
     "make_metrics_table": 1,
+    "collect_metrics": 1,
     "plot_uncertainty": 1,
 }
 TRAINING = {"approve_training": 1, "train_model": 1}

@@ -12,7 +12,10 @@ from pathlib import Path
 
 import yaml
 
-TRACKED = ("Snakefile", "workflow", "config", "profiles", "slurm", "envs")
+TRACKED = (
+    *("Snakefile", "workflow", "config", "profiles", "slurm", "envs"),
+    *("dvc.yaml", ".dvc/config", ".dvc/.gitignore", ".dvc/plots", ".dvcignore", ".gitignore"),
+)
 
 DATASET = {
     "title": "Small chest phantom",
@@ -92,8 +95,12 @@ class Project:
 
     def snakemake(self, *arguments: str, expect: int | None = 0) -> str:
         """Run Snakemake and return what it printed; `expect` is the exit status (None: any)."""
+        return self.run(sys.executable, "-m", "snakemake", *arguments, expect=expect)
+
+    def run(self, *command: str, expect: int | None = 0) -> str:
+        """Run a command in the folder and return what it printed; `expect` as for `snakemake`."""
         result = subprocess.run(
-            [sys.executable, "-m", "snakemake", *arguments],
+            list(command),
             cwd=self.folder,
             env=self.environment,
             text=True,
@@ -139,6 +146,7 @@ def make_project(folder: Path, root: Path) -> Project:
         if source.is_dir():
             shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
         else:
+            (folder / name).parent.mkdir(exist_ok=True)
             shutil.copy2(source, folder / name)
     (folder / "config/datasets/small_chest.yaml").write_text(yaml.safe_dump(DATASET))
     for name, model in MODELS.items():

@@ -4,6 +4,7 @@ TABLES = expand(
     + (["published"] if CONFIG.experiment.published and scoring_runs() else []),
     suffix=["csv", "md", "tex"],
 )
+METRICS = f"{RESULTS}/metrics.json"
 FIGURES = expand(
     f"{RESULTS}/figures/{{kind}}.{{suffix}}",
     kind=["uncertainty"]
@@ -86,6 +87,22 @@ rule make_metrics_table:
     shell:
         "python -m meddiff table --kind metrics --params {params.settings:q} --metrics {input.metrics}"
         " --out-csv {output.csv} --out-md {output.md} --out-tex {output.tex} > {log} 2>&1"
+
+
+rule collect_metrics:
+    input:
+        table=f"{RESULTS}/tables/metrics.csv",
+        code=code_of("meddiff.evaluate.metrics_tree"),
+    output:
+        metrics=f"{RESULTS}/metrics.json",
+    log:
+        f"{LOGS}/tables/collect.log",
+    conda:
+        "../../envs/cpu.yaml"
+    message:
+        "Collecting all metrics in one file"
+    shell:
+        "python -m meddiff collect --table {input.table} --out {output.metrics} > {log} 2>&1"
 
 
 if CONFIG.experiment.published and scoring_runs():

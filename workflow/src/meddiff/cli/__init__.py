@@ -42,11 +42,14 @@ COMMANDS: dict[str, str] = {
     "vote": "turn noise-prediction errors into predictions",
     "predict": "predict with a discriminative baseline",
     "metrics": "compute metrics with confidence intervals from predictions",
+    "collect": "collect all metrics of an experiment in one JSON file",
     "explain": "make the counterfactuals of a diffusion model and have them classified",
     "measure": "compute the metrics of counterfactuals",
     "table": "make a table of the paper",
     "figure": "draw a figure of the paper",
     "provenance": "print what results were made from, and check that it still holds",
+    "publish": "put a finished run into DVC, for others to restore",
+    "restore": "restore a published run in a clone of the repository",
     "schemas": "write the JSON schemas of the configuration files",
 }
 

@@ -24,6 +24,17 @@ def add_compute_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_config_argument(parser: argparse.ArgumentParser) -> None:
+    """Add ``--config``: what a run of the workflow would be given."""
+    parser.add_argument(
+        "--config",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="as for snakemake, e.g. experiment=paper; the default is the experiment of config/config.yaml",
+    )
+
+
 def require(params: dict[str, Any], *keys: str) -> list[Any]:
     """The values of `keys`, which must be exactly the keys of `params`.
 

@@ -47,11 +47,11 @@ def run(args: argparse.Namespace) -> None:
     chain = Chain(None if args.records_only else _today(configs))
     links = list({id(link): link for link in map(chain.link, targets)}.values())
     if args.check_images:
-        from meddiff.config import Config
+        from meddiff.config import Config, top_level
         from meddiff.records.images import check_images
 
         for config in configs:
-            count = check_images(every_link(links), Config(_top(config)))
+            count = check_images(every_link(links), Config(top_level(config)))
             logging.getLogger("meddiff").info("%d raw files were read", count)
     print(json.dumps(as_json(links), indent=1, sort_keys=True) if args.json else as_text(links))
     if (found := verdict(every_link(links))) != "holds":
@@ -104,14 +104,6 @@ def _configs(targets: Sequence[str], given: Sequence[str]) -> list[list[str]]:
         weights = ["weights=official"] if name.endswith(_OFFICIAL) else []
         configs.append([f"experiment={name.removesuffix(_OFFICIAL)}", *weights, *given])
     return configs or [list(given)]
-
-
-def _top(config: Sequence[str]) -> dict[str, str]:
-    """The workflow's configuration dictionary."""
-    import yaml
-
-    default = yaml.safe_load(Path("config/config.yaml").read_text(encoding="utf-8"))
-    return {**default, **dict(entry.split("=", 1) for entry in config)}
 
 
 def _today(configs: Sequence[Sequence[str]]) -> dict:

@@ -2,7 +2,7 @@
 
 from meddiff.config.dataset import DatasetConfig
 from meddiff.config.experiment import ExperimentConfig
-from meddiff.config.load import Config, load_dataset, load_model, parse_model
+from meddiff.config.load import Config, load_dataset, load_model, parse_model, top_level
 from meddiff.config.model import DiffusionModelConfig, TimmModelConfig
 
 __all__ = [
@@ -14,4 +14,5 @@ __all__ = [
     "load_dataset",
     "load_model",
     "parse_model",
+    "top_level",
 ]

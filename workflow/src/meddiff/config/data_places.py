@@ -6,7 +6,13 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from meddiff.config.dataset import DatasetConfig, OfficialSplit, PackageSource, PhantomSource
+from meddiff.config.dataset import (
+    DatasetConfig,
+    LocalSource,
+    OfficialSplit,
+    PackageSource,
+    PhantomSource,
+)
 from meddiff.errors import ConfigError
 
 ROOT_KEY, SPLITS_KEY, SPLITS_ROOT_KEY = "root_", "splits_", "splits_root"
@@ -49,12 +55,16 @@ class DataPlaces:
 
     def root(self, dataset: str) -> str:
         """The folder of a dataset's images: the user's, or the one where the workflow puts them."""
+        return self._roots.get(dataset) or self.workflow_root(dataset) or f"data/{dataset}/local"
+
+    def workflow_root(self, dataset: str) -> str | None:
+        """Where the workflow itself puts the images of a dataset; None where they are the user's."""
         source = self.datasets[dataset].source
-        if dataset in self._roots:
-            return self._roots[dataset]
+        if dataset in self._roots or isinstance(source, LocalSource):
+            return None
         if isinstance(source, PackageSource):
             return f"{PACKAGES}/{source.file_id}/{source.folder}"
-        return f"data/{dataset}/{'raw' if isinstance(source, PhantomSource) else 'local'}"
+        return f"data/{dataset}/raw"
 
     @staticmethod
     def _named(key: str, top: Mapping[str, Any]) -> str | None:

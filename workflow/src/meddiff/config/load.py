@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -169,6 +169,25 @@ class Config:
         for key in top:
             if key not in known:
                 raise ConfigError(f"--config {key}: unknown key; known are {', '.join(known)}")
+
+
+def top_level(entries: Iterable[str], root: Path = Path("config")) -> dict[str, Any]:
+    """The workflow's config dictionary, as ``snakemake --config`` would make it.
+
+    Args:
+        entries: ``KEY=VALUE``, over what ``config.yaml`` says.
+        root: folder of the configuration.
+
+    Raises:
+        ConfigError: if an entry has no ``=``.
+    """
+    top = _read_yaml(root / "config.yaml")
+    for entry in entries:
+        key, separator, value = entry.partition("=")
+        if not separator:
+            raise ConfigError(f"--config {entry}: expected KEY=VALUE")
+        top[key] = value
+    return top
 
 
 @cache

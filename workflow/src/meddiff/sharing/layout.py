@@ -1,0 +1,124 @@
+"""Which file of a finished run is kept where: in DVC, by one ``.dvc`` file a dataset and model, or in git."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from meddiff.config import Config
+from meddiff.errors import ReleaseError
+from meddiff.releases import PARTS, Part, release_path
+
+ARCHIVE = "records.zip"
+_PROVENANCE = "provenance"
+# What is in the folder of a run only while it is scored.
+_NOT_KEPT = ("shards",)
+_PARTS: dict[str, Part] = {"training.json": "weights", "weights": "weights", "errors.nc": "errors"}
+
+
+@dataclass
+class DvcFile:
+    """One ``.dvc`` file.
+
+    Attributes:
+        path: where it lies.
+        wdir: what its entries are relative to, seen from its folder.
+        entries: part -> files and folders, relative to the repository.
+        shared: whether other experiments have entries in it, too.
+    """
+
+    path: Path
+    wdir: str
+    entries: dict[Part, set[str]] = field(default_factory=lambda: {part: set() for part in PARTS})
+    shared: bool = False
+
+    def outs(self) -> list[str]:
+        """All entries, relative to `wdir`."""
+        base = (self.path.parent / self.wdir).resolve().relative_to(Path.cwd().resolve())
+        return sorted(str(Path(e).relative_to(base)) for part in PARTS for e in self.entries[part])
+
+
+@dataclass
+class Layout:
+    """All files of an experiment.
+
+    Attributes:
+        dvc_files: path -> `DvcFile`.
+        git: files that are small enough for git.
+    """
+
+    dvc_files: dict[Path, DvcFile] = field(default_factory=dict)
+    git: set[str] = field(default_factory=set)
+
+    def tracked(self) -> dict[Part, list[str]]:
+        """Part -> files and folders in DVC, relative to the repository."""
+        files = self.dvc_files.values()
+        return {part: sorted(set().union(*(file.entries[part] for file in files))) for part in PARTS}
+
+    def add(self, path: Path, part: Part, entry: str, *, shared: bool, wdir: str = ".") -> None:
+        """Track `entry` by the ``.dvc`` file at `path`."""
+        self.dvc_files.setdefault(path, DvcFile(path, wdir, shared=shared)).entries[part].add(entry)
+
+
+def layout_of(config: Config, outputs: Iterable[str]) -> Layout:
+    """Sort the outputs of a finished run, and what belongs to them.
+
+    Images in a folder of the user's are left out, wherever it lies; generated and downloaded ones are kept.
+
+    Args:
+        config: the experiment.
+        outputs: what the workflow has made, relative to the repository.
+
+    Raises:
+        ReleaseError: if there is an output that has no place.
+    """
+    layout = Layout()
+    for output in outputs:
+        parts = PurePosixPath(output).parts
+        if parts[0] == "results" and parts[1] == config.results_name:
+            if len(parts) > 5:
+                _add_run(layout, PurePosixPath(*parts[:5]))
+            else:
+                layout.git.add(output)
+        elif parts[0] == "splits":
+            _add_data(layout, parts[1], f"splits/{parts[1]}")
+        elif parts[:2] == ("data", "pretrained"):
+            layout.add(Path(f"data/pretrained/{parts[2]}.dvc"), "data", "/".join(parts[:3]), shared=True)
+        elif parts[:2] == ("data", "official"):
+            layout.add(Path("data/official.dvc"), "data", output, shared=True)
+        elif parts[0] == "data" and parts[1] in config.datasets:
+            depth = 4 if parts[2] == "store" else 3
+            _add_data(layout, parts[1], "/".join(parts[:depth]))
+        else:
+            raise ReleaseError(f"{output}: there is no place for such a file in a release")
+    for dataset in config.datasets:
+        _add_images(layout, config, dataset)
+        if Path(f"data/{dataset}/{_PROVENANCE}").is_dir():
+            _add_data(layout, dataset, f"data/{dataset}/{_PROVENANCE}")
+    folder = release_path(config.results_name).parent
+    layout.git.update(str(path) for path in folder.glob(f"**/{_PROVENANCE}/*") if len(path.parts) <= 5)
+    archive = folder / ARCHIVE
+    layout.add(archive.with_name(f"{ARCHIVE}.dvc"), "results", str(archive), shared=False)
+    return layout
+
+
+def _add_run(layout: Layout, run: PurePosixPath) -> None:
+    """Everything in the folder of a run: also what stands beside its outputs."""
+    dvc_file = Path(f"{run}.dvc")
+    if dvc_file in layout.dvc_files:
+        return
+    for path in sorted(Path(run).iterdir()):
+        if path.name not in _NOT_KEPT:
+            part = _PARTS.get(path.name, "results")
+            layout.add(dvc_file, part, str(path), shared=False)
+
+
+def _add_data(layout: Layout, dataset: str, entry: str) -> None:
+    layout.add(Path(f"data/{dataset}.dvc"), "data", entry, shared=True, wdir="..")
+
+
+def _add_images(layout: Layout, config: Config, dataset: str) -> None:
+    root = config.places.workflow_root(dataset)
+    if root is not None and Path(root).is_dir():
+        _add_data(layout, dataset, root)
