@@ -28,6 +28,7 @@ include: "workflow/rules/stable_diffusion.smk"
 include: "workflow/rules/score.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/efficiency.smk"
 include: "workflow/rules/audit.smk"
 include: "workflow/rules/explain.smk"
 
@@ -44,6 +45,7 @@ rule all:
     input:
         TABLES,
         FIGURES,
+        EFFICIENCY,
         AUDIT,
         COUNTERFACTUALS,
 

@@ -20,6 +20,7 @@ def test_exact_stopping_decides_as_all_steps_do_and_scores_nothing_again(project
     planned = project.planned()
     assert planned["score_shard"] == 4 and planned["gather_errors"] == 2
     assert not [rule for rule in planned if rule.startswith(("train", "build", "split"))]
+    assert not {"make_efficiency_table", "plot_efficiency"} & set(planned)  # these need all steps
     project.snakemake(f"{RUN}/metrics/majority.csv")
     after = pd.read_csv(project.folder / RUN / "predictions/majority.csv")
     assert after["prediction"].tolist() == before["prediction"].tolist()

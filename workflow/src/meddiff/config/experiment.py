@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -60,6 +60,11 @@ class EvaluateConfig(Strict):
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     seed: int = 0
     ablation_steps: list[int] = Field(default=[1, 3, 5, 11, 25, 51, 101, 251, 501], min_length=1)
+    efficiency_deltas: list[Annotated[float, Field(gt=0, lt=0.5)]] = Field(
+        default=[0.001, 0.01, 0.05, 0.1, 0.2],
+        min_length=1,
+        description="of the sequential stopping rules shown",
+    )
 
 
 class FigureStyle(Strict):
@@ -81,6 +86,7 @@ class Figures(Strict):
     step_ablation: FigureStyle = FigureStyle()
     uncertainty: FigureStyle = FigureStyle()
     method: FigureStyle = FigureStyle(width=9.0, height=4.7)
+    efficiency: FigureStyle = FigureStyle(width=9.0, height=2.6)
     counterfactuals: FigureStyle = FigureStyle(width=7.6, height=1.2)
     counterfactual_front: FigureStyle = FigureStyle()
     audit: FigureStyle = FigureStyle()

@@ -192,6 +192,20 @@ class StepAblationSettings(Layout, Resampling):
     published: PublishedSteps | None = None
 
 
+class EfficiencySettings(Layout, Resampling):
+    """Params of ``table --kind efficiency``."""
+
+    steps: list[int] = Field(min_length=1, description="numbers of steps of runs without a stopping rule")
+    deltas: list[float] = Field(min_length=1, description="of the sequential rules")
+
+
+class EfficiencyFigureSettings(Layout):
+    """Params of ``figure --kind efficiency``."""
+
+    confidence: float = Field(gt=0, lt=1, description="of the intervals in the table")
+    style: FigureStyle = FigureStyle()
+
+
 class UncertaintySettings(DecidedLayout, Resampling):
     """Params of ``figure --kind uncertainty``; `uncertainty` names the column for each decision."""
 
