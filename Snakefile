@@ -19,6 +19,7 @@ wildcard_constraints:
     seed=r"\d+",
     size=r"\d+(-crop)?",
     decision="majority|mean|softmax",
+    further="valid|uniform|low_discrepancy|antithetic",
 
 
 include: "workflow/rules/data.smk"

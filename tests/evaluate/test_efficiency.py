@@ -17,13 +17,14 @@ from meddiff.diffusion import vote
 from meddiff.diffusion.error_file import save_errors
 from meddiff.diffusion.stopping import cut, make_rule, stopping_steps
 from meddiff.errors import DataError
-from meddiff.evaluate import efficiency as efficiencies
-from meddiff.evaluate.efficiency import EXACT, FIRST, SEQUENTIAL, Procedure, efficiency, procedures, replay
+from meddiff.evaluate import replay as replaying
+from meddiff.evaluate.efficiency import METRICS, RunErrors, efficiency, procedures
 from meddiff.evaluate.efficiency_figure import draw_efficiency, efficiency_figure_data
 from meddiff.evaluate.efficiency_table import efficiency_grids
 from meddiff.evaluate.metrics import point_metrics
 from meddiff.evaluate.predictions import from_errors, probabilities
 from meddiff.evaluate.render import to_latex, to_markdown
+from meddiff.evaluate.replay import EXACT, FIRST, SEQUENTIAL, Procedure, replay
 from meddiff.evaluate.settings import EfficiencyFigureSettings, EfficiencySettings
 
 STEPS = 61
@@ -45,15 +46,23 @@ def settings_of(seeds: int = 1, datasets: int = 1, **changes) -> EfficiencySetti
     return EfficiencySettings.model_validate({**document, **changes})
 
 
-def table_of(*errors: xr.Dataset, **changes) -> pd.DataFrame:
+def table_of(*errors: xr.Dataset | RunErrors, **changes) -> pd.DataFrame:
     settings = settings_of(seeds=len(errors), **changes)
-    return efficiency(zip(settings.runs, errors, strict=True), settings)
+    files = [one if isinstance(one, RunErrors) else RunErrors(one) for one in errors]
+    return efficiency(zip(settings.runs, files, strict=True), settings)
 
 
 def cell(
-    table: pd.DataFrame, decision: str, rule: str, metric: str, setting: float | None = None
+    table: pd.DataFrame,
+    decision: str,
+    rule: str,
+    metric: str,
+    setting: float | None = None,
+    levels: str = "uniform",
 ) -> pd.Series:
+    """The row of one procedure and metric."""
     rows = table[(table["decision"] == decision) & (table["rule"] == rule) & (table["metric"] == metric)]
+    rows = rows[rows["levels"] == levels]
     rows = rows if setting is None else rows[rows["setting"] == setting]
     assert len(rows) == 1
     return rows.iloc[0]
@@ -67,7 +76,7 @@ def stopped(dataset: xr.Dataset, config: StoppingConfig) -> xr.Dataset:
 
 
 def test_procedures_are_those_below_the_full_run_and_the_full_run() -> None:
-    found = procedures(STEPS, settings_of())
+    found = procedures(RunErrors(sample_errors(steps=STEPS)), settings_of())
     numbers = [p.setting for p in found if p.rule == FIRST and p.decision == "majority"]
     assert numbers == [1, 5, 25, STEPS]
     assert [p.setting for p in found if p.rule == SEQUENTIAL and p.decision == "mean"] == [0.01, 0.2]
@@ -77,7 +86,7 @@ def test_procedures_are_those_below_the_full_run_and_the_full_run() -> None:
 @pytest.mark.parametrize("classes", [2, 3])
 @pytest.mark.parametrize("decision", ["majority", "mean"])
 def test_a_replayed_rule_is_what_scoring_with_it_gives(classes, decision, monkeypatch) -> None:
-    monkeypatch.setattr(efficiencies, "_BLOCK_ELEMENTS", 7 * STEPS * classes)  # several blocks
+    monkeypatch.setattr(replaying, "_BLOCK_ELEMENTS", 7 * STEPS * classes)  # several blocks
     dataset = sample_errors(steps=STEPS, classes=classes)
     configs = [StoppingConfig(kind="sequential", decision=decision, delta=0.2)]
     configs += [StoppingConfig(kind="exact")] * (decision == "majority")
@@ -140,7 +149,7 @@ def test_mean_over_seeds_and_groups() -> None:
     seeds = [sample_errors(steps=STEPS, seed=seed, per_group=3) for seed in (0, 1)]
     table = table_of(*seeds)
     single = [table_of(seed) for seed in seeds]
-    for metric in efficiencies.METRICS:
+    for metric in METRICS:
         values = [cell(one, "mean", FIRST, metric, 5)["value"] for one in single]
         row = cell(table, "mean", FIRST, metric, 5)
         assert row["value"] == pytest.approx(np.mean(values))
@@ -149,6 +158,78 @@ def test_mean_over_seeds_and_groups() -> None:
     grouped = single[0]
     widths = [t["ci_high"].sub(t["ci_low"])[t["metric"] == "accuracy"].mean() for t in (alone, grouped)]
     assert widths[0] != widths[1]
+
+
+def with_signal_at_some_levels(seed: int, split: str) -> xr.Dataset:
+    """Errors that tell the classes apart at half of the noise levels, and are louder at the other half."""
+    dataset = sample_errors(images=100, steps=STEPS, skill=0.0, seed=seed)
+    generator = np.random.default_rng([seed, 1])
+    logsnr = generator.uniform(-10, 10, (100, STEPS)).astype(np.float32)
+    useful = logsnr[..., None] > 0
+    own = np.eye(2)[dataset["label"].values][:, None]
+    noise = generator.standard_normal((100, STEPS, 2))
+    errors = np.where(useful, noise - 1.2 * own, 30 * noise).astype(np.float32)
+    dims = dataset["errors"].dims
+    return dataset.assign(errors=(dims, errors), logsnr=(dims[:2], logsnr)).assign_attrs(split=split)
+
+
+def test_weights_fitted_on_validation_images_beat_the_plain_decisions() -> None:
+    run = RunErrors(with_signal_at_some_levels(0, "test"), with_signal_at_some_levels(1, "valid"))
+    table = table_of(run)
+    for weighted, plain in (("weighted_votes", "majority"), ("weighted_errors", "mean")):
+        row = cell(table, weighted, FIRST, "accuracy", 5)
+        assert row["value"] > cell(table, plain, FIRST, "accuracy", 5)["value"] + 0.03
+        # Compared with the full run of the plain decision.
+        full = cell(table, plain, FIRST, "accuracy", STEPS)["value"]
+        assert row["difference"] == pytest.approx(row["value"] - full)
+        assert cell(table, weighted, FIRST, "agreement", 5)["value"] < 1
+    assert cell(table, "weighted_errors", FIRST, "accuracy", 25)["value"] > 0.97
+    pd.testing.assert_frame_equal(
+        table[table["decision"] == "majority"].reset_index(drop=True),
+        table_of(run.test)[lambda t: t["decision"] == "majority"].reset_index(drop=True),
+    )
+    (grid,) = efficiency_grids(table, settings_of())
+    assert [block.title for block in grid.blocks] == [
+        "UNet (majority)",
+        "UNet (weighted votes)",
+        "UNet (mean error)",
+        "UNet (weighted errors)",
+    ]
+    assert "fitted on the validation split" in grid.caption
+    assert "(" in grid.blocks[1].rows[-1][3].detail  # its last row differs from the plain full run
+
+
+def test_test_labels_do_not_reach_the_weights() -> None:
+    test, validation = with_signal_at_some_levels(0, "test"), with_signal_at_some_levels(1, "valid")
+    turned = test.assign(label=1 - test["label"])
+    one, other = (
+        cell(table_of(RunErrors(t, validation)), "weighted_votes", FIRST, "accuracy", 25)
+        for t in (test, turned)
+    )
+    assert one["value"] + other["value"] == pytest.approx(1)
+
+
+def test_other_noise_levels_are_shown_beside() -> None:
+    test = sample_errors(steps=STEPS)
+    other = sample_errors(steps=STEPS, seed=3).assign(image=test["image"], label=test["label"])
+    run = RunErrors(test, variants={"low_discrepancy": other})
+    table = table_of(run)
+    row = cell(table, "majority", FIRST, "agreement", STEPS, "low_discrepancy")
+    expected = (vote.majority(test["errors"].values) == vote.majority(other["errors"].values)).mean()
+    assert row["value"] == pytest.approx(expected) and expected < 1
+    correct = vote.majority(other["errors"].values) == test["label"].values
+    assert cell(table, "majority", FIRST, "accuracy", STEPS, "low_discrepancy")["value"] == correct.mean()
+    (grid,) = efficiency_grids(table, settings_of())
+    names = [line[0].value for line in grid.blocks[0].rows]
+    assert "first 5, low discrepancy" in names and f"all {STEPS} steps, low discrepancy" in names
+    data = efficiency_figure_data(table)
+    assert set(data["further"]) == {"", "low_discrepancy"}
+    layout = settings_of().model_dump(include={"datasets", "models", "runs", "confidence"})
+    figure = draw_efficiency(data, EfficiencyFigureSettings.model_validate(layout))
+    assert len(figure.axes[0].lines) == 4
+    assert "low-discrepancy levels" in [text.get_text() for text in figure.legends[0].get_texts()]
+    with pytest.raises(DataError, match="different images"):
+        table_of(RunErrors(test, variants={"antithetic": other.isel(image=slice(20))}))
 
 
 def test_order_of_images_does_not_matter() -> None:
@@ -188,7 +269,9 @@ def test_grid_names_procedures_and_shows_paired_differences() -> None:
 def test_figure_shows_every_procedure_by_majority() -> None:
     settings = settings_of(datasets=2)
     table = efficiency(
-        zip(settings.runs, [sample_errors(steps=STEPS), sample_errors(steps=STEPS, seed=5)], strict=True),
+        zip(
+            settings.runs, [RunErrors(sample_errors(steps=STEPS, seed=seed)) for seed in (0, 5)], strict=True
+        ),
         settings,
     )
     data = efficiency_figure_data(table)
@@ -222,6 +305,15 @@ def test_commands_write_table_and_figure(tmp_path: Path, caplog) -> None:
     assert main([*figure, "--table", str(tmp_path / "table.csv"), *drawn]) == 0
     assert [path.read_bytes() for path in sorted(tmp_path.glob("figure.*"))] == first
     assert (tmp_path / "figure.pdf").read_bytes().startswith(b"%PDF")
+    assert main([*table, "--validation", str(tmp_path / "errors.nc"), *outputs]) == 1
+    assert "params.weights is true" in caplog.text
+    assert main([*table, "--variants", str(tmp_path / "errors.nc"), *outputs]) == 1
+    assert "--variants: got 1 files for 1 runs; give 0 a run" in caplog.text
+    more = settings.model_copy(update={"weights": True, "variants": ["antithetic"]}).model_dump_json()
+    table = ["table", "--kind", "efficiency", "--params", more]
+    sources = [f"--{name}={tmp_path / 'errors.nc'}" for name in ("errors", "validation", "variants")]
+    assert main([*table, *sources, *outputs]) == 0
+    assert "weighted votes" in (tmp_path / "table.md").read_text()
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
     assert main([*figure, "--table", str(tmp_path / "other.csv"), *drawn]) == 1
     assert "make the efficiency table again" in caplog.text

@@ -12,6 +12,16 @@ if EFFICIENCY:
     rule make_efficiency_table:
         input:
             errors=[errors_file(run) for run in scoring_runs()],
+            validation=[
+                further_errors_file(run, VALIDATION)
+                for run in scoring_runs()
+                if CONFIG.experiment.score.weights
+            ],
+            variants=[
+                further_errors_file(run, levels)
+                for run in scoring_runs()
+                for levels in CONFIG.experiment.score.compare_levels
+            ],
             code=code_of("meddiff.evaluate.make_efficiency", "meddiff.evaluate.render"),
         output:
             csv=f"{RESULTS}/tables/efficiency.csv",
@@ -34,6 +44,7 @@ if EFFICIENCY:
             "Replaying stopping rules from the errors of all steps"
         shell:
             "python -m meddiff table --kind efficiency --params {params.settings:q} --errors {input.errors}"
+            " --validation {input.validation} --variants {input.variants}"
             " --out-csv {output.csv} --out-md {output.md} --out-tex {output.tex} > {log} 2>&1"
 
     rule plot_efficiency:

@@ -68,9 +68,17 @@ def step_ablation_settings(wildcards):
 
 
 def efficiency_settings(wildcards):
-    evaluate = CONFIG.experiment.evaluate
-    steps, deltas = evaluate.ablation_steps, evaluate.efficiency_deltas
-    return to_json({**layout(scoring_runs()), **resampling(), "steps": steps, "deltas": deltas})
+    evaluate, score = CONFIG.experiment.evaluate, CONFIG.experiment.score
+    return to_json(
+        {
+            **layout(scoring_runs()),
+            **resampling(),
+            "steps": evaluate.ablation_steps,
+            "deltas": evaluate.efficiency_deltas,
+            "weights": score.weights,
+            "variants": score.compare_levels,
+        }
+    )
 
 
 def efficiency_figure_settings(wildcards):

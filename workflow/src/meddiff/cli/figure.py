@@ -27,6 +27,7 @@ CODE = {
     "uncertainty": ("meddiff.evaluate.make_figure",),
     "method": ("meddiff.evaluate.method",),
     "audit": ("meddiff.evaluate.make_audit",),
+    "efficiency": ("meddiff.evaluate.make_efficiency",),
     "counterfactuals": ("meddiff.evaluate.counterfactual_figure",),
     "counterfactual_front": ("meddiff.evaluate.counterfactual_front",),
 }

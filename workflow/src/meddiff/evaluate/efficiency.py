@@ -1,164 +1,153 @@
-"""What fewer classification steps cost: procedures that stop early, replayed from the errors of all steps.
+"""What fewer classification steps cost, replayed from stored errors (`meddiff.evaluate.replay`).
 
-Every procedure looks at the same stored errors: the first n steps of every image, or each image's steps up
-to where a stopping rule stops it (`meddiff.diffusion.stopping`). Steps are taken in their order, so a replay
-gives what scoring with that procedure would have given.
+Procedures look at the same errors: the first n steps of every image, or each image's steps up to where a
+stopping rule stops it. Steps are taken in their order, so a replay gives what scoring with that procedure
+would have given. Where there are errors of the validation split, steps are also weighted by noise level
+(`meddiff.diffusion.level_weights`); where the test split was scored with other noise levels too, these are
+shown beside.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from meddiff.config.experiment import StoppingConfig
-from meddiff.diffusion import vote
-from meddiff.diffusion.stopping import make_rule, stopping_steps
+from meddiff.diffusion.level_weights import LevelWeights, fit_level_weights
 from meddiff.errors import DataError
 from meddiff.evaluate.figure_data import one_value, same_images
 from meddiff.evaluate.layout import in_layout_order
 from meddiff.evaluate.predictions import error_array
+from meddiff.evaluate.replay import EXACT, FIRST, REFERENCE, SEQUENTIAL, WEIGHTED, Outcome, Procedure, replay
 from meddiff.evaluate.resampled import CalibrationError, RiskCoverage
 from meddiff.evaluate.settings import EfficiencySettings, ScoringRun
 from meddiff.evaluate.statistics import bootstrap, percentile_interval
 
-FIRST, EXACT, SEQUENTIAL = "first", "exact", "sequential"
-DECISIONS = ("majority", "mean")
 METRICS = ("accuracy", "agreement", "aurc", "ece")
-COLUMNS = ["dataset", "model", "decision", "rule", "setting", "metric", "value", "ci_low", "ci_high"]
+COLUMNS = ["dataset", "model", "decision", "levels", "rule", "setting"]
+COLUMNS += ["metric", "value", "ci_low", "ci_high"]
 COLUMNS += ["difference", "difference_ci_low", "difference_ci_high"]
 COLUMNS += ["steps", "steps_ci_low", "steps_ci_high", "passes", "seeds", "images"]
-_BLOCK_ELEMENTS = 1 << 21  # of [image, step, class], to bound memory
 
 
 @dataclass(frozen=True)
-class Procedure:
-    """How steps become a decision.
+class RunErrors:
+    """The errors files of one run.
 
     Attributes:
-        decision: ``majority`` or ``mean``.
-        rule: ``first`` (the same number of steps for every image), ``exact`` or ``sequential``.
-        setting: number of steps, NaN, or delta.
+        test: of the test split.
+        validation: of the validation split, to fit weights of noise levels; None for no weights.
+        variants: kind of noise levels -> errors of the test split with these.
     """
 
-    decision: str
-    rule: str
-    setting: float
+    test: xr.Dataset
+    validation: xr.Dataset | None = None
+    variants: Mapping[str, xr.Dataset] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What a procedure does with I images.
-
-    Attributes:
-        steps: [I] steps used.
-        prediction: [I] class index.
-        confidence: [I] probability of that class.
-        uncertainty: [I] larger = less certain: entropy of vote shares, or of the softmax for ``mean``.
-    """
-
-    steps: np.ndarray
-    prediction: np.ndarray
-    confidence: np.ndarray
-    uncertainty: np.ndarray
-
-
-def procedures(steps: int, settings: EfficiencySettings) -> list[Procedure]:
-    """All procedures for runs of `steps` steps, in the order shown; the full run is the last ``first``."""
-    numbers = [*sorted({n for n in settings.steps if n < steps}), steps]
+def procedures(run: RunErrors, settings: EfficiencySettings) -> list[Procedure]:
+    """All procedures for the errors of `run`, in the order shown."""
+    steps, own = run.test.sizes["step"], own_levels(run.test)
     found = []
-    for decision in DECISIONS:
-        found += [Procedure(decision, FIRST, n) for n in numbers]
-        found += [Procedure(decision, EXACT, np.nan)] * (decision == "majority")
-        found += [Procedure(decision, SEQUENTIAL, delta) for delta in sorted(settings.deltas)]
+    for decision in REFERENCE:
+        if decision in WEIGHTED:
+            if run.validation is not None:
+                found += [Procedure(decision, FIRST, n, own) for n in _numbers(steps, settings)]
+            continue
+        found += [Procedure(decision, FIRST, n, own) for n in _numbers(steps, settings)]
+        for levels, errors in run.variants.items():
+            numbers = _numbers(errors.sizes["step"], settings)
+            found += [Procedure(decision, FIRST, n, levels) for n in numbers]
+        found += [Procedure(decision, EXACT, np.nan, own)] * (decision == "majority")
+        found += [Procedure(decision, SEQUENTIAL, delta, own) for delta in sorted(settings.deltas)]
     return found
 
 
-def replay(errors: np.ndarray, wanted: list[Procedure]) -> list[Outcome]:
-    """What each procedure does.
-
-    Args:
-        errors: [I, N, K], complete.
-        wanted: the procedures.
-    """
-    block = max(1, _BLOCK_ELEMENTS // (errors.shape[1] * errors.shape[2]))
-    parts = []
-    for start in range(0, len(errors), block):
-        part = errors[start : start + block]
-        running = vote.prefix(part)
-        parts.append([_outcome(part, running, procedure) for procedure in wanted])
-    names = ("steps", "prediction", "confidence", "uncertainty")
-    return [
-        Outcome(*(np.concatenate([getattr(outcome, name) for outcome in outcomes]) for name in names))
-        for outcomes in zip(*parts, strict=True)
-    ]
+def own_levels(errors: xr.Dataset) -> str:
+    """The kind of noise levels that `errors` were made with."""
+    return str(errors.attrs.get("noise_levels", "uniform"))
 
 
-def efficiency(runs: Iterable[tuple[ScoringRun, xr.Dataset]], settings: EfficiencySettings) -> pd.DataFrame:
+def efficiency(runs: Iterable[tuple[ScoringRun, RunErrors]], settings: EfficiencySettings) -> pd.DataFrame:
     """Steps used against accuracy, agreement with the full run, AURC and calibration, mean over seeds.
 
     All procedures and seeds are drawn with the same resamples: differences are paired, and intervals are
     those of the mean over seeds.
 
     Returns:
-        Columns `COLUMNS`. `setting` is the number of steps, or delta; `value` is a fraction, of
-        ``agreement`` with the decision of the full run by the same `decision`; `difference` is to the full
-        run; `passes` are network inputs an image (steps times classes).
+        Columns `COLUMNS`. `setting` is the number of steps, or delta; `value` is a fraction; ``agreement``
+        and `difference` are with the full run, by majority for votes and by mean error for errors; `passes`
+        are network inputs an image (steps times classes).
 
     Raises:
         DataError: if the seeds of a model differ in images or steps, or errors are not of all steps.
     """
     found = defaultdict(list)
     for run, errors in runs:
-        found[run.dataset, run.model].append(errors.sortby("image"))
+        found[run.dataset, run.model].append(errors)
     rows = []
     for (dataset, model), seeds in found.items():
         what = f"efficiency of {model} on {dataset}"
-        same_images(what, [seed["image"].values for seed in seeds])
-        total = one_value({seed.sizes["step"] for seed in seeds}, f"{what}: the seeds differ in steps")
-        wanted = procedures(total, settings)
-        rows += [[dataset, model, *row] for row in _rows(what, seeds, wanted, settings)]
+        rows += [[dataset, model, *row] for row in _rows(what, seeds, settings)]
     return in_layout_order(pd.DataFrame(rows, columns=COLUMNS), settings)
 
 
-def _rows(
-    what: str, seeds: list[xr.Dataset], wanted: list[Procedure], settings: EfficiencySettings
-) -> Iterable[list]:
-    statistics = [_Statistics(_complete(what, seed), seed["label"].values, wanted) for seed in seeds]
-    groups = seeds[0]["group"].values.astype(str)
+def _rows(what: str, seeds: list[RunErrors], settings: EfficiencySettings) -> Iterable[list]:
+    tested = [errors for seed in seeds for errors in (seed.test, *seed.variants.values())]
+    same_images(what, [np.sort(errors["image"].values) for errors in tested])
+    one_value({seed.test.sizes["step"] for seed in seeds}, f"{what}: the seeds differ in steps")
+    wanted = procedures(seeds[0], settings)
+    statistics = [_Statistics(what, seed, wanted) for seed in seeds]
+    first = seeds[0].test.sortby("image")
+    groups = first["group"].values.astype(str)
 
     def average(weights: np.ndarray) -> dict[str, np.ndarray]:
         return {"values": np.mean([statistic(weights) for statistic in statistics], axis=0)}
 
     point = average(np.ones((1, len(groups))))["values"][0]  # [procedures, 1 + metrics]
     draws = bootstrap(average, groups, settings.bootstrap_samples, settings.bootstrap_seed)["values"]
-    full = {p.decision: i for i, p in enumerate(wanted) if p.rule == FIRST}  # the last one: all steps
+    full = _full_runs(wanted, own_levels(first))
     for i, procedure in enumerate(wanted):
-        reference = full[procedure.decision]
+        reference = full[REFERENCE[procedure.decision]]
         low, high = percentile_interval(draws[:, i], settings.confidence)
         further = percentile_interval(draws[:, i] - draws[:, reference], settings.confidence)
-        used = [point[i, 0], low[0], high[0], point[i, 0] * seeds[0].sizes["class"]]
+        used = [point[i, 0], low[0], high[0], point[i, 0] * first.sizes["class"]]
         for j, metric in enumerate(METRICS, start=1):
             value = [point[i, j], low[j], high[j]]
             difference = [point[i, j] - point[reference, j], further[0][j], further[1][j]]
-            identity = [procedure.decision, procedure.rule, procedure.setting, metric]
+            identity = [procedure.decision, procedure.levels, procedure.rule, procedure.setting, metric]
             yield [*identity, *value, *difference, *used, len(seeds), len(groups)]
 
 
-class _Statistics:
-    """Mean steps and `METRICS` of all procedures on one errors file, as a function of image weights."""
+def _full_runs(wanted: list[Procedure], own: str) -> dict[str, int]:
+    """Decision -> index of its run of all steps: the last one with the same number for all images."""
+    return {p.decision: i for i, p in enumerate(wanted) if p.rule == FIRST and p.levels == own}
 
-    def __init__(self, errors: np.ndarray, label: np.ndarray, wanted: list[Procedure]) -> None:
-        outcomes = replay(errors, wanted)
-        full = {p.decision: o for p, o in zip(wanted, outcomes, strict=True) if p.rule == FIRST}
+
+class _Statistics:
+    """Mean steps and `METRICS` of all procedures on one seed's errors, as a function of image weights."""
+
+    def __init__(self, what: str, seed: RunErrors, wanted: list[Procedure]) -> None:
+        test = seed.test.sortby("image")
+        label = test["label"].values
+        weights = _weights(what, seed.validation) if seed.validation is not None else None
+        outcomes: dict[int, Outcome] = {}
+        for levels, errors in {**seed.variants, own_levels(test): test}.items():
+            here = [i for i, procedure in enumerate(wanted) if procedure.levels == levels]
+            errors = errors.sortby("image")
+            logsnr = errors["logsnr"].transpose("image", "step").values
+            replayed = replay(_complete(what, errors), [wanted[i] for i in here], logsnr, weights)
+            outcomes |= dict(zip(here, replayed, strict=True))
+        full = _full_runs(wanted, own_levels(test))
         self._parts = []
-        for procedure, outcome in zip(wanted, outcomes, strict=True):
+        for i, procedure in enumerate(wanted):
+            outcome, reference = outcomes[i], outcomes[full[REFERENCE[procedure.decision]]]
             correct = outcome.prediction == label
-            agrees = outcome.prediction == full[procedure.decision].prediction
+            agrees = outcome.prediction == reference.prediction
             means = np.stack([outcome.steps, correct, agrees], axis=1).astype(np.float64)
             ranked = RiskCoverage(outcome.uncertainty, correct)
             self._parts.append((means, ranked, CalibrationError(outcome.confidence, correct)))
@@ -174,23 +163,13 @@ class _Statistics:
         return np.stack(rows, axis=1)
 
 
-def _outcome(errors: np.ndarray, running: vote.Tally, procedure: Procedure) -> Outcome:
-    images, total, classes = errors.shape
-    if procedure.rule == FIRST:
-        total = int(procedure.setting)  # a run of that many steps, not one that stopped
-        used = np.full(images, total)
-    else:
-        delta = None if procedure.rule == EXACT else procedure.setting
-        config = StoppingConfig(kind=procedure.rule, decision=procedure.decision, delta=delta)
-        used = stopping_steps(errors, make_rule(config, total, classes))
-    last = np.arange(images), used - 1
-    tally = vote.Tally(used, running.counts[last], running.mean[last])
-    if procedure.decision == "majority":
-        prediction, p = tally.majority(), tally.vote_shares(total)
-    else:
-        prediction, p = tally.lowest_mean(), tally.softmax()
-    confidence = np.take_along_axis(p, prediction[:, None], axis=1)[:, 0]
-    return Outcome(used, prediction, confidence, vote.entropy(p))
+def _numbers(steps: int, settings: EfficiencySettings) -> list[int]:
+    return [*sorted({n for n in settings.steps if n < steps}), steps]
+
+
+def _weights(what: str, validation: xr.Dataset) -> LevelWeights:
+    logsnr = validation["logsnr"].transpose("image", "step").values
+    return fit_level_weights(_complete(what, validation), logsnr, validation["label"].values)
 
 
 def _complete(what: str, dataset: xr.Dataset) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -10,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from meddiff.evaluate.efficiency import EXACT, FIRST, SEQUENTIAL
+from meddiff.evaluate.replay import EXACT, FIRST, SEQUENTIAL
 from meddiff.evaluate.settings import EfficiencyFigureSettings
 from meddiff.evaluate.style import Look, drawing, legend_below, line, looks, panels
 
@@ -19,20 +21,36 @@ _GREY = "#555555"
 _BAND_ALPHA = 0.13
 _DASHES = (0, (3.2, 1.5))
 _TICKS = [c * 10**k for k in range(7) for c in (1, 3)]
-_COLUMNS = ["dataset", "model", "rule", "setting", "metric", "passes", "value", "ci_low", "ci_high"]
+_COLUMNS = ["dataset", "model", "decision", "levels", "rule", "setting", "metric", "passes"]
+_COLUMNS += ["value", "ci_low", "ci_high"]
+# What may be shown beside the majority of all images' first steps: marker, and line.
+_FURTHER: dict[str, tuple[str, Any]] = {
+    "weighted_votes": ("^", (0, (1.2, 1.3))),
+    "low_discrepancy": ("v", (0, (5, 1.2, 1.2, 1.2))),
+    "antithetic": ("x", (0, (1.0, 2.2))),
+    "uniform": ("+", (0, (7, 2))),
+}
+_FURTHER_TITLES = {"weighted_votes": "weighted votes", "low_discrepancy": "low-discrepancy levels"}
+_FURTHER_TITLES |= {"antithetic": "antithetic noise", "uniform": "uniform levels"}
 
 
 def efficiency_figure_data(table: pd.DataFrame) -> pd.DataFrame:
-    """What the figure shows: the procedures that decide by majority.
+    """What the figure shows: the procedures that decide by votes.
 
     Args:
         table: as `meddiff.evaluate.efficiency.efficiency` returns it.
 
     Returns:
-        Columns dataset, model, rule, setting, metric, passes, value, ci_low, ci_high; accuracy and
-        agreement in percent.
+        Columns dataset, model, further (empty, or what is different: ``weighted_votes`` or a kind of noise
+        levels), rule, setting, metric, passes, value, ci_low, ci_high; accuracy and agreement in percent.
     """
-    shown = table[(table["decision"] == "majority") & table["metric"].isin(_SHOWN)][_COLUMNS].copy()
+    votes = table["decision"].isin(["majority", "weighted_votes"]) & table["metric"].isin(_SHOWN)
+    shown = table.loc[votes, _COLUMNS].copy()
+    own = table["levels"].iloc[0]
+    further = shown["levels"].where(shown["levels"] != own, "")
+    further = further.where(shown["decision"] == "majority", shown["decision"])
+    shown = shown.drop(columns=["decision", "levels"])
+    shown.insert(2, "further", further)
     percent = shown["metric"] != "aurc"
     numbers = ["value", "ci_low", "ci_high"]
     shown.loc[percent, numbers] *= 100
@@ -72,6 +90,10 @@ def draw_efficiency(table: pd.DataFrame, settings: EfficiencyFigureSettings) -> 
 
 
 def _draw(axes: Axes, part: pd.DataFrame, look: Look) -> None:
+    for further, rows in part[part["further"] != ""].groupby("further", sort=False):
+        rows = rows.sort_values("passes")
+        axes.plot(rows["passes"], rows["value"], **_thin(further, look.color))
+    part = part[part["further"] == ""]
     first = part[part["rule"] == FIRST].sort_values("passes")
     axes.fill_between(
         first["passes"], first["ci_low"], first["ci_high"], color=look.color, alpha=_BAND_ALPHA, linewidth=0
@@ -101,7 +123,20 @@ def _draw(axes: Axes, part: pd.DataFrame, look: Look) -> None:
     axes.plot(exact["passes"], exact["value"], **_exact(look.color))
 
 
-def _exact(color: str) -> dict:
+def _thin(further: str, color: str) -> dict[str, Any]:
+    marker, dashes = _FURTHER[further]
+    return {
+        "color": color,
+        "linestyle": dashes,
+        "linewidth": 0.9,
+        "marker": marker,
+        "markersize": 3.4,
+        "markerfacecolor": "white",
+        "markeredgewidth": 0.8,
+    }
+
+
+def _exact(color: str) -> dict[str, Any]:
     return {
         "linestyle": "none",
         "marker": "D",
@@ -127,4 +162,6 @@ def _legend(
         (Line2D([], [], **_exact(_GREY)), "exact stopping"),
         (band, f"{100 * settings.confidence:g} % interval"),
     ]
-    return [models, rules]
+    further = [name for name in _FURTHER if (table["further"] == name).any()]
+    thin = [(Line2D([], [], **_thin(name, _GREY)), _FURTHER_TITLES[name]) for name in further]
+    return [models, rules, *([thin] if thin else [])]

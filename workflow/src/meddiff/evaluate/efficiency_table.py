@@ -6,13 +6,14 @@ from typing import Any
 
 import pandas as pd
 
-from meddiff.evaluate.efficiency import EXACT, FIRST, METRICS, SEQUENTIAL
+from meddiff.evaluate.efficiency import METRICS
 from meddiff.evaluate.layout import row_title, rows_of, signed
 from meddiff.evaluate.render import Block, Cell, Column, Grid
+from meddiff.evaluate.replay import EXACT, FIRST, SEQUENTIAL, WEIGHTED
 from meddiff.evaluate.settings import EfficiencySettings
 
 _TITLES = {"accuracy": "Accuracy (%)", "agreement": "Agreement (%)", "aurc": "AURC", "ece": "ECE"}
-_KEYS = ["rule", "setting"]
+_KEYS = ["levels", "rule", "setting"]
 
 
 def efficiency_grids(table: pd.DataFrame, settings: EfficiencySettings) -> list[Grid]:
@@ -32,10 +33,10 @@ def _grid(dataset: str, title: str, table: pd.DataFrame, settings: EfficiencySet
     blocks = []
     for model, decision in rows_of(table, list(settings.model_titles())):
         part = table[(table["model"] == model) & (table["decision"] == decision)]
-        full = part.loc[part["rule"] == FIRST, "setting"].max()
-        rows = [
-            _line(rows.set_index("metric"), full) for _, rows in part.groupby(_KEYS, sort=False, dropna=False)
-        ]
+        own = table.loc[table["model"] == model, "levels"].iloc[0]
+        full = part.loc[(part["rule"] == FIRST) & (part["levels"] == own), "setting"].max()
+        groups = part.groupby(_KEYS, sort=False, dropna=False)
+        rows = [_line(rows.set_index("metric"), full, own) for _, rows in groups]
         blocks.append(Block(row_title(model, decision, settings), rows))
     level = f"{100 * settings.confidence:g} %"
     seeds = ", mean over seeds" * bool(table["seeds"].max() > 1)
@@ -47,30 +48,34 @@ def _grid(dataset: str, title: str, table: pd.DataFrame, settings: EfficiencySet
         "probability of at most δ. AURC and ECE (calibration error): lower is better; they use vote shares, "
         "or the softmax of mean errors, and of an image that stopped the shares to be expected of all steps."
     )
+    if table["decision"].isin(WEIGHTED).any():
+        caption += " Weights of noise levels are fitted on the validation split."
     columns = [Column("Procedure"), Column("Steps"), Column("fewer by"), *map(Column, _TITLES.values())]
     return Grid(caption, f"efficiency_{dataset}", columns, blocks)
 
 
-def _line(metrics: pd.DataFrame, full: float) -> list[Cell]:
+def _line(metrics: pd.DataFrame, full: float, own: str) -> list[Cell]:
     any_metric = metrics.iloc[0]
-    is_full = any_metric["rule"] == FIRST and any_metric["setting"] == full
+    of_all = any_metric["rule"] == FIRST and any_metric["setting"] == full and any_metric["levels"] == own
+    is_full = of_all and any_metric["decision"] not in WEIGHTED
     steps = any_metric["steps"]
     interval = f"[{any_metric['steps_ci_low']:.1f}, {any_metric['steps_ci_high']:.1f}]"
     cells = [
-        Cell(_procedure(any_metric, full)),
+        Cell(_procedure(any_metric, full, own)),
         Cell(f"{steps:.0f}") if any_metric["rule"] == FIRST else Cell(f"{steps:.1f}", interval),
         Cell(f"{full / steps:.1f}×"),
     ]
     return cells + [_value(metrics.loc[name], name, is_full) for name in METRICS]
 
 
-def _procedure(row: Any, full: float) -> str:
+def _procedure(row: Any, full: float, own: str) -> str:
     if row["rule"] == EXACT:
         return "exact"
     if row["rule"] == SEQUENTIAL:
         return f"sequential, δ = {row['setting']:g}"
     number = f"{row['setting']:g}"
-    return f"all {number} steps" if row["setting"] == full else f"first {number}"
+    levels = "" if row["levels"] == own else f", {row['levels'].replace('_', ' ')}"
+    return (f"all {number} steps" if row["setting"] == full else f"first {number}") + levels
 
 
 def _value(row: Any, metric: str, is_full: bool) -> Cell:

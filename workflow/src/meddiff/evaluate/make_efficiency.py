@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from meddiff.diffusion.error_file import load_errors
-from meddiff.errors import DataError
-from meddiff.evaluate.efficiency import COLUMNS, efficiency
+from meddiff.errors import ConfigError, DataError
+from meddiff.evaluate.efficiency import COLUMNS, RunErrors, efficiency
 from meddiff.evaluate.efficiency_figure import draw_efficiency, efficiency_figure_data
 from meddiff.evaluate.efficiency_table import efficiency_grids
 from meddiff.evaluate.render import Grid
@@ -22,20 +22,43 @@ from meddiff.evaluate.style import save
 from meddiff.evaluate.summary import write_csv
 
 
-def make_efficiency_table(params: str, errors: list[Path]) -> tuple[pd.DataFrame, list[Grid]]:
+def make_efficiency_table(
+    params: str, errors: list[Path], validation: list[Path], variants: list[Path]
+) -> tuple[pd.DataFrame, list[Grid]]:
     """The tidy table and its forms for reading.
 
     Args:
         params: JSON of `EfficiencySettings`.
         errors: one errors file a run, in the order of ``params.runs``; of all steps.
+        validation: the same of the validation split; empty where ``params.weights`` is false.
+        variants: for each run one errors file for each of ``params.variants``.
 
     Raises:
         ConfigError: if params or the number of files are wrong.
         DataError: if a file is.
     """
     settings = parse_params(EfficiencySettings, params)
-    pairs = pair_files(settings.runs, errors, "--errors")
-    table = efficiency(((run, load_errors(path)) for run, path in pairs), settings)
+    kinds = settings.variants
+    if len(variants) != len(kinds) * len(settings.runs):
+        raise ConfigError(
+            f"--variants: got {len(variants)} files for {len(settings.runs)} runs; give {len(kinds)} a run"
+        )
+    if len(validation) != (len(settings.runs) if settings.weights else 0):
+        raise ConfigError(
+            f"--validation: got {len(validation)} files for {len(settings.runs)} runs; give one a run where "
+            "params.weights is true, and none otherwise"
+        )
+
+    def load(index: int, path: Path) -> RunErrors:
+        own = variants[index * len(kinds) : (index + 1) * len(kinds)]
+        return RunErrors(
+            load_errors(path),
+            load_errors(validation[index]) if validation else None,
+            {kind: load_errors(file) for kind, file in zip(kinds, own, strict=True)},
+        )
+
+    pairs = enumerate(pair_files(settings.runs, errors, "--errors"))
+    table = efficiency(((run, load(index, path)) for index, (run, path) in pairs), settings)
     return table, efficiency_grids(table, settings)
 
 
