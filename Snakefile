@@ -19,6 +19,7 @@ wildcard_constraints:
     seed=r"\d+",
     size=r"\d+(-crop)?",
     decision="majority|mean|softmax",
+    further="valid|uniform|low_discrepancy|antithetic",
 
 
 include: "workflow/rules/data.smk"
@@ -28,6 +29,7 @@ include: "workflow/rules/stable_diffusion.smk"
 include: "workflow/rules/score.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/efficiency.smk"
 include: "workflow/rules/audit.smk"
 include: "workflow/rules/explain.smk"
 
@@ -45,6 +47,7 @@ rule all:
         TABLES,
         METRICS,
         FIGURES,
+        EFFICIENCY,
         AUDIT,
         COUNTERFACTUALS,
 

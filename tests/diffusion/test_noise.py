@@ -16,6 +16,7 @@ from meddiff.diffusion.noise import (
     STREAM_LABEL_DROPOUT,
     STREAM_SAMPLER,
     STREAM_T,
+    classification_noise,
     noise_keys,
     noise_levels,
     normal,
@@ -180,5 +181,20 @@ def test_low_discrepancy_starts_differ_between_images_and_are_uniform():
 
 
 def test_unknown_noise_levels():
-    with pytest.raises(ValueError, match="'uniform' or 'low_discrepancy'"):
+    with pytest.raises(ValueError, match="'uniform', 'low_discrepancy' or 'antithetic'"):
         noise_levels(noise_keys(0, ["a"]), torch.tensor([0]), "stratified")
+
+
+def test_antithetic_steps_come_in_pairs_of_opposite_noise_at_one_level():
+    keys = noise_keys(3, ["a", "b"]).repeat_interleave(6, dim=0)
+    steps = torch.arange(6).repeat(2)
+    t = noise_levels(keys, steps, "antithetic")
+    eps = classification_noise(keys, steps, (2, 3, 3), "antithetic")
+    assert torch.equal(t[::2], t[1::2]) and len(set(t.tolist())) == 6
+    assert torch.equal(eps[::2], -eps[1::2])
+    # The first of each pair is the step that other kinds have there.
+    assert torch.equal(t[::2], noise_levels(keys, steps, "uniform")[::2])
+    for kind in ("uniform", "low_discrepancy"):
+        plain = classification_noise(keys, steps, (2, 3, 3), kind)
+        assert torch.equal(plain, normal(keys, steps, (2, 3, 3)))
+        assert torch.equal(plain[::2], eps[::2])

@@ -56,12 +56,17 @@ def jobs_of(experiment: str, folder: Path) -> list:
     return json.loads(done.stdout.split("JOBS")[1])
 
 
-@pytest.mark.parametrize("experiment", ["paper", "demo", "shortcut", "stopping"])
+@pytest.mark.parametrize("experiment", ["paper", "demo", "shortcut", "stopping", "comparing"])
 def test_files_of_every_command_are_those_of_its_rule(clone, experiment, monkeypatch):
     monkeypatch.chdir(clone.folder)
     smallest = yaml.safe_load(Path("config/experiments/smallest.yaml").read_text())
-    smallest["score"]["stopping"] = {"kind": "exact"}
-    Path("config/experiments/stopping.yaml").write_text(yaml.safe_dump(smallest))
+    scores = {
+        "stopping": {"stopping": {"kind": "exact"}},
+        "comparing": {"weights": True, "compare_levels": ["low_discrepancy", "antithetic"]},
+    }
+    for name, score in scores.items():
+        document = {**smallest, "score": {**smallest["score"], **score}}
+        Path(f"config/experiments/{name}.yaml").write_text(yaml.safe_dump(document))
     config = Config({"experiment": experiment})
     for model in config.experiment.models:
         for dataset in config.datasets:

@@ -17,10 +17,10 @@ RESULTS = "results/smallest"
 
 def test_results_are_complete(finished):
     results = finished.folder / RESULTS
-    for kind in ("classification", "comparison", "metrics"):
+    for kind in ("classification", "comparison", "metrics", "efficiency"):
         for suffix in ("csv", "md", "tex"):
             assert (results / f"tables/{kind}.{suffix}").stat().st_size > 0
-    for kind in ("step_ablation", "uncertainty", "method"):
+    for kind in ("step_ablation", "uncertainty", "method", "efficiency"):
         assert (results / f"figures/{kind}.pdf").read_bytes().startswith(b"%PDF")
         assert min(Image.open(results / f"figures/{kind}.png").size) > 200
     table = pd.read_csv(results / "tables/metrics.csv")

@@ -16,12 +16,13 @@ REPORT = {
     "plot_uncertainty": 1,
 }
 TRAINING = {"approve_training": 1, "train_model": 1}
+FROM_ERRORS = {"plot_step_ablation": 1, "make_efficiency_table": 1, "plot_efficiency": 1}
 ONE_DIFFUSION_MODEL = {
     "score_shard": 2,
     "gather_errors": 1,
     "vote": 2,
     "compute_metrics": 2,
-    "plot_step_ablation": 1,
+    **FROM_ERRORS,
     **REPORT,
 }
 
@@ -78,13 +79,13 @@ def test_learning_rate_of_a_baseline(project):
 def test_number_of_steps(project):
     project.edit_yaml("config/experiments/smallest.yaml", score={"steps": 5})
     both = {rule: 2 * count for rule, count in ONE_DIFFUSION_MODEL.items()}
-    assert project.planned() == {**both, "plot_step_ablation": 1, "plot_method": 1, **REPORT}
+    assert project.planned() == {**both, **FROM_ERRORS, "plot_method": 1, **REPORT}
 
 
 def test_title_of_a_model(project):
     """A name that is only shown retrains nothing."""
     project.edit_yaml("config/models/small_unet.yaml", title="UNet, small")
-    assert set(project.planned()) == {*REPORT, "plot_step_ablation"}
+    assert set(project.planned()) == {*REPORT, *FROM_ERRORS}
 
 
 def test_module_of_one_network(project):

@@ -20,6 +20,7 @@ def test_exact_stopping_decides_as_all_steps_do_and_scores_nothing_again(project
     planned = project.planned()
     assert planned["score_shard"] == 4 and planned["gather_errors"] == 2
     assert not [rule for rule in planned if rule.startswith(("train", "build", "split"))]
+    assert not {"make_efficiency_table", "plot_efficiency"} & set(planned)  # these need all steps
     project.snakemake(f"{RUN}/metrics/majority.csv")
     after = pd.read_csv(project.folder / RUN / "predictions/majority.csv")
     assert after["prediction"].tolist() == before["prediction"].tolist()
@@ -30,6 +31,29 @@ def test_exact_stopping_decides_as_all_steps_do_and_scores_nothing_again(project
     log = (project.folder / "logs/smallest/small_chest/small_unet/seed0/score-1-of-2.log").read_text()
     assert "of the 0 (image, step) pairs scored now, 0 were not" in log
     assert pd.read_csv(project.folder / RUN / "metrics/majority.csv")["value"].notna().any()
+
+
+def test_further_errors_are_scored_and_compared(project):
+    """Validation errors for weights of noise levels, and test errors with other levels."""
+    changes = {"weights": True, "compare_levels": ["antithetic"]}
+    project.edit_yaml(EXPERIMENT, models=["small_unet", "small_resnet"], score=changes)
+    planned = project.planned("results/smallest/tables/efficiency.md")
+    assert planned == {"score_further_shard": 4, "gather_further_errors": 2, "make_efficiency_table": 1}
+    project.snakemake("results/smallest/tables/efficiency.md")
+    validation = load_errors(project.folder / RUN / "errors_valid.nc")
+    ids = pd.read_csv(project.folder / "splits/small_chest/valid.csv", dtype=str)["image_id"].tolist()
+    assert validation["image"].values.tolist() == ids
+    table = pd.read_csv(project.folder / "results/smallest/tables/efficiency.csv")
+    assert set(table["decision"]) == {"majority", "weighted_votes", "mean", "weighted_errors"}
+    assert set(table["levels"]) == {"uniform", "antithetic"}
+
+
+def test_comparisons_need_the_errors_of_all_steps(clone):
+    changes = {"weights": True, "stopping": {"kind": "exact"}}
+    clone.edit_yaml(EXPERIMENT, score=changes)
+    text = clone.snakemake("-n", expect=1)
+    assert "smallest.yaml: score" in text and "errors of all steps" in text
+    clone.edit_yaml(EXPERIMENT, score={"weights": False, "stopping": {"kind": "none"}})
 
 
 def test_a_rule_that_cannot_be_is_refused_before_anything_runs(clone):

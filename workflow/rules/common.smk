@@ -37,6 +37,7 @@ RUN = "{dataset}/{model}/seed{seed}"
 JOINT_RUN = "joint/{model}/seed{seed}"
 DIFFUSION_DECISIONS = ("majority", "mean")
 BASELINE_DECISIONS = ("softmax",)
+VALIDATION = "valid"
 
 
 def to_json(value):
@@ -131,6 +132,10 @@ def run_dir(run):
 
 def errors_file(run):
     return f"{run_dir(run)}/errors.nc"
+
+
+def further_errors_file(run, further):
+    return f"{run_dir(run)}/errors_{further}.nc"
 
 
 def prediction_file(run):

@@ -74,6 +74,22 @@ def scoring_settings(wildcards):
     return to_json({**score, "seed": int(wildcards.seed)})
 
 
+def further_errors():
+    """What is scored besides the test split, for comparison: ``valid``, or a kind of noise levels."""
+    score = CONFIG.experiment.score
+    return [VALIDATION] * score.weights + score.compare_levels
+
+
+def further_split(wildcards):
+    return "valid" if wildcards.further == VALIDATION else "test"
+
+
+def further_scoring_settings(wildcards):
+    settings = json.loads(scoring_settings(wildcards))
+    levels = {} if wildcards.further == VALIDATION else {"noise_levels": wildcards.further}
+    return to_json({**settings, **levels})
+
+
 def scoring_code(wildcards):
     kind = CONFIG.model(wildcards.model, wildcards.dataset).kind
     stopping = ["meddiff.diffusion.stopping"] if stops_early() else []

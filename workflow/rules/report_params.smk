@@ -67,6 +67,31 @@ def step_ablation_settings(wildcards):
     )
 
 
+def efficiency_settings(wildcards):
+    evaluate, score = CONFIG.experiment.evaluate, CONFIG.experiment.score
+    return to_json(
+        {
+            **layout(scoring_runs()),
+            **resampling(),
+            "steps": evaluate.ablation_steps,
+            "deltas": evaluate.efficiency_deltas,
+            "weights": score.weights,
+            "variants": score.compare_levels,
+        }
+    )
+
+
+def efficiency_figure_settings(wildcards):
+    experiment = CONFIG.experiment
+    return to_json(
+        {
+            **layout(scoring_runs()),
+            "confidence": experiment.evaluate.confidence,
+            "style": experiment.figures.efficiency.model_dump(mode="json"),
+        }
+    )
+
+
 def drawable_runs():
     """The runs whose noise-prediction errors can be shown as an image: not those in a latent space."""
     return [run for run in scoring_runs() if any_dataset(run["model"]).kind in ("unet", "dit")]

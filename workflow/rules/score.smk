@@ -30,11 +30,12 @@ rule score_shard:
         settings=scoring_settings,
         store=subpath(input.manifest, parent=True),
         weights=subpath(input.weights, parent=True),
+        split="test",
     message:
         "Scoring {wildcards.dataset} with {wildcards.model} (seed {wildcards.seed}), shard {wildcards.scatteritem}"
     shell:
         "python -m meddiff score --params {params.settings:q} --weights {params.weights} --store {params.store}"
-        " --split test --shard {wildcards.scatteritem} --batch-size {resources.batch_size}"
+        " --split {params.split} --shard {wildcards.scatteritem} --batch-size {resources.batch_size}"
         " --threads {threads} --compute {resources.compute:q} --out {output.errors} > {log} 2>&1"
 
 
@@ -54,8 +55,43 @@ rule gather_errors:
         runtime=30,
     params:
         store=subpath(input.manifest, parent=True),
+        split="test",
     message:
         "Joining the errors of {wildcards.model} on {wildcards.dataset} (seed {wildcards.seed})"
     shell:
-        "python -m meddiff gather {input.shards} --store {params.store} --split test --out {output.errors}"
-        " > {log} 2>&1"
+        "python -m meddiff gather {input.shards} --store {params.store} --split {params.split}"
+        " --out {output.errors} > {log} 2>&1"
+
+
+if further_errors():
+
+    # The validation split, and the test split with other noise levels, for the comparison in `efficiency`.
+    use rule score_shard as score_further_shard with:
+        output:
+            errors=temp(f"{RESULTS}/{RUN}/shards_{{further}}/{{scatteritem}}.nc"),
+        log:
+            f"{LOGS}/{RUN}/score_{{further}}-{{scatteritem}}.log",
+        benchmark:
+            f"{LOGS}/{RUN}/score_{{further}}-{{scatteritem}}.benchmark.tsv"
+        params:
+            settings=further_scoring_settings,
+            store=subpath(input.manifest, parent=True),
+            weights=subpath(input.weights, parent=True),
+            split=further_split,
+        message:
+            "Scoring {wildcards.dataset} ({wildcards.further}) with {wildcards.model} (seed {wildcards.seed}), shard {wildcards.scatteritem}"
+
+    use rule gather_errors as gather_further_errors with:
+        input:
+            shards=gather.score(f"{RESULTS}/{keep_wildcards(RUN)}/shards_{{{{further}}}}/{{scatteritem}}.nc"),
+            manifest=store_manifest,
+            code=code_of("meddiff.diffusion.error_file"),
+        output:
+            errors=f"{RESULTS}/{RUN}/errors_{{further}}.nc",
+        log:
+            f"{LOGS}/{RUN}/gather_{{further}}.log",
+        params:
+            store=subpath(input.manifest, parent=True),
+            split=further_split,
+        message:
+            "Joining the errors ({wildcards.further}) of {wildcards.model} on {wildcards.dataset} (seed {wildcards.seed})"

@@ -1,9 +1,9 @@
 """Draw a figure: PNG, PDF, and a CSV with the data drawn.
 
 step_ablation is made from --errors, uncertainty from --predictions; files go in the order of the runs in
---params. method shows one image of one run: it is made from one --errors file and --store. audit is made
-from --table, the CSV that `table --kind audit` wrote. counterfactuals (of one dataset) is made from
---examples and counterfactual_front from --measures, files of `measure`.
+--params. method shows one image of one run: it is made from one --errors file and --store. audit and
+efficiency are made from --table, the CSV that `table` wrote for the same kind. counterfactuals (of one
+dataset) is made from --examples and counterfactual_front from --measures, files of `measure`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ SOURCES = {
     "uncertainty": "predictions",
     "method": "errors",
     "audit": "table",
+    "efficiency": "table",
     "counterfactuals": "examples",
     "counterfactual_front": "measures",
 }
@@ -26,6 +27,7 @@ CODE = {
     "uncertainty": ("meddiff.evaluate.make_figure",),
     "method": ("meddiff.evaluate.method",),
     "audit": ("meddiff.evaluate.make_audit",),
+    "efficiency": ("meddiff.evaluate.make_efficiency",),
     "counterfactuals": ("meddiff.evaluate.counterfactual_figure",),
     "counterfactual_front": ("meddiff.evaluate.counterfactual_front",),
 }
@@ -40,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         source.add_argument(
             f"--{name}", type=Path, nargs="+", action="extend", help=f"{name} file, one a run"
         )
-    source.add_argument("--table", type=Path, help="audit: CSV of its table")
+    source.add_argument("--table", type=Path, help="audit, efficiency: CSV of its table")
     parser.add_argument("--store", type=Path, help="method: folder of the image store")
     for suffix in ("png", "pdf", "csv"):
         parser.add_argument(f"--out-{suffix}", type=Path, required=True, help=f"{suffix} file to write")
@@ -77,6 +79,10 @@ def run(args: argparse.Namespace) -> None:
         from meddiff.evaluate.make_audit import make_audit_figure
 
         make_audit_figure(args.params, paths, *outputs)
+    elif args.kind == "efficiency":
+        from meddiff.evaluate.make_efficiency import make_efficiency_figure
+
+        make_efficiency_figure(args.params, paths, *outputs)
     elif args.kind == "counterfactuals":
         from meddiff.evaluate.make_counterfactuals import make_counterfactual_figure
 

@@ -58,8 +58,9 @@ def run(args: argparse.Namespace) -> None:
     from meddiff.run_scoring import score_shard
 
     keys = ("seed", "steps", "noise_levels", "precision")
-    stopping = StoppingConfig(**args.params.pop("stopping", {}))
-    settings = dict(zip(keys, require(args.params, *keys), strict=True))
+    params = dict(args.params)
+    stopping = StoppingConfig(**params.pop("stopping", {}))
+    settings = dict(zip(keys, require(params, *keys), strict=True))
     shard, shards = args.shard
     compute = ComputeConfig(**args.compute)
     if args.threads:

@@ -2,7 +2,8 @@
 
 classification, metrics and counterfactuals are made from --metrics, comparison and audit from
 --predictions; files go in the order of the runs in --params. audit also needs --strata, one file a dataset.
-published is made from --figures, the data of the figures step_ablation and uncertainty.
+efficiency is made from --errors, and where --params say so from --validation and --variants. published is
+made from --figures, the data of the figures step_ablation and uncertainty.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ SOURCES = {
     "metrics": "metrics",
     "audit": "predictions",
     "counterfactuals": "metrics",
+    "efficiency": "errors",
     "published": "figures",
 }
 _MADE = ("meddiff.evaluate.make_table", "meddiff.evaluate.render")
@@ -30,6 +32,7 @@ CODE = {
         "meddiff.evaluate.counterfactual_table",
         "meddiff.evaluate.counterfactual_metrics",
     ),
+    "efficiency": ("meddiff.evaluate.make_efficiency", "meddiff.evaluate.render"),
     "published": ("meddiff.evaluate.published", "meddiff.evaluate.render"),
 }
 
@@ -41,9 +44,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--params", required=True, help="JSON: datasets, models, runs and what the kind needs"
     )
     source = parser.add_mutually_exclusive_group(required=True)
-    for name, what in (("metrics", "one a run"), ("predictions", "one a run"), ("figures", "one a figure")):
-        source.add_argument(f"--{name}", type=Path, nargs="+", action="extend", help=f"{name} CSV, {what}")
+    for name, what in (
+        ("metrics", "CSV, one a run"),
+        ("predictions", "CSV, one a run"),
+        ("errors", "file, one a run"),
+        ("figures", "CSV, one a figure"),
+    ):
+        source.add_argument(f"--{name}", type=Path, nargs="+", action="extend", help=f"{name} {what}")
     parser.add_argument("--strata", type=Path, nargs="+", help="audit: strata CSV, one a dataset")
+    parser.add_argument(
+        "--validation", type=Path, nargs="*", default=[], help="efficiency: errors of the validation split"
+    )
+    parser.add_argument(
+        "--variants", type=Path, nargs="*", default=[], help="efficiency: errors with other noise levels"
+    )
     for suffix in ("csv", "md", "tex"):
         parser.add_argument(f"--out-{suffix}", type=Path, required=True, help=f"{suffix} file to write")
 
@@ -51,6 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def files(args: argparse.Namespace) -> Files:
     """What the command reads and writes."""
     inputs = [*(getattr(args, SOURCES[args.kind]) or []), *(args.strata or [])]
+    inputs += [*args.validation, *args.variants]
     return Files(inputs, [args.out_csv, args.out_md, args.out_tex], CODE[args.kind], {"kind": args.kind})
 
 
@@ -71,6 +86,10 @@ def run(args: argparse.Namespace) -> None:
         from meddiff.evaluate.make_audit import make_audit_table
 
         table, grids = make_audit_table(args.params, paths, args.strata)
+    elif args.kind == "efficiency":
+        from meddiff.evaluate.make_efficiency import make_efficiency_table
+
+        table, grids = make_efficiency_table(args.params, paths, args.validation, args.variants)
     elif args.kind == "counterfactuals":
         from meddiff.evaluate.make_counterfactuals import make_counterfactual_table
 

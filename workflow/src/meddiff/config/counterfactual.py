@@ -148,5 +148,5 @@ class ExplainParams(Strict):
     precision: Literal["fp32", "fp16", "bf16"]
     validity_steps: int
     decision: Literal["majority", "mean"]
-    noise_levels: Literal["uniform", "low_discrepancy"]
+    noise_levels: Literal["uniform", "low_discrepancy", "antithetic"]
     front: FrontParams | None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -42,15 +42,38 @@ class StoppingConfig(Strict):
 
 ALL_STEPS = StoppingConfig()
 
+NoiseLevels = Literal["uniform", "low_discrepancy", "antithetic"]
+
 
 class ScoreConfig(Strict):
     """How the error tensor is computed."""
 
     steps: int = Field(default=501, ge=1, description="classification steps (noise levels) per image")
-    noise_levels: Literal["uniform", "low_discrepancy"] = "uniform"
+    noise_levels: NoiseLevels = "uniform"
     precision: Literal["fp32", "fp16", "bf16"] = "fp32"
     shards: int = Field(default=1, ge=1, description="jobs that the test split is divided among")
     stopping: StoppingConfig = ALL_STEPS
+    weights: bool = Field(
+        default=False,
+        description="score the validation split too, fit weights of noise levels on it, and show their use",
+    )
+    compare_levels: list[NoiseLevels] = Field(
+        default=[], description="noise levels that the test split is scored with as well, to compare"
+    )
+
+    @model_validator(mode="after")
+    def _comparisons_are_possible(self) -> ScoreConfig:
+        if len({self.noise_levels, *self.compare_levels}) != 1 + len(self.compare_levels):
+            raise ValueError(
+                f"compare_levels: every entry must appear once, and not {self.noise_levels!r}, which is "
+                f"noise_levels already; got {self.compare_levels}"
+            )
+        if (self.weights or self.compare_levels) and self.stopping.kind != "none":
+            raise ValueError(
+                "weights and compare_levels are shown in the table and figure `efficiency`, which need "
+                "errors of all steps: leave them out, or set `stopping: {kind: none}`"
+            )
+        return self
 
 
 class EvaluateConfig(Strict):
@@ -60,6 +83,11 @@ class EvaluateConfig(Strict):
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     seed: int = 0
     ablation_steps: list[int] = Field(default=[1, 3, 5, 11, 25, 51, 101, 251, 501], min_length=1)
+    efficiency_deltas: list[Annotated[float, Field(gt=0, lt=0.5)]] = Field(
+        default=[0.001, 0.01, 0.05, 0.1, 0.2],
+        min_length=1,
+        description="of the sequential stopping rules shown",
+    )
 
 
 class FigureStyle(Strict):
@@ -81,6 +109,7 @@ class Figures(Strict):
     step_ablation: FigureStyle = FigureStyle()
     uncertainty: FigureStyle = FigureStyle()
     method: FigureStyle = FigureStyle(width=9.0, height=4.7)
+    efficiency: FigureStyle = FigureStyle(width=9.0, height=2.6)
     counterfactuals: FigureStyle = FigureStyle(width=7.6, height=1.2)
     counterfactual_front: FigureStyle = FigureStyle()
     audit: FigureStyle = FigureStyle()

@@ -113,20 +113,36 @@ def noise_levels(keys: Tensor, steps: Tensor, kind: str) -> Tensor:
     """Times t in [0, 1) of classification steps, fp32 [N].
 
     ``uniform``: independent draws, as in the paper. ``low_discrepancy``: for every image an additive
-    golden-ratio sequence with a random start, so that any first n steps cover [0, 1) evenly.
+    golden-ratio sequence with a random start, so that any first n steps cover [0, 1) evenly. ``antithetic``:
+    independent draws for pairs of steps, whose noise is opposite (`classification_noise`).
 
     Args:
         keys: int64 [N, 2], one row per (image, step).
         steps: int64 [N].
-        kind: ``uniform`` or ``low_discrepancy``.
+        kind: ``uniform``, ``low_discrepancy`` or ``antithetic``.
 
     Raises:
         ValueError: for another kind.
     """
     if kind == "uniform":
         return uniform(keys, steps, 1, STREAM_T)[:, 0]
+    if kind == "antithetic":
+        return uniform(keys, steps - steps % 2, 1, STREAM_T)[:, 0]
     if kind == "low_discrepancy":
         start = uniform(keys, torch.zeros_like(steps), 1, STREAM_T)[:, 0].double()
         t = (start + steps.to(start.device).double() * _GOLDEN_RATIO) % 1.0
         return t.float().clamp(max=1.0 - 2.0**-24)
-    raise ValueError(f"noise levels {kind!r}: expected 'uniform' or 'low_discrepancy'")
+    raise ValueError(f"noise levels {kind!r}: expected 'uniform', 'low_discrepancy' or 'antithetic'")
+
+
+def classification_noise(keys: Tensor, steps: Tensor, shape: Sequence[int], kind: str) -> Tensor:
+    """Noise of classification steps, [N, *shape]; arguments as in `noise_levels`.
+
+    Steps 2j and 2j + 1 of ``antithetic`` have the same noise with opposite signs; other kinds have
+    independent draws.
+    """
+    if kind != "antithetic":
+        return normal(keys, steps, shape, STREAM_EPS)
+    odd = (steps % 2).to(keys.device)
+    noise = normal(keys, steps - steps % 2, shape, STREAM_EPS)
+    return noise * (1.0 - 2.0 * odd.reshape(-1, *(1,) * len(shape)))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from meddiff.data.tensors import to_unit_range
 from meddiff.diffusion.denoiser import Denoiser
-from meddiff.diffusion.noise import STREAM_EPS, noise_keys, noise_levels, normal
+from meddiff.diffusion.noise import classification_noise, noise_keys, noise_levels
 from meddiff.diffusion.schedule import alpha_sigma
 from meddiff.diffusion.work_queue import Stopping, WorkQueue
 from meddiff.progress import track
@@ -71,7 +71,7 @@ def score(
         image_ids: the I ids, unique.
         seed: seed of noise and noise levels.
         steps: number of classification steps S.
-        levels: ``uniform`` or ``low_discrepancy``.
+        levels: ``uniform``, ``low_discrepancy`` or ``antithetic`` (`meddiff.diffusion.noise.noise_levels`).
         batch_size: network inputs a pass (images x classes), at least one image.
         precision: ``fp32``, or ``fp16`` / ``bf16`` for the network's body; errors are fp32.
         errors: earlier result [I, S, K] to complete; NaN marks what is missing.
@@ -132,7 +132,7 @@ def _score_pairs(
     pair_keys = keys[torch.from_numpy(pairs[:, 0]).to(keys.device)]
     steps = torch.from_numpy(pairs[:, 1]).to(keys.device)
     t = noise_levels(pair_keys, steps, levels)
-    eps = normal(pair_keys, steps, x.shape[1:], STREAM_EPS)
+    eps = classification_noise(pair_keys, steps, x.shape[1:], levels)
     return classification_errors(denoiser, x, t, eps)
 
 

@@ -50,8 +50,8 @@ def step_ablation(
     rows = []
     for (dataset, model), seeds in found.items():
         what = f"step ablation of {model} on {dataset}"
-        _same_images(what, [seed["image"].values for seed in seeds])
-        total = _one({seed.sizes["step"] for seed in seeds}, f"{what}: the seeds differ in steps")
+        same_images(what, [seed["image"].values for seed in seeds])
+        total = one_value({seed.sizes["step"] for seed in seeds}, f"{what}: the seeds differ in steps")
         steps = [*sorted({n for n in settings.steps if n < total}), total]
         correct: dict[str, list[np.ndarray]] = {"majority": [], "mean": []}
         for seed in seeds:
@@ -103,7 +103,7 @@ def removal_curves(runs: Iterable[tuple[Run, pd.DataFrame]], settings: Uncertain
     rows = []
     for (dataset, model, decision), seeds in found.items():
         what = f"uncertainty of {model} on {dataset}"
-        _same_images(what, [seed["image_id"].to_numpy() for seed in seeds])
+        same_images(what, [seed["image_id"].to_numpy() for seed in seeds])
         kind = settings.uncertainty[decision]
         ranked = [(seed[UNCERTAINTY + kind].to_numpy(), is_correct(seed)) for seed in seeds]
         left = np.maximum(np.rint(len(seeds[0]) * (100 - REMOVED_PERCENT) / 100).astype(int), 1)
@@ -155,12 +155,22 @@ def _published_removal(settings: UncertaintySettings, drawn: list[tuple[str, str
     ]
 
 
-def _same_images(what: str, ids: list[np.ndarray]) -> None:
+def same_images(what: str, ids: list[np.ndarray]) -> None:
+    """Check that all seeds have the same image ids, in the same order.
+
+    Raises:
+        DataError: naming `what`, if not.
+    """
     if any(not np.array_equal(ids[0], other) for other in ids[1:]):
         raise DataError(f"{what}: the seeds were scored on different images; score them again")
 
 
-def _one(values: set[T], problem: str) -> T:
+def one_value(values: set[T], problem: str) -> T:
+    """The only one of `values`.
+
+    Raises:
+        DataError: with `problem`, if there are others.
+    """
     if len(values) != 1:
         raise DataError(f"{problem} {sorted(values)}; make them again with the same settings")
     return values.pop()

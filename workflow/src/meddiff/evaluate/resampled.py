@@ -72,10 +72,8 @@ class ResampledMetrics(Discrimination):
             "brier": halve * ((p - truth) ** 2).sum(axis=1),
             "nll": metrics.label_losses(table, vote_shares),
         }
-        confidence = metrics.confidences(table)
-        self._gaps = np.eye(metrics.BINS)[metrics.bin_index(confidence)] * (correct - confidence)[:, None]
-        self._uncertainties = {kind: _Ranking(u) for kind, u in tables.uncertainties(table).items()}
-        self._wrong = 1.0 - correct
+        self._ece = CalibrationError(metrics.confidences(table), correct)
+        self._aurc = {kind: RiskCoverage(u, correct) for kind, u in tables.uncertainties(table).items()}
 
     def __call__(self, weights: np.ndarray) -> dict[str, np.ndarray]:
         """Metric -> [B] values, in the order of `point_metrics`; weights as in `Discrimination`."""
@@ -83,10 +81,34 @@ class ResampledMetrics(Discrimination):
         total = weights.sum(axis=1)
         values = super().__call__(weights)
         values |= {name: weights @ per_image / total for name, per_image in self._means.items()}
-        values["ece"] = np.abs(weights @ self._gaps).sum(axis=1) / total
-        for kind, order in self._uncertainties.items():
-            values[metrics.AURC + kind] = _aurc(weights, order, self._wrong)
+        values["ece"] = self._ece(weights)
+        values |= {metrics.AURC + kind: curve(weights) for kind, curve in self._aurc.items()}
         return values
+
+
+class CalibrationError:
+    """`meddiff.evaluate.metrics.expected_calibration_error` as a function of image weights."""
+
+    def __init__(self, confidence: np.ndarray, correct: np.ndarray) -> None:
+        """Bin the images; arguments are [I]."""
+        self._gaps = np.eye(metrics.BINS)[metrics.bin_index(confidence)] * (correct - confidence)[:, None]
+
+    def __call__(self, weights: np.ndarray) -> np.ndarray:
+        """[B] values for weights [B, I]."""
+        return np.abs(weights @ self._gaps).sum(axis=1) / weights.sum(axis=1)
+
+
+class RiskCoverage:
+    """`meddiff.evaluate.metrics.aurc` as a function of image weights."""
+
+    def __init__(self, uncertainty: np.ndarray, correct: np.ndarray) -> None:
+        """Rank the images; arguments are [I], larger uncertainty = less certain."""
+        self._ranking = _Ranking(np.asarray(uncertainty))
+        self._wrong = 1.0 - np.asarray(correct)
+
+    def __call__(self, weights: np.ndarray) -> np.ndarray:
+        """[B] values for weights [B, I]."""
+        return _aurc(weights, self._ranking, self._wrong)
 
 
 class SelectiveAccuracy:

@@ -17,7 +17,13 @@ R = TypeVar("R", bound="ScoringRun")
 Decision = Literal["majority", "mean", "softmax"]
 Family = Literal["cnn", "transformer", "diffusion"]
 
-DECISION_TITLES: dict[str, str] = {"majority": "majority", "mean": "mean error", "softmax": "softmax"}
+DECISION_TITLES: dict[str, str] = {
+    "majority": "majority",
+    "weighted_votes": "weighted votes",
+    "mean": "mean error",
+    "weighted_errors": "weighted errors",
+    "softmax": "softmax",
+}
 FAMILY_TITLES: dict[str, str] = {"cnn": "CNN", "transformer": "Transformer", "diffusion": "Diffusion"}
 
 
@@ -190,6 +196,22 @@ class StepAblationSettings(Layout, Resampling):
     steps: list[int] = Field(min_length=1)
     style: FigureStyle = FigureStyle()
     published: PublishedSteps | None = None
+
+
+class EfficiencySettings(Layout, Resampling):
+    """Params of ``table --kind efficiency``."""
+
+    steps: list[int] = Field(min_length=1, description="numbers of steps of runs without a stopping rule")
+    deltas: list[float] = Field(min_length=1, description="of the sequential rules")
+    weights: bool = Field(default=False, description="whether weights are fitted on validation errors")
+    variants: list[str] = Field(default_factory=list, description="other noise levels that were scored")
+
+
+class EfficiencyFigureSettings(Layout):
+    """Params of ``figure --kind efficiency``."""
+
+    confidence: float = Field(gt=0, lt=1, description="of the intervals in the table")
+    style: FigureStyle = FigureStyle()
 
 
 class UncertaintySettings(DecidedLayout, Resampling):

@@ -1,0 +1,319 @@
+"""Efficiency: replayed procedures are what scoring with them gives, and what table and figure say of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from evaluate_samples import sample_errors
+
+from meddiff.cli import main
+from meddiff.config.experiment import FigureStyle, StoppingConfig
+from meddiff.diffusion import vote
+from meddiff.diffusion.error_file import save_errors
+from meddiff.diffusion.stopping import cut, make_rule, stopping_steps
+from meddiff.errors import DataError
+from meddiff.evaluate import replay as replaying
+from meddiff.evaluate.efficiency import METRICS, RunErrors, efficiency, procedures
+from meddiff.evaluate.efficiency_figure import draw_efficiency, efficiency_figure_data
+from meddiff.evaluate.efficiency_table import efficiency_grids
+from meddiff.evaluate.metrics import point_metrics
+from meddiff.evaluate.predictions import from_errors, probabilities
+from meddiff.evaluate.render import to_latex, to_markdown
+from meddiff.evaluate.replay import EXACT, FIRST, SEQUENTIAL, Procedure, replay
+from meddiff.evaluate.settings import EfficiencyFigureSettings, EfficiencySettings
+
+STEPS = 61
+DELTAS = [0.2, 0.01]
+
+
+def settings_of(seeds: int = 1, datasets: int = 1, **changes) -> EfficiencySettings:
+    names = [f"data{i}" for i in range(datasets)]
+    document = {
+        "datasets": [{"name": name, "title": f"Data set {name}"} for name in names],
+        "models": [{"name": "unet", "title": "UNet", "family": "diffusion"}],
+        "runs": [{"dataset": d, "model": "unet", "seed": seed} for d in names for seed in range(seeds)],
+        "bootstrap_samples": 200,
+        "confidence": 0.9,
+        "bootstrap_seed": 0,
+        "steps": [1, 5, 25, 501],
+        "deltas": DELTAS,
+    }
+    return EfficiencySettings.model_validate({**document, **changes})
+
+
+def table_of(*errors: xr.Dataset | RunErrors, **changes) -> pd.DataFrame:
+    settings = settings_of(seeds=len(errors), **changes)
+    files = [one if isinstance(one, RunErrors) else RunErrors(one) for one in errors]
+    return efficiency(zip(settings.runs, files, strict=True), settings)
+
+
+def cell(
+    table: pd.DataFrame,
+    decision: str,
+    rule: str,
+    metric: str,
+    setting: float | None = None,
+    levels: str = "uniform",
+) -> pd.Series:
+    """The row of one procedure and metric."""
+    rows = table[(table["decision"] == decision) & (table["rule"] == rule) & (table["metric"] == metric)]
+    rows = rows[rows["levels"] == levels]
+    rows = rows if setting is None else rows[rows["setting"] == setting]
+    assert len(rows) == 1
+    return rows.iloc[0]
+
+
+def stopped(dataset: xr.Dataset, config: StoppingConfig) -> xr.Dataset:
+    """The errors file that scoring with `config` writes."""
+    errors = dataset["errors"].values
+    rule = make_rule(config, *errors.shape[1:])
+    return dataset.assign(errors=(dataset["errors"].dims, cut(errors, stopping_steps(errors, rule))))
+
+
+def test_procedures_are_those_below_the_full_run_and_the_full_run() -> None:
+    found = procedures(RunErrors(sample_errors(steps=STEPS)), settings_of())
+    numbers = [p.setting for p in found if p.rule == FIRST and p.decision == "majority"]
+    assert numbers == [1, 5, 25, STEPS]
+    assert [p.setting for p in found if p.rule == SEQUENTIAL and p.decision == "mean"] == [0.01, 0.2]
+    assert [p.decision for p in found if p.rule == EXACT] == ["majority"]
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("decision", ["majority", "mean"])
+def test_a_replayed_rule_is_what_scoring_with_it_gives(classes, decision, monkeypatch) -> None:
+    monkeypatch.setattr(replaying, "_BLOCK_ELEMENTS", 7 * STEPS * classes)  # several blocks
+    dataset = sample_errors(steps=STEPS, classes=classes)
+    configs = [StoppingConfig(kind="sequential", decision=decision, delta=0.2)]
+    configs += [StoppingConfig(kind="exact")] * (decision == "majority")
+    for config in configs:
+        setting = np.nan if config.delta is None else config.delta
+        (got,) = replay(dataset["errors"].values, [Procedure(decision, config.kind, setting)])
+        expected = from_errors(stopped(dataset, config), decision)
+        assert expected["steps_used"].min() < STEPS
+        np.testing.assert_array_equal(got.steps, expected["steps_used"])
+        np.testing.assert_array_equal(got.prediction, expected["prediction"])
+        p = probabilities(expected)[np.arange(len(expected)), expected["prediction"]]
+        np.testing.assert_allclose(got.confidence, p)
+        kind = "vote_entropy" if decision == "majority" else "softmax_entropy"
+        np.testing.assert_allclose(got.uncertainty, expected[f"uncertainty_{kind}"], atol=1e-12)
+
+
+def test_first_steps_are_a_run_of_so_many_steps() -> None:
+    dataset = sample_errors(steps=STEPS)
+    expected = from_errors(dataset.isel(step=slice(5)), "majority")
+    (got,) = replay(dataset["errors"].values, [Procedure("majority", FIRST, 5)])
+    assert (got.steps == 5).all()
+    np.testing.assert_array_equal(got.prediction, expected["prediction"])
+    np.testing.assert_array_equal(got.uncertainty, expected["uncertainty_vote_entropy"])
+
+
+@pytest.mark.parametrize("config", [None, StoppingConfig(kind="sequential", delta=0.2)])
+def test_values_are_those_of_the_metrics(config) -> None:
+    dataset = sample_errors(steps=STEPS)
+    table = table_of(dataset)
+    expected = from_errors(stopped(dataset, config) if config else dataset, "majority")
+    values = point_metrics(expected, vote_shares=True)
+    rule = (SEQUENTIAL, 0.2) if config else (FIRST, STEPS)
+    for metric, name in (("accuracy", "accuracy"), ("aurc", "aurc_vote_entropy"), ("ece", "ece")):
+        assert cell(table, "majority", rule[0], metric, rule[1])["value"] == pytest.approx(values[name])
+    agrees = expected["prediction"] == vote.majority(dataset["errors"].values)
+    assert cell(table, "majority", rule[0], "agreement", rule[1])["value"] == pytest.approx(agrees.mean())
+
+
+def test_exact_is_the_full_run_and_differences_are_paired() -> None:
+    table = table_of(sample_errors(steps=STEPS, skill=0.1))
+    for metric, value in (("accuracy", 0.0), ("agreement", 0.0)):
+        row = cell(table, "majority", EXACT, metric)
+        assert row[["difference", "difference_ci_low", "difference_ci_high"]].tolist() == [value] * 3
+    row = cell(table, "majority", EXACT, "accuracy")
+    assert row["ci_low"] < row["value"] < row["ci_high"]
+    assert STEPS / 2 < row["steps_ci_low"] < row["steps"] < row["steps_ci_high"] < STEPS
+    assert row["passes"] == pytest.approx(2 * row["steps"])
+    full = table[(table["rule"] == FIRST) & (table["setting"] == STEPS)]
+    assert (full["difference"] == 0).all() and (full["steps"] == STEPS).all()
+    assert (full.loc[full["metric"] == "agreement", "value"] == 1).all()
+
+
+def test_smaller_delta_takes_more_steps_and_all_take_fewer_than_exact() -> None:
+    table = table_of(sample_errors(steps=STEPS))
+    steps = [cell(table, "majority", SEQUENTIAL, "ece", delta)["steps"] for delta in (0.2, 0.01)]
+    assert steps[0] < steps[1] < cell(table, "majority", EXACT, "ece")["steps"]
+
+
+def test_mean_over_seeds_and_groups() -> None:
+    seeds = [sample_errors(steps=STEPS, seed=seed, per_group=3) for seed in (0, 1)]
+    table = table_of(*seeds)
+    single = [table_of(seed) for seed in seeds]
+    for metric in METRICS:
+        values = [cell(one, "mean", FIRST, metric, 5)["value"] for one in single]
+        row = cell(table, "mean", FIRST, metric, 5)
+        assert row["value"] == pytest.approx(np.mean(values))
+        assert row["seeds"] == 2 and row["images"] == 60
+    alone = table_of(sample_errors(steps=STEPS, per_group=1))
+    grouped = single[0]
+    widths = [t["ci_high"].sub(t["ci_low"])[t["metric"] == "accuracy"].mean() for t in (alone, grouped)]
+    assert widths[0] != widths[1]
+
+
+def with_signal_at_some_levels(seed: int, split: str) -> xr.Dataset:
+    """Errors that tell the classes apart at half of the noise levels, and are louder at the other half."""
+    dataset = sample_errors(images=100, steps=STEPS, skill=0.0, seed=seed)
+    generator = np.random.default_rng([seed, 1])
+    logsnr = generator.uniform(-10, 10, (100, STEPS)).astype(np.float32)
+    useful = logsnr[..., None] > 0
+    own = np.eye(2)[dataset["label"].values][:, None]
+    noise = generator.standard_normal((100, STEPS, 2))
+    errors = np.where(useful, noise - 1.2 * own, 30 * noise).astype(np.float32)
+    dims = dataset["errors"].dims
+    return dataset.assign(errors=(dims, errors), logsnr=(dims[:2], logsnr)).assign_attrs(split=split)
+
+
+def test_weights_fitted_on_validation_images_beat_the_plain_decisions() -> None:
+    run = RunErrors(with_signal_at_some_levels(0, "test"), with_signal_at_some_levels(1, "valid"))
+    table = table_of(run)
+    for weighted, plain in (("weighted_votes", "majority"), ("weighted_errors", "mean")):
+        row = cell(table, weighted, FIRST, "accuracy", 5)
+        assert row["value"] > cell(table, plain, FIRST, "accuracy", 5)["value"] + 0.03
+        # Compared with the full run of the plain decision.
+        full = cell(table, plain, FIRST, "accuracy", STEPS)["value"]
+        assert row["difference"] == pytest.approx(row["value"] - full)
+        assert cell(table, weighted, FIRST, "agreement", 5)["value"] < 1
+    assert cell(table, "weighted_errors", FIRST, "accuracy", 25)["value"] > 0.97
+    pd.testing.assert_frame_equal(
+        table[table["decision"] == "majority"].reset_index(drop=True),
+        table_of(run.test)[lambda t: t["decision"] == "majority"].reset_index(drop=True),
+    )
+    (grid,) = efficiency_grids(table, settings_of())
+    assert [block.title for block in grid.blocks] == [
+        "UNet (majority)",
+        "UNet (weighted votes)",
+        "UNet (mean error)",
+        "UNet (weighted errors)",
+    ]
+    assert "fitted on the validation split" in grid.caption
+    assert "(" in grid.blocks[1].rows[-1][3].detail  # its last row differs from the plain full run
+
+
+def test_test_labels_do_not_reach_the_weights() -> None:
+    test, validation = with_signal_at_some_levels(0, "test"), with_signal_at_some_levels(1, "valid")
+    turned = test.assign(label=1 - test["label"])
+    one, other = (
+        cell(table_of(RunErrors(t, validation)), "weighted_votes", FIRST, "accuracy", 25)
+        for t in (test, turned)
+    )
+    assert one["value"] + other["value"] == pytest.approx(1)
+
+
+def test_other_noise_levels_are_shown_beside() -> None:
+    test = sample_errors(steps=STEPS)
+    other = sample_errors(steps=STEPS, seed=3).assign(image=test["image"], label=test["label"])
+    run = RunErrors(test, variants={"low_discrepancy": other})
+    table = table_of(run)
+    row = cell(table, "majority", FIRST, "agreement", STEPS, "low_discrepancy")
+    expected = (vote.majority(test["errors"].values) == vote.majority(other["errors"].values)).mean()
+    assert row["value"] == pytest.approx(expected) and expected < 1
+    correct = vote.majority(other["errors"].values) == test["label"].values
+    assert cell(table, "majority", FIRST, "accuracy", STEPS, "low_discrepancy")["value"] == correct.mean()
+    (grid,) = efficiency_grids(table, settings_of())
+    names = [line[0].value for line in grid.blocks[0].rows]
+    assert "first 5, low discrepancy" in names and f"all {STEPS} steps, low discrepancy" in names
+    data = efficiency_figure_data(table)
+    assert set(data["further"]) == {"", "low_discrepancy"}
+    layout = settings_of().model_dump(include={"datasets", "models", "runs", "confidence"})
+    figure = draw_efficiency(data, EfficiencyFigureSettings.model_validate(layout))
+    assert len(figure.axes[0].lines) == 4
+    assert "low-discrepancy levels" in [text.get_text() for text in figure.legends[0].get_texts()]
+    with pytest.raises(DataError, match="different images"):
+        table_of(RunErrors(test, variants={"antithetic": other.isel(image=slice(20))}))
+
+
+def test_order_of_images_does_not_matter() -> None:
+    dataset = sample_errors(steps=STEPS)
+    pd.testing.assert_frame_equal(table_of(dataset.isel(image=slice(None, None, -1))), table_of(dataset))
+
+
+def test_errors_of_stopped_runs_are_refused() -> None:
+    dataset = stopped(sample_errors(steps=STEPS), StoppingConfig(kind="exact"))
+    with pytest.raises(DataError, match=r"efficiency of unet on data0.*not of all steps.*kind: none"):
+        table_of(dataset)
+
+
+def test_seeds_must_have_the_same_images_and_steps() -> None:
+    with pytest.raises(DataError, match="different images"):
+        table_of(sample_errors(steps=STEPS), sample_errors(steps=STEPS).isel(image=slice(30)))
+    with pytest.raises(DataError, match="differ in steps"):
+        table_of(sample_errors(steps=STEPS), sample_errors(steps=STEPS - 2))
+
+
+def test_grid_names_procedures_and_shows_paired_differences() -> None:
+    settings = settings_of()
+    (grid,) = efficiency_grids(table_of(sample_errors(steps=STEPS)), settings)
+    assert [block.title for block in grid.blocks] == ["UNet (majority)", "UNet (mean error)"]
+    names = [row[0].value for row in grid.blocks[0].rows]
+    expected = ["first 1", "first 5", "first 25", f"all {STEPS} steps", "exact"]
+    assert names == [*expected, "sequential, δ = 0.01", "sequential, δ = 0.2"]
+    exact = grid.blocks[0].rows[4]
+    assert exact[3].detail == "(0.0 [0.0, 0.0])" and exact[4].value == "100.0"
+    assert float(exact[2].value.rstrip("×")) == pytest.approx(STEPS / float(exact[1].value), abs=0.1)
+    text = to_markdown(grid)
+    assert "90 % bootstrap intervals" in text and "exact" in text
+    latex = to_latex(grid)
+    assert r"$\delta$ = 0.2" in latex and r"$\times$" in latex and "δ" not in latex and "×" not in latex
+
+
+def test_figure_shows_every_procedure_by_majority() -> None:
+    settings = settings_of(datasets=2)
+    table = efficiency(
+        zip(
+            settings.runs, [RunErrors(sample_errors(steps=STEPS, seed=seed)) for seed in (0, 5)], strict=True
+        ),
+        settings,
+    )
+    data = efficiency_figure_data(table)
+    assert len(data) == 2 * 3 * 7
+    assert (data.loc[data["metric"] == "agreement", "value"].max()) == 100
+    style = FigureStyle(width=9.0, height=2.6)
+    shown = EfficiencyFigureSettings(
+        datasets=settings.datasets, models=settings.models, runs=settings.runs, confidence=0.9, style=style
+    )
+    figure = draw_efficiency(data, shown)
+    assert len(figure.axes) == 6
+    for axes in figure.axes:
+        first, sequential, exact = axes.lines
+        assert [len(each.get_xdata()) for each in (first, sequential, exact)] == [4, 2, 1]
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert {"UNet", "sequential stopping", "exact stopping", "90 % interval"} <= set(labels)
+
+
+def test_commands_write_table_and_figure(tmp_path: Path, caplog) -> None:
+    settings = settings_of()
+    save_errors(sample_errors(steps=STEPS), tmp_path / "errors.nc")
+    params = settings.model_dump_json()
+    outputs = [f"--out-{suffix}={tmp_path / ('table.' + suffix)}" for suffix in ("csv", "md", "tex")]
+    table = ["table", "--kind", "efficiency", "--params", params, "--errors", str(tmp_path / "errors.nc")]
+    assert main([*table, *outputs]) == 0
+    layout = settings.model_dump(include={"datasets", "models", "runs", "confidence"})
+    drawn = [f"--out-{suffix}={tmp_path / ('figure.' + suffix)}" for suffix in ("csv", "png", "pdf")]
+    figure = ["figure", "--kind", "efficiency", "--params", json.dumps(layout)]
+    assert main([*figure, "--table", str(tmp_path / "table.csv"), *drawn]) == 0
+    first = [path.read_bytes() for path in sorted(tmp_path.glob("figure.*"))]
+    assert main([*figure, "--table", str(tmp_path / "table.csv"), *drawn]) == 0
+    assert [path.read_bytes() for path in sorted(tmp_path.glob("figure.*"))] == first
+    assert (tmp_path / "figure.pdf").read_bytes().startswith(b"%PDF")
+    assert main([*table, "--validation", str(tmp_path / "errors.nc"), *outputs]) == 1
+    assert "params.weights is true" in caplog.text
+    assert main([*table, "--variants", str(tmp_path / "errors.nc"), *outputs]) == 1
+    assert "--variants: got 1 files for 1 runs; give 0 a run" in caplog.text
+    more = settings.model_copy(update={"weights": True, "variants": ["antithetic"]}).model_dump_json()
+    table = ["table", "--kind", "efficiency", "--params", more]
+    sources = [f"--{name}={tmp_path / 'errors.nc'}" for name in ("errors", "validation", "variants")]
+    assert main([*table, *sources, *outputs]) == 0
+    assert "weighted votes" in (tmp_path / "table.md").read_text()
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    assert main([*figure, "--table", str(tmp_path / "other.csv"), *drawn]) == 1
+    assert "make the efficiency table again" in caplog.text

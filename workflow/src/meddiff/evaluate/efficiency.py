@@ -1,0 +1,182 @@
+"""What fewer classification steps cost, replayed from stored errors (`meddiff.evaluate.replay`).
+
+Procedures look at the same errors: the first n steps of every image, or each image's steps up to where a
+stopping rule stops it. Steps are taken in their order, so a replay gives what scoring with that procedure
+would have given. Where there are errors of the validation split, steps are also weighted by noise level
+(`meddiff.diffusion.level_weights`); where the test split was scored with other noise levels too, these are
+shown beside.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from meddiff.diffusion.level_weights import LevelWeights, fit_level_weights
+from meddiff.errors import DataError
+from meddiff.evaluate.figure_data import one_value, same_images
+from meddiff.evaluate.layout import in_layout_order
+from meddiff.evaluate.predictions import error_array
+from meddiff.evaluate.replay import EXACT, FIRST, REFERENCE, SEQUENTIAL, WEIGHTED, Outcome, Procedure, replay
+from meddiff.evaluate.resampled import CalibrationError, RiskCoverage
+from meddiff.evaluate.settings import EfficiencySettings, ScoringRun
+from meddiff.evaluate.statistics import bootstrap, percentile_interval
+
+METRICS = ("accuracy", "agreement", "aurc", "ece")
+COLUMNS = ["dataset", "model", "decision", "levels", "rule", "setting"]
+COLUMNS += ["metric", "value", "ci_low", "ci_high"]
+COLUMNS += ["difference", "difference_ci_low", "difference_ci_high"]
+COLUMNS += ["steps", "steps_ci_low", "steps_ci_high", "passes", "seeds", "images"]
+
+
+@dataclass(frozen=True)
+class RunErrors:
+    """The errors files of one run.
+
+    Attributes:
+        test: of the test split.
+        validation: of the validation split, to fit weights of noise levels; None for no weights.
+        variants: kind of noise levels -> errors of the test split with these.
+    """
+
+    test: xr.Dataset
+    validation: xr.Dataset | None = None
+    variants: Mapping[str, xr.Dataset] = field(default_factory=dict)
+
+
+def procedures(run: RunErrors, settings: EfficiencySettings) -> list[Procedure]:
+    """All procedures for the errors of `run`, in the order shown."""
+    steps, own = run.test.sizes["step"], own_levels(run.test)
+    found = []
+    for decision in REFERENCE:
+        if decision in WEIGHTED:
+            if run.validation is not None:
+                found += [Procedure(decision, FIRST, n, own) for n in _numbers(steps, settings)]
+            continue
+        found += [Procedure(decision, FIRST, n, own) for n in _numbers(steps, settings)]
+        for levels, errors in run.variants.items():
+            numbers = _numbers(errors.sizes["step"], settings)
+            found += [Procedure(decision, FIRST, n, levels) for n in numbers]
+        found += [Procedure(decision, EXACT, np.nan, own)] * (decision == "majority")
+        found += [Procedure(decision, SEQUENTIAL, delta, own) for delta in sorted(settings.deltas)]
+    return found
+
+
+def own_levels(errors: xr.Dataset) -> str:
+    """The kind of noise levels that `errors` were made with."""
+    return str(errors.attrs.get("noise_levels", "uniform"))
+
+
+def efficiency(runs: Iterable[tuple[ScoringRun, RunErrors]], settings: EfficiencySettings) -> pd.DataFrame:
+    """Steps used against accuracy, agreement with the full run, AURC and calibration, mean over seeds.
+
+    All procedures and seeds are drawn with the same resamples: differences are paired, and intervals are
+    those of the mean over seeds.
+
+    Returns:
+        Columns `COLUMNS`. `setting` is the number of steps, or delta; `value` is a fraction; ``agreement``
+        and `difference` are with the full run, by majority for votes and by mean error for errors; `passes`
+        are network inputs an image (steps times classes).
+
+    Raises:
+        DataError: if the seeds of a model differ in images or steps, or errors are not of all steps.
+    """
+    found = defaultdict(list)
+    for run, errors in runs:
+        found[run.dataset, run.model].append(errors)
+    rows = []
+    for (dataset, model), seeds in found.items():
+        what = f"efficiency of {model} on {dataset}"
+        rows += [[dataset, model, *row] for row in _rows(what, seeds, settings)]
+    return in_layout_order(pd.DataFrame(rows, columns=COLUMNS), settings)
+
+
+def _rows(what: str, seeds: list[RunErrors], settings: EfficiencySettings) -> Iterable[list]:
+    tested = [errors for seed in seeds for errors in (seed.test, *seed.variants.values())]
+    same_images(what, [np.sort(errors["image"].values) for errors in tested])
+    one_value({seed.test.sizes["step"] for seed in seeds}, f"{what}: the seeds differ in steps")
+    wanted = procedures(seeds[0], settings)
+    statistics = [_Statistics(what, seed, wanted) for seed in seeds]
+    first = seeds[0].test.sortby("image")
+    groups = first["group"].values.astype(str)
+
+    def average(weights: np.ndarray) -> dict[str, np.ndarray]:
+        return {"values": np.mean([statistic(weights) for statistic in statistics], axis=0)}
+
+    point = average(np.ones((1, len(groups))))["values"][0]  # [procedures, 1 + metrics]
+    draws = bootstrap(average, groups, settings.bootstrap_samples, settings.bootstrap_seed)["values"]
+    full = _full_runs(wanted, own_levels(first))
+    for i, procedure in enumerate(wanted):
+        reference = full[REFERENCE[procedure.decision]]
+        low, high = percentile_interval(draws[:, i], settings.confidence)
+        further = percentile_interval(draws[:, i] - draws[:, reference], settings.confidence)
+        used = [point[i, 0], low[0], high[0], point[i, 0] * first.sizes["class"]]
+        for j, metric in enumerate(METRICS, start=1):
+            value = [point[i, j], low[j], high[j]]
+            difference = [point[i, j] - point[reference, j], further[0][j], further[1][j]]
+            identity = [procedure.decision, procedure.levels, procedure.rule, procedure.setting, metric]
+            yield [*identity, *value, *difference, *used, len(seeds), len(groups)]
+
+
+def _full_runs(wanted: list[Procedure], own: str) -> dict[str, int]:
+    """Decision -> index of its run of all steps: the last one with the same number for all images."""
+    return {p.decision: i for i, p in enumerate(wanted) if p.rule == FIRST and p.levels == own}
+
+
+class _Statistics:
+    """Mean steps and `METRICS` of all procedures on one seed's errors, as a function of image weights."""
+
+    def __init__(self, what: str, seed: RunErrors, wanted: list[Procedure]) -> None:
+        test = seed.test.sortby("image")
+        label = test["label"].values
+        weights = _weights(what, seed.validation) if seed.validation is not None else None
+        outcomes: dict[int, Outcome] = {}
+        for levels, errors in {**seed.variants, own_levels(test): test}.items():
+            here = [i for i, procedure in enumerate(wanted) if procedure.levels == levels]
+            errors = errors.sortby("image")
+            logsnr = errors["logsnr"].transpose("image", "step").values
+            replayed = replay(_complete(what, errors), [wanted[i] for i in here], logsnr, weights)
+            outcomes |= dict(zip(here, replayed, strict=True))
+        full = _full_runs(wanted, own_levels(test))
+        self._parts = []
+        for i, procedure in enumerate(wanted):
+            outcome, reference = outcomes[i], outcomes[full[REFERENCE[procedure.decision]]]
+            correct = outcome.prediction == label
+            agrees = outcome.prediction == reference.prediction
+            means = np.stack([outcome.steps, correct, agrees], axis=1).astype(np.float64)
+            ranked = RiskCoverage(outcome.uncertainty, correct)
+            self._parts.append((means, ranked, CalibrationError(outcome.confidence, correct)))
+
+    def __call__(self, weights: np.ndarray) -> np.ndarray:
+        """[B, procedures, 1 + metrics] for weights [B, I]."""
+        weights = np.asarray(weights, dtype=np.float64)
+        total = weights.sum(axis=1, keepdims=True)
+        rows = [
+            np.column_stack([weights @ means / total, ranked(weights), calibration(weights)])
+            for means, ranked, calibration in self._parts
+        ]
+        return np.stack(rows, axis=1)
+
+
+def _numbers(steps: int, settings: EfficiencySettings) -> list[int]:
+    return [*sorted({n for n in settings.steps if n < steps}), steps]
+
+
+def _weights(what: str, validation: xr.Dataset) -> LevelWeights:
+    logsnr = validation["logsnr"].transpose("image", "step").values
+    return fit_level_weights(_complete(what, validation), logsnr, validation["label"].values)
+
+
+def _complete(what: str, dataset: xr.Dataset) -> np.ndarray:
+    errors = error_array(dataset)
+    if np.isnan(errors).any():
+        raise DataError(
+            f"{what}: its errors are not of all steps (score.stopping was "
+            f"{dataset.attrs.get('stopping', 'not recorded')}); score with `stopping: {{kind: none}}`"
+        )
+    return errors

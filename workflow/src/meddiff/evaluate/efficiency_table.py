@@ -1,0 +1,96 @@
+"""The table of what fewer classification steps cost, for reading."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from meddiff.evaluate.efficiency import METRICS
+from meddiff.evaluate.layout import row_title, rows_of, signed
+from meddiff.evaluate.render import Block, Cell, Column, Grid
+from meddiff.evaluate.replay import EXACT, FIRST, SEQUENTIAL, WEIGHTED
+from meddiff.evaluate.settings import EfficiencySettings
+
+_TITLES = {"accuracy": "Accuracy (%)", "agreement": "Agreement (%)", "aurc": "AURC", "ece": "ECE"}
+_KEYS = ["levels", "rule", "setting"]
+
+
+def efficiency_grids(table: pd.DataFrame, settings: EfficiencySettings) -> list[Grid]:
+    """One grid a dataset, one block a model and decision.
+
+    Args:
+        table: as `meddiff.evaluate.efficiency.efficiency` returns it.
+    """
+    titles = settings.dataset_titles()
+    return [
+        _grid(dataset, titles[dataset], part, settings)
+        for dataset, part in table.groupby("dataset", sort=False)
+    ]
+
+
+def _grid(dataset: str, title: str, table: pd.DataFrame, settings: EfficiencySettings) -> Grid:
+    blocks = []
+    for model, decision in rows_of(table, list(settings.model_titles())):
+        part = table[(table["model"] == model) & (table["decision"] == decision)]
+        own = table.loc[table["model"] == model, "levels"].iloc[0]
+        full = part.loc[(part["rule"] == FIRST) & (part["levels"] == own), "setting"].max()
+        groups = part.groupby(_KEYS, sort=False, dropna=False)
+        rows = [_line(rows.set_index("metric"), full, own) for _, rows in groups]
+        blocks.append(Block(row_title(model, decision, settings), rows))
+    level = f"{100 * settings.confidence:g} %"
+    seeds = ", mean over seeds" * bool(table["seeds"].max() > 1)
+    caption = (
+        f"Fewer classification steps on {title}: test set, {level} bootstrap intervals{seeds}; in brackets "
+        "behind accuracy, AURC and ECE the difference to all steps with its paired interval. Steps: mean "
+        "over images; each takes one network pass a class. Agreement: share of images decided as by all "
+        "steps. Exact: until the majority cannot change; sequential: until it changes with a "
+        "probability of at most δ. AURC and ECE (calibration error): lower is better; they use vote shares, "
+        "or the softmax of mean errors, and of an image that stopped the shares to be expected of all steps."
+    )
+    if table["decision"].isin(WEIGHTED).any():
+        caption += " Weights of noise levels are fitted on the validation split."
+    columns = [Column("Procedure"), Column("Steps"), Column("fewer by"), *map(Column, _TITLES.values())]
+    return Grid(caption, f"efficiency_{dataset}", columns, blocks)
+
+
+def _line(metrics: pd.DataFrame, full: float, own: str) -> list[Cell]:
+    any_metric = metrics.iloc[0]
+    of_all = any_metric["rule"] == FIRST and any_metric["setting"] == full and any_metric["levels"] == own
+    is_full = of_all and any_metric["decision"] not in WEIGHTED
+    steps = any_metric["steps"]
+    interval = f"[{any_metric['steps_ci_low']:.1f}, {any_metric['steps_ci_high']:.1f}]"
+    cells = [
+        Cell(_procedure(any_metric, full, own)),
+        Cell(f"{steps:.0f}") if any_metric["rule"] == FIRST else Cell(f"{steps:.1f}", interval),
+        Cell(f"{full / steps:.1f}×"),
+    ]
+    return cells + [_value(metrics.loc[name], name, is_full) for name in METRICS]
+
+
+def _procedure(row: Any, full: float, own: str) -> str:
+    if row["rule"] == EXACT:
+        return "exact"
+    if row["rule"] == SEQUENTIAL:
+        return f"sequential, δ = {row['setting']:g}"
+    number = f"{row['setting']:g}"
+    levels = "" if row["levels"] == own else f", {row['levels'].replace('_', ' ')}"
+    return (f"all {number} steps" if row["setting"] == full else f"first {number}") + levels
+
+
+def _value(row: Any, metric: str, is_full: bool) -> Cell:
+    percent = metric in ("accuracy", "agreement")
+    scale, form = (100, ".1f") if percent else (1, ".3f")
+    value = f"{scale * row['value']:{form}}"
+    if is_full or metric == "agreement":
+        return Cell(value, f"[{scale * row['ci_low']:{form}}, {scale * row['ci_high']:{form}}]")
+    names = ("difference", "difference_ci_low", "difference_ci_high")
+    middle, low, high = (_signed(scale * row[name], form) for name in names)
+    return Cell(value, f"({middle} [{low}, {high}])")
+
+
+def _signed(value: float, form: str) -> str:
+    if form == ".1f":
+        return signed(value)
+    text = f"{value:+{form}}".replace("-", "−")
+    return text[1:] if float(f"{value:{form}}") == 0 else text

@@ -1,0 +1,93 @@
+"""From files to the table and the figure of efficiency."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from meddiff.diffusion.error_file import load_errors
+from meddiff.errors import ConfigError, DataError
+from meddiff.evaluate.efficiency import COLUMNS, RunErrors, efficiency
+from meddiff.evaluate.efficiency_figure import draw_efficiency, efficiency_figure_data
+from meddiff.evaluate.efficiency_table import efficiency_grids
+from meddiff.evaluate.render import Grid
+from meddiff.evaluate.settings import (
+    EfficiencyFigureSettings,
+    EfficiencySettings,
+    pair_files,
+    parse_params,
+)
+from meddiff.evaluate.style import save
+from meddiff.evaluate.summary import write_csv
+
+
+def make_efficiency_table(
+    params: str, errors: list[Path], validation: list[Path], variants: list[Path]
+) -> tuple[pd.DataFrame, list[Grid]]:
+    """The tidy table and its forms for reading.
+
+    Args:
+        params: JSON of `EfficiencySettings`.
+        errors: one errors file a run, in the order of ``params.runs``; of all steps.
+        validation: the same of the validation split; empty where ``params.weights`` is false.
+        variants: for each run one errors file for each of ``params.variants``.
+
+    Raises:
+        ConfigError: if params or the number of files are wrong.
+        DataError: if a file is.
+    """
+    settings = parse_params(EfficiencySettings, params)
+    kinds = settings.variants
+    if len(variants) != len(kinds) * len(settings.runs):
+        raise ConfigError(
+            f"--variants: got {len(variants)} files for {len(settings.runs)} runs; give {len(kinds)} a run"
+        )
+    if len(validation) != (len(settings.runs) if settings.weights else 0):
+        raise ConfigError(
+            f"--validation: got {len(validation)} files for {len(settings.runs)} runs; give one a run where "
+            "params.weights is true, and none otherwise"
+        )
+
+    def load(index: int, path: Path) -> RunErrors:
+        own = variants[index * len(kinds) : (index + 1) * len(kinds)]
+        return RunErrors(
+            load_errors(path),
+            load_errors(validation[index]) if validation else None,
+            {kind: load_errors(file) for kind, file in zip(kinds, own, strict=True)},
+        )
+
+    pairs = enumerate(pair_files(settings.runs, errors, "--errors"))
+    table = efficiency(((run, load(index, path)) for index, (run, path) in pairs), settings)
+    return table, efficiency_grids(table, settings)
+
+
+def make_efficiency_figure(params: str, table: Path, csv: Path, png: Path, pdf: Path) -> None:
+    """Write the data of the figure as CSV, and draw what the CSV says as PNG and PDF.
+
+    Args:
+        params: JSON of `EfficiencyFigureSettings`.
+        table: the CSV of `make_efficiency_table`.
+        csv, png, pdf: files to write.
+
+    Raises:
+        ConfigError: if params are wrong.
+        DataError: if `table` is no such CSV.
+    """
+    settings = parse_params(EfficiencyFigureSettings, params)
+    write_csv(efficiency_figure_data(_read(table)), csv)
+    save(draw_efficiency(_read_csv(csv), settings), png, pdf, settings.style.dpi)
+
+
+def _read(path: Path) -> pd.DataFrame:
+    try:
+        table = _read_csv(path)
+    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise DataError(f"{path}: not a readable CSV file: {error}") from error
+    if missing := [column for column in COLUMNS if column not in table.columns]:
+        raise DataError(f"{path}: columns {missing} are missing; make the efficiency table again")
+    return table
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path, na_values=["nan"], keep_default_na=False, float_precision="round_trip")

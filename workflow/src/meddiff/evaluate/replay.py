@@ -1,0 +1,126 @@
+"""Procedures that take fewer steps, replayed from the errors of all steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from meddiff.config.experiment import StoppingConfig
+from meddiff.diffusion import vote
+from meddiff.diffusion.level_weights import LevelWeights
+from meddiff.diffusion.stopping import make_rule, stopping_steps
+
+FIRST, EXACT, SEQUENTIAL = "first", "exact", "sequential"
+# Each decision, and the one whose full run it is compared with.
+REFERENCE = {
+    "majority": "majority",
+    "weighted_votes": "majority",
+    "mean": "mean",
+    "weighted_errors": "mean",
+}
+WEIGHTED = ("weighted_votes", "weighted_errors")
+_BLOCK_ELEMENTS = 1 << 21  # of [image, step, class], to bound memory
+
+
+@dataclass(frozen=True)
+class Procedure:
+    """How steps become a decision.
+
+    Attributes:
+        decision: a key of `REFERENCE`.
+        rule: ``first`` (the same number of steps for every image), ``exact`` or ``sequential``.
+        setting: number of steps, NaN, or delta.
+        levels: kind of noise levels.
+    """
+
+    decision: str
+    rule: str
+    setting: float
+    levels: str = "uniform"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a procedure does with I images.
+
+    Attributes:
+        steps: [I] steps used.
+        prediction: [I] class index.
+        confidence: [I] probability of that class.
+        uncertainty: [I] larger = less certain: entropy of vote shares, or of the softmax for ``mean``.
+    """
+
+    steps: np.ndarray
+    prediction: np.ndarray
+    confidence: np.ndarray
+    uncertainty: np.ndarray
+
+
+def replay(
+    errors: np.ndarray,
+    wanted: list[Procedure],
+    logsnr: np.ndarray | None = None,
+    weights: LevelWeights | None = None,
+) -> list[Outcome]:
+    """What each procedure does.
+
+    Args:
+        errors: [I, N, K], complete.
+        wanted: the procedures.
+        logsnr: [I, N], for weighted decisions.
+        weights: for weighted decisions.
+    """
+    block = max(1, _BLOCK_ELEMENTS // (errors.shape[1] * errors.shape[2]))
+    parts = []
+    for start in range(0, len(errors), block):
+        part = _Block(errors[start : start + block])
+        if weights is not None and logsnr is not None:
+            part.weigh(logsnr[start : start + block], weights)
+        parts.append([part.outcome(procedure) for procedure in wanted])
+    names = ("steps", "prediction", "confidence", "uncertainty")
+    return [
+        Outcome(*(np.concatenate([getattr(outcome, name) for outcome in outcomes]) for name in names))
+        for outcomes in zip(*parts, strict=True)
+    ]
+
+
+class _Block:
+    """Running results of some images, from which every procedure's outcome is read."""
+
+    def __init__(self, errors: np.ndarray) -> None:
+        self._errors, self._running = errors, vote.prefix(errors)
+        self._weighted: dict[str, np.ndarray] = {}
+
+    def weigh(self, logsnr: np.ndarray, weights: LevelWeights) -> None:
+        """Add weighted votes and errors."""
+        winner, _ = vote.votes(self._errors)
+        votes = np.eye(self._errors.shape[2])[winner] * weights.of_votes(logsnr)[..., None]
+        self._weighted["weighted_votes"] = votes.cumsum(axis=1)
+        errors = self._errors * weights.of_errors(logsnr)[..., None]
+        steps = np.arange(1, errors.shape[1] + 1)[:, None]
+        self._weighted["weighted_errors"] = errors.cumsum(axis=1) / steps
+
+    def outcome(self, procedure: Procedure) -> Outcome:
+        """What `procedure` does with the images."""
+        images, total, classes = self._errors.shape
+        if procedure.rule == FIRST:
+            total = int(procedure.setting)  # a run of that many steps, not one that stopped
+            used = np.full(images, total)
+        else:
+            delta = None if procedure.rule == EXACT else procedure.setting
+            config = StoppingConfig(kind=procedure.rule, decision=procedure.decision, delta=delta)
+            used = stopping_steps(self._errors, make_rule(config, total, classes))
+        last = np.arange(images), used - 1
+        tally = vote.Tally(used, self._running.counts[last], self._running.mean[last])
+        if procedure.decision == "majority":
+            prediction, p = tally.majority(), tally.vote_shares(total)
+        elif procedure.decision == "weighted_votes":
+            votes = self._weighted["weighted_votes"][last]
+            prediction, p = votes.argmax(axis=1), votes / votes.sum(axis=1, keepdims=True)
+        else:
+            if procedure.decision == "weighted_errors":
+                tally = replace(tally, mean=self._weighted["weighted_errors"][last])
+            prediction, p = tally.lowest_mean(), tally.softmax()
+        confidence = np.take_along_axis(p, prediction[:, None], axis=1)[:, 0]
+        return Outcome(used, prediction, confidence, vote.entropy(p))
