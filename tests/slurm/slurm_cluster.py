@@ -22,7 +22,7 @@ GPU_PARTITION, CPU_PARTITION = "gpu", "cpu"
 ACCOUNT = "medicine"  # exists where there is a job database
 DAEMONS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontrol")
 ACCOUNTING_DAEMONS = ("slurmdbd", "mariadbd", "mariadb-install-db", "mariadb")
-PATIENCE = 60.0  # seconds; only ever waited for in full by a cluster that does not come up
+PATIENCE = 120.0  # seconds; only ever waited for in full by a cluster that does not come up
 
 
 class ClusterError(Exception):
@@ -275,7 +275,7 @@ SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={ports["ctld"]}
 SlurmUser=root
 AuthType=auth/munge
-AuthInfo=socket={self.socket}
+AuthInfo=socket={self.socket},cred_expire=5
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool/%n
 SlurmctldPidFile={folder}/slurmctld.pid
@@ -283,11 +283,11 @@ SlurmdPidFile={folder}/slurmd-%n.pid
 SlurmctldLogFile={folder}/slurmctld.log
 SlurmdLogFile={folder}/log/%n/slurmd.log
 SlurmdParameters=config_overrides
-ProctrackType=proctrack/linuxproc
+ProctrackType=proctrack/pgid
 TaskPlugin=task/none
 SwitchType=switch/none
 MpiDefault=none
-ReturnToService=2
+ReturnToService=1
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 SchedulerParameters=batch_sched_delay=1,sched_min_interval=500000

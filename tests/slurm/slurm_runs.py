@@ -139,10 +139,15 @@ def commands(project: Project, *words: str) -> list[Held]:
     return found
 
 
-def hold(project: Project, *words: str) -> Held:
-    """Wait for a command with all `words` and stop it where it is."""
-    wait_until(lambda: bool(commands(project, *words)), f"a command with {words}", PATIENCE)
-    held = commands(project, *words)[0]
+def hold(project: Project, *words: str, other_than: Held | None = None) -> Held:
+    """Wait for a command with all `words`, of another job than `other_than`, and stop it where it is."""
+    job = other_than.job if other_than else None
+
+    def running() -> list[Held]:
+        return [one for one in commands(project, *words) if one.job != job]
+
+    wait_until(lambda: bool(running()), f"a command with {words}", PATIENCE)
+    held = running()[0]
     os.kill(held.pid, signal.SIGSTOP)
     return held
 

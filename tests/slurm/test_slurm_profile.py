@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,20 @@ def test_status_command_can_be_named(programs, root, monkeypatch):
     assert status_command(root) == "squeue"
 
 
+def test_cancelled_jobs_are_seen(programs, root, monkeypatch):
+    """The executor takes "CANCELLED by 1000" for a running job."""
+    write_program(programs, "scontrol", f'echo "{ACCOUNTING}"')
+    write_program(programs, "sacct", 'echo "1|COMPLETED\n2|CANCELLED by 1000\n3|RUNNING"; echo "$@" >&2')
+    monkeypatch.chdir(root)
+    assert status_command(root) == "sacct"
+    result = subprocess.run(["sacct", "-X", "--name", "a b"], text=True, capture_output=True, check=True)
+    assert result.stdout.splitlines() == ["1|COMPLETED", "2|CANCELLED", "3|RUNNING"]
+    assert result.stderr == "-X --name a b\n"
+    write_program(programs, "sacct", "echo partly; exit 3")
+    failed = subprocess.run(["sacct"], text=True, capture_output=True, check=False)
+    assert (failed.returncode, failed.stdout) == (3, "")  # an outage stays one
+
+
 def test_slurm_decides_account_and_partition_unless_told(programs, root, monkeypatch):
     document = profile(root)
     assert set(document["default-resources"]) == {"mem_mb", "runtime"}
@@ -88,6 +103,21 @@ def test_partition_of_all_jobs_is_that_of_gpu_jobs_too(programs, root, monkeypat
 
 
 @pytest.mark.slow
+def test_status_may_fail_for_a_day(programs, root):
+    document = profile(root)
+    assert document["slurm-status-attempts"] / document["max-status-checks-per-second"] >= 24 * 3600
+
+
+def test_several_gpus_as_gres(programs, root, monkeypatch):
+    monkeypatch.setenv("MEDDIFF_SLURM_GPU_REQUEST", "gres")
+    monkeypatch.setenv("MEDDIFF_SLURM_TRAIN_GPUS", "4")
+    rules = profile(root)["set-resources"]
+    assert (rules["train_model"]["gres"], rules["train_model"]["gpu"]) == ("'gpu:a100:4'", 0)
+    assert rules["score_shard"]["gres"] == "'gpu:a100:1'"
+    monkeypatch.setenv("MEDDIFF_SLURM_GPU_MODEL", "any")
+    assert profile(root)["set-resources"]["score_shard"]["gres"] == "'gpu:1'"
+
+
 def test_every_rule_with_a_gpu_is_in_the_profile(programs, root):
     rules = "".join(path.read_text() for path in (root / "workflow/rules").glob("*.smk"))
     blocks = re.split(r"^ *rule (\w+):$", rules, flags=re.MULTILINE)[1:]
