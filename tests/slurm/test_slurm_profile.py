@@ -119,13 +119,12 @@ def test_several_gpus_as_gres(programs, root, monkeypatch):
 
 
 def test_every_rule_with_a_gpu_is_in_the_profile(programs, root):
-    rules = "".join(path.read_text() for path in (root / "workflow/rules").glob("*.smk"))
-    blocks = re.split(r"^ *rule (\w+):$", rules, flags=re.MULTILINE)[1:]
-    with_gpu = {
-        name
-        for name, body in zip(blocks[::2], blocks[1::2], strict=True)
-        if re.search(r"^ +gpu=", body, re.MULTILINE)
-    }
+    rules = "".join(path.read_text() for path in sorted((root / "workflow/rules").glob("*.smk")))
+    blocks = re.split(r"^ *(?:use )?rule (\w+)(?: as (\w+) with)?:$", rules, flags=re.MULTILINE)[1:]
+    with_gpu = set()
+    for name, derived, body in zip(blocks[::3], blocks[1::3], blocks[2::3], strict=True):
+        if re.search(r"^ +gpu=", body, re.MULTILINE) or (derived and name in with_gpu):
+            with_gpu.add(derived or name)
     assert with_gpu == set(profile(root)["set-resources"])
 
 
