@@ -12,9 +12,10 @@ from meddiff.releases import PARTS, Part, release_path
 
 ARCHIVE = "records.zip"
 _PROVENANCE = "provenance"
-# What is in the folder of a run only while it is scored.
-_NOT_KEPT = ("shards",)
-_PARTS: dict[str, Part] = {"training.json": "weights", "weights": "weights", "errors.nc": "errors"}
+# What is in the folder of a run only while it is scored: shards, shards_valid, ...
+_NOT_KEPT = "shards*"
+# Names in the folder of a run, and what they are part of; the rest are results.
+_PARTS: dict[str, Part] = {"training.json": "weights", "weights": "weights", "errors*.nc": "errors"}
 
 
 @dataclass
@@ -109,8 +110,8 @@ def _add_run(layout: Layout, run: PurePosixPath) -> None:
     if dvc_file in layout.dvc_files:
         return
     for path in sorted(Path(run).iterdir()):
-        if path.name not in _NOT_KEPT:
-            part = _PARTS.get(path.name, "results")
+        if not path.match(_NOT_KEPT):
+            part = next((part for name, part in _PARTS.items() if path.match(name)), "results")
             layout.add(dvc_file, part, str(path), shared=False)
 
 
