@@ -49,6 +49,10 @@ def test_counterfactuals_from_a_finished_run(project: Project) -> None:
     assert all(entry["name"] in text for entry in DATASET["classes"])
     assert project.planned() == {}
 
+    status, chain = project.provenance("results/smallest/tables/counterfactuals.md")
+    assert status == 0, chain
+    assert "[explain, " in chain and "counterfactuals.csv,features.npz,images" in chain
+
     # What only shows or measures makes no image again.
     project.edit_yaml(EXPERIMENT, figures={"counterfactual_front": {"width": 5.0}})
     assert project.planned() == {"plot_counterfactual_front": 1}

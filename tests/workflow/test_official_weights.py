@@ -105,6 +105,12 @@ def test_metrics_come_from_the_released_weights(imported, release):
     assert not (release / "weights" / "opened").exists()
 
 
+def test_chain_of_released_weights_ends_at_their_checksums(imported):
+    status, text = imported.provenance(METRICS[0])
+    assert status == 0, text
+    assert "[convert, " in text and "[released, " in text and "[train, " not in text
+
+
 def test_place_of_the_release_is_not_tracked(imported, release, tmp_path):
     moved = release.rename(tmp_path / "elsewhere")
     try:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 
 import pytest
 
@@ -18,17 +16,6 @@ pytestmark = pytest.mark.slow
 TABLE = "results/smallest/tables/classification.md"
 RUN = "results/smallest/small_chest/small_unet/seed0"
 WEIGHTS = f"{RUN}/weights/model.safetensors"
-
-
-def provenance(project, *arguments: str) -> tuple[int, str]:
-    """Exit status and output of the command, run in a project with the project's code."""
-    environment = {**os.environ, "PYTHONPATH": str(project.folder / "workflow/src")}
-    command = [sys.executable, "-m", "meddiff", "provenance", *arguments]
-    done = subprocess.run(
-        command, cwd=project.folder, env=environment, capture_output=True, text=True, check=False
-    )
-    assert "Traceback" not in done.stderr, done.stderr
-    return done.returncode, done.stdout
 
 
 def by_path(links: list[Link]) -> dict[str, Link]:
@@ -52,7 +39,7 @@ def broken(links: dict[str, Link]) -> dict[str, str]:
 
 
 def test_every_result_has_a_record(finished):
-    status, text = provenance(finished, "results/smallest", "--json")
+    status, text = finished.provenance("results/smallest", "--json")
     found = json.loads(text)
     assert (status, found["verdict"]) == (0, "holds"), text
     recorded = {path for link in found["links"].values() for path in link["paths"]}
@@ -69,7 +56,7 @@ def test_every_result_has_a_record(finished):
 
 
 def test_chain_of_a_table_reaches_the_raw_data(finished, follow):
-    status, text = provenance(finished, TABLE)
+    status, text = finished.provenance(TABLE)
     assert status == 0, text
     raw_files = len(json.loads((finished.folder / "data/small_chest/raw.json").read_text())["files"])
     assert f"{raw_files} raw files" in text
@@ -109,7 +96,7 @@ def test_an_edited_result(project, follow):
     assert "has changed since it was made" in reasons.pop(path)
     assert f"made from another {path}" in reasons.pop(f"{RUN}/metrics/majority.csv")
     assert not reasons
-    status, text = provenance(project, TABLE, "--records-only")
+    status, text = project.provenance(TABLE, "--records-only")
     assert status == 1
     assert "BROKEN" in text and path in text and "The chain is broken" in text
 
@@ -134,7 +121,7 @@ def test_edited_configuration_and_code(project):
     project.edit_yaml("config/models/small_unet.yaml", train={"lr": 2e-3})
     module = project.folder / "workflow/src/meddiff/evaluate/summary.py"
     module.write_text(module.read_text() + "# an edit\n")
-    status, text = provenance(project, TABLE, "--json")
+    status, text = project.provenance(TABLE, "--json")
     links = json.loads(text)["links"].values()
     reasons = {path: "; ".join(link["broken"]) for link in links for path in link["paths"] if link["broken"]}
     assert status == 1
@@ -147,7 +134,7 @@ def test_edited_configuration_and_code(project):
 
 def test_another_number_of_shards_is_another_way_to_make_it(project):
     project.edit_yaml("config/experiments/smallest.yaml", score={"shards": 1})
-    status, text = provenance(project, f"{RUN}/errors.nc")
+    status, text = project.provenance(f"{RUN}/errors.nc")
     assert status == 1
     assert "1-of-1.nc" in text and "would not be made from these files today" in text
 
@@ -155,22 +142,22 @@ def test_another_number_of_shards_is_another_way_to_make_it(project):
 def test_raw_images_are_read_when_asked(project):
     image = next((project.folder / "data/small_chest/raw").rglob("*.jpg"))
     image.write_bytes(image.read_bytes() + b"x")
-    assert provenance(project, TABLE, "--records-only")[0] == 0
-    status, text = provenance(project, TABLE, "--records-only", "--check-images")
+    assert project.provenance(TABLE, "--records-only")[0] == 0
+    status, text = project.provenance(TABLE, "--records-only", "--check-images")
     assert status == 1
     assert image.name in text
 
 
 def test_results_without_a_record_are_said_plainly(project):
     shutil.rmtree(project.folder / RUN / "weights/provenance")
-    status, text = provenance(project, f"{RUN}/errors.nc", "--records-only")
+    status, text = project.provenance(f"{RUN}/errors.nc", "--records-only")
     assert status == 1
     assert "NO RECORD" in text and "The chain is incomplete" in text
     assert "its run.json says" in text
 
 
 def test_no_such_result(finished):
-    assert provenance(finished, "results/smallest/tables/nothing.md", "--records-only")[0] == 1
+    assert finished.provenance("results/smallest/tables/nothing.md", "--records-only")[0] == 1
 
 
 def test_records_change_no_result_and_make_nothing_stale(project):

@@ -13,7 +13,7 @@ import yaml
 
 from meddiff.config import Config
 from meddiff.provenance import SOURCE, code_files
-from meddiff.records.today import job_of, workflow_jobs
+from meddiff.records.today import job_of
 
 pytestmark = pytest.mark.slow
 
@@ -85,11 +85,3 @@ def test_files_of_every_command_are_those_of_its_rule(clone, experiment, monkeyp
         assert sorted(map(str, files.inputs)) == sorted(inputs), rule
         of_command = {path.relative_to(SOURCE).as_posix() for path in code_files(files.code)}
         assert of_command == {path.split("/meddiff/", 1)[1] for path in code}, rule
-
-
-@pytest.mark.parametrize("experiment", ["paper", "demo", "smallest"])
-def test_jobs_are_those_of_a_dry_run(clone, experiment, monkeypatch):
-    monkeypatch.chdir(clone.folder)
-    jobs, counts = workflow_jobs([f"experiment={experiment}"], everything=False)
-    assert counts == clone.planned("--config", f"experiment={experiment}")
-    assert len(jobs) == sum(counts.values())

@@ -106,6 +106,12 @@ def test_every_image_is_decided_and_shown(done):
     assert done.planned() == {}
 
 
+def test_chains_of_joint_zero_shot_and_generated_weights(done):
+    status, text = done.provenance(f"{RUNS}/tables/classification.md")
+    assert status == 0, text
+    assert all(f"[{command}, " in text for command in ("select", "zeroshot", "generate", "train", "fetch"))
+
+
 def test_a_prompt_retrains_the_joint_model_and_nothing_else(done):
     path = done.folder / "config/datasets/small_skin.yaml"
     before = path.read_text()

@@ -122,6 +122,19 @@ class Project:
         jobs.pop("all", None)
         return jobs
 
+    def provenance(self, *arguments: str) -> tuple[int, str]:
+        """Exit status and output of ``meddiff provenance``, run with the project's code."""
+        result = subprocess.run(
+            [sys.executable, "-m", "meddiff", "provenance", *arguments],
+            cwd=self.folder,
+            env={**self.environment, "PYTHONPATH": str(self.folder / "workflow/src")},
+            text=True,
+            capture_output=True,
+            check=False,
+        )
+        assert "Traceback" not in result.stderr, result.stderr
+        return result.returncode, result.stdout
+
     def edit_yaml(self, path: str, **changes: object) -> None:
         """Set top-level keys of a YAML file; mappings are merged."""
         file = self.folder / path

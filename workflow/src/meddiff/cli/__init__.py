@@ -47,6 +47,7 @@ COMMANDS: dict[str, str] = {
     "measure": "compute the metrics of counterfactuals",
     "table": "make a table of the paper",
     "figure": "draw a figure of the paper",
+    "plan": "say what a run would take: jobs, GPU-hours and disk",
     "provenance": "print what results were made from, and check that it still holds",
     "publish": "put a finished run into DVC, for others to restore",
     "restore": "restore a published run in a clone of the repository",

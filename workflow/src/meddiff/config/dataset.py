@@ -171,6 +171,9 @@ class DatasetConfig(Strict):
     channels: Literal[1, 3] = 3
     augmentation: Augmentations = Augmentations()
     split: Split
+    sizes: dict[Literal["train", "valid", "test"], int] | None = Field(
+        default=None, description="images of each split, for `plan` to know them before the data is there"
+    )
     audit: AuditConfig | None = Field(default=None, description="strata for the audit of shortcuts")
 
     @model_validator(mode="after")
@@ -179,6 +182,8 @@ class DatasetConfig(Strict):
             values = [str(getattr(c, attribute)) for c in self.classes]
             if len(set(values)) != len(values):
                 raise ValueError(f"classes: every {attribute} must be different, got {values}")
+        if self.sizes is not None and len(self.sizes) != 3:
+            raise ValueError(f"sizes: expected train, valid and test, got {', '.join(self.sizes)}")
         if self.source.kind == "phantom" and self.format.kind == "table":
             raise ValueError("format: a phantom is generated in the layout of 'chexpert' or 'isic'")
         return self

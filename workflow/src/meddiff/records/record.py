@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from meddiff.io import read_json, sha256_file, sha256_json, write_json
-from meddiff.provenance import SOURCE, code_files, environment
+from meddiff.provenance import code_hashes, environment
 from meddiff.records.files import Files
 
 log = logging.getLogger("meddiff")
@@ -55,7 +55,7 @@ def digest(path: Path) -> str | None:
 
 def code_record(modules: Sequence[str]) -> dict[str, Any]:
     """The modules that define a result, and the checksums of all files that they use of this package."""
-    files = {p.relative_to(SOURCE).as_posix(): sha256_file(p) for p in code_files(modules)} if modules else {}
+    files = code_hashes(modules)
     return {"modules": sorted(modules), "files": files, "sha256": sha256_json(files)}
 
 

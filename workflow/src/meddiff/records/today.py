@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 from meddiff.errors import MeddiffError
@@ -46,6 +47,16 @@ class Job:
         return self.module.files(self.args)
 
 
+def require_workflow() -> None:
+    """Check that this is the folder of a workflow.
+
+    Raises:
+        WorkflowError: if it has no Snakefile.
+    """
+    if not Path("Snakefile").is_file():
+        raise WorkflowError("there is no Snakefile here; go where it is, and run this again")
+
+
 def workflow_jobs(config: Sequence[str], *, everything: bool) -> tuple[list[Job], dict[str, int]]:
     """The jobs of the workflow in the working folder.
 
@@ -59,6 +70,7 @@ def workflow_jobs(config: Sequence[str], *, everything: bool) -> tuple[list[Job]
     Raises:
         WorkflowError: with what Snakemake says, if the configuration is wrong or a file is missing.
     """
+    require_workflow()
     command = [sys.executable, "-m", "snakemake", "-n", "-p", "--nocolor"]
     command += ["--forceall"] * everything + (["--config", *config] if config else [])
     done = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)

@@ -1,0 +1,125 @@
+"""Say what a run would take: jobs, GPU-hours and disk, of each stage and in all.
+
+GPU-hours need a throughput: --tflops, or --calibrate, which measures the experiment's own networks on this
+machine for a minute. Operations are counted from the networks (two a multiply-accumulate); jobs are those of
+`snakemake -n`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "--config", nargs="+", default=[], metavar="KEY=VALUE", help="as for snakemake, e.g. experiment=paper"
+    )
+    rate = parser.add_mutually_exclusive_group()
+    rate.add_argument("--tflops", type=_positive, help="sustained TFLOP/s of one GPU, on these networks")
+    rate.add_argument("--calibrate", action="store_true", help="measure it here, on the GPU if there is one")
+    parser.add_argument(
+        "--calibrate-seconds", type=_positive, default=60.0, help="time for that (default: 60)"
+    )
+    parser.add_argument("--gpus", type=int, default=1, help="GPUs at a time, for the hours until the end")
+    parser.add_argument(
+        "--training-factor",
+        type=_positive,
+        default=3.0,
+        help="operations of a training step, in forward passes (default: 3)",
+    )
+    parser.add_argument(
+        "--images",
+        nargs="+",
+        default=[],
+        metavar="NAME=TRAIN,VALID,TEST",
+        help="images of a dataset that is not here yet",
+    )
+    parser.add_argument("--everything", action="store_true", help="also what is finished")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text}")
+    return value
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run the command."""
+    from meddiff.config import Config, top_level
+    from meddiff.errors import ConfigError
+    from meddiff.planning.report import as_text, job_hours, rows
+    from meddiff.planning.schedule import wall_hours
+    from meddiff.planning.sizes import parse_sizes, split_sizes
+    from meddiff.planning.work import Estimator
+    from meddiff.records.today import require_workflow, workflow_jobs
+
+    if args.gpus < 1:
+        raise ConfigError(f"--gpus {args.gpus}: expected at least 1")
+    require_workflow()
+    config = Config(top_level(args.config))
+    jobs, counts = workflow_jobs(args.config, everything=args.everything)
+    given = dict(map(parse_sizes, args.images))
+    if unknown := sorted(set(given) - set(config.datasets)):
+        raise ConfigError(f"--images {unknown[0]}: the experiment has no such dataset")
+    sizes = {name: split_sizes(name, dataset, given) for name, dataset in config.datasets.items()}
+    estimator = Estimator(config, sizes, args.training_factor)
+    works = [estimator.work(job) for job in jobs]
+    rates = _rates(args, config, estimator)
+    table, notes = rows(works, rates, config.experiment.models), list(estimator.notes)
+    if rates is None:
+        notes.append("GPU-hours need a throughput: --tflops, or --calibrate")
+    else:
+        hours = wall_hours(works, [job_hours(work, rates) for work in works], args.gpus)
+        gpus = "1 GPU" if args.gpus == 1 else f"{args.gpus} GPUs"
+        notes.append(f"{hours:.3g} hours with {gpus}, without queues and the start of jobs")
+    if any(row["unknown_bytes"] for row in table):
+        notes.append("? is what is downloaded or generated: its size is not known before")
+    if any(work.temporary for work in works):
+        notes.append("while running: resume states and partial results, which may be deleted afterwards")
+    if not args.json:
+        print(as_text(table, sizes, notes))
+        return
+    document: dict[str, Any] = {
+        "rules": counts,
+        "stages": table[:-1],
+        "in_all": table[-1],
+        "images": {name: vars(known) for name, known in sizes.items()},
+        "wall_hours": None if rates is None else hours,
+        "gpus": args.gpus,
+        "tflops": None
+        if rates is None
+        else {
+            name: {"inference": rate.inference / 1e12, "training": rate.training / 1e12}
+            for name, rate in rates.items()
+        },
+        "notes": notes,
+    }
+    print(json.dumps(document, indent=1, sort_keys=True))
+
+
+def _rates(args: argparse.Namespace, config: Any, estimator: Any) -> Any:
+    """Model (or ``all``) -> rate; None where the user gives none and wants none measured."""
+    from meddiff.planning.report import ALL
+    from meddiff.planning.throughput import Rate, calibrate
+
+    if args.tflops:
+        return {ALL: Rate(1e12 * args.tflops, 1e12 * args.tflops)}
+    if not args.calibrate or not estimator.networks:
+        return None
+    networks = {}
+    for (model, dataset), (resolved, cost) in estimator.networks.items():
+        data = config.datasets[dataset]
+        shape = (len(data.classes), data.channels, resolved.image_size or data.image_size)
+        networks.setdefault(model, (resolved, cost, shape))
+    return calibrate(
+        networks,
+        config.experiment.score.precision,
+        config.experiment.compute,
+        seconds=args.calibrate_seconds,
+        training_factor=args.training_factor,
+    )
