@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from meddiff.planning.report import ALL, _scaled, as_text, job_hours, rows
 from meddiff.planning.schedule import wall_hours
 from meddiff.planning.sizes import SplitSizes, parse_sizes, split_sizes
 from meddiff.planning.throughput import Rate, calibrate
-from meddiff.planning.work import Estimator, Work
+from meddiff.planning.work import STAGES, Estimator, Work
 from meddiff.records.today import job_of
 
 SIZES = {"chexpert": SplitSizes(16324, 2040, 2040, ""), "isic": SplitSizes(8169, 1021, 1021, "")}
@@ -192,3 +193,20 @@ def test_calibration_measures_every_network(root, monkeypatch):
 )
 def test_numbers_with_prefixes(value, text):
     assert _scaled(value, " kMGTPE") == text
+
+
+def test_every_command_of_the_rules_has_a_stage(root: Path):
+    rules = "".join(path.read_text() for path in (root / "workflow/rules").glob("*.smk"))
+    used = re.findall(r"python -m meddiff (\w+)", rules)
+    assert len(used) > 20
+    assert sorted(set(used)) == sorted(command for commands in STAGES.values() for command in commands)
+
+
+def test_the_split_that_is_scored_counts(root: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(root)
+    sizes = {**SIZES, "chexpert": SplitSizes(100, 30, 20, "")}
+    estimator = Estimator(Config({"experiment": "paper"}), sizes)
+    test = score_command("unet", "1-of-1")
+    valid = test.replace(" --shard", " --split valid --shard")
+    flop = [estimator.work(job_of(command)).inference for command in (test, valid)]
+    assert flop[1] == pytest.approx(1.5 * flop[0])
