@@ -5,12 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-
-import yaml
 
 from meddiff.approval import APPROVED
-from meddiff.config import Config
+from meddiff.config import Config, top_level
 from meddiff.config.decisions import Decisions
 from meddiff.errors import ReleaseError
 from meddiff.releases import WEIGHTS, read_release, release_path
@@ -29,10 +26,8 @@ def keep(run: str, settings: Sequence[str]) -> None:
         ReleaseError: if the run is not published, its weights are not there, or Snakemake fails.
         ConfigError: if `run` or a setting is no such thing.
     """
-    top = yaml.safe_load(Path("config/config.yaml").read_text(encoding="utf-8")) or {}
-    top |= dict(item.split("=", 1) for item in settings)
     Decisions({"keep": run})
-    experiment = Config(top).results_name
+    experiment = Config(top_level(settings)).results_name
     release = read_release(experiment)
     if release is None or run not in release.runs:
         raise ReleaseError(f"{run}: is not in {release_path(experiment)}; only published weights are kept")

@@ -179,9 +179,12 @@ def top_level(entries: Iterable[str], root: Path = Path("config")) -> dict[str, 
         root: folder of the configuration.
 
     Raises:
-        ConfigError: if an entry has no ``=``.
+        ConfigError: if an entry has no ``=``, or this is not the folder of the workflow.
     """
-    top = _read_yaml(root / "config.yaml")
+    path = root / "config.yaml"
+    if not path.is_file():
+        raise ConfigError(f"{path}: there is no such file here; go where the Snakefile is")
+    top = _read_yaml(path)
     for entry in entries:
         key, separator, value = entry.partition("=")
         if not separator:
