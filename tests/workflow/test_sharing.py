@@ -173,10 +173,14 @@ def test_restored_files_are_the_published_ones(published, restored):
     def content(repository):
         folders = [repository.folder / name for name in ("data", "splits", RESULTS)]
         files = [file for folder in folders for file in folder.rglob("*") if file.is_file()]
-        kept = [file for file in files if "shards" not in file.parts]
-        return {file.relative_to(repository.folder): sha256_file(file) for file in kept}
+        return {file.relative_to(repository.folder): sha256_file(file) for file in files}
 
     assert content(restored) == content(published)
+
+
+def test_where_results_come_from_is_known_in_a_clone(restored):
+    shown = restored.meddiff("provenance", "--records-only", f"{RESULTS}/tables/classification.md")
+    assert "data/small_chest/raw.json" in shown
 
 
 def test_a_learning_rate_retrains_its_model_only(working_copy):
@@ -288,7 +292,7 @@ def test_repro_leaves_it_to_snakemake(working_copy):
     text = working_copy.dvc("repro")
     assert "plot_step_ablation" in text
     written = {f for f, time in times.items() if not f.exists() or f.stat().st_mtime_ns != time}
-    assert {file.stem for file in written} == {"step_ablation"}
+    assert {file.name.partition(".")[0] for file in written} == {"step_ablation"}
 
 
 def test_metrics_params_and_plots_between_commits(working_copy):

@@ -12,10 +12,12 @@ from meddiff.releases import PARTS, Part, release_path
 
 ARCHIVE = "records.zip"
 _PROVENANCE = "provenance"
-# What is in the folder of a run only while it is scored: shards, shards_valid, ...
-_NOT_KEPT = "shards*"
-# Names in the folder of a run, and what they are part of; the rest are results.
-_PARTS: dict[str, Part] = {"training.json": "weights", "weights": "weights", "errors*.nc": "errors"}
+# What is in the folder of a run only while it is scored, but for the records of how that was done.
+_SHARDS = "shards"
+_PARTS: dict[str, Part] = {
+    **{"training.json": "weights", "weights": "weights"},
+    **{"errors.nc": "errors", _SHARDS: "errors", _PROVENANCE: "errors"},
+}
 
 
 @dataclass
@@ -110,9 +112,9 @@ def _add_run(layout: Layout, run: PurePosixPath) -> None:
     if dvc_file in layout.dvc_files:
         return
     for path in sorted(Path(run).iterdir()):
-        if not path.match(_NOT_KEPT):
-            part = next((part for name, part in _PARTS.items() if path.match(name)), "results")
-            layout.add(dvc_file, part, str(path), shared=False)
+        kept = path / _PROVENANCE if path.name == _SHARDS else path
+        if kept.exists():
+            layout.add(dvc_file, _PARTS.get(path.name, "results"), str(kept), shared=False)
 
 
 def _add_data(layout: Layout, dataset: str, entry: str) -> None:

@@ -43,8 +43,7 @@ def publish(entries: Sequence[str]) -> list[str]:
     name = config.results_name
     dvc = DvcFiles()
     if jobs := jobs_to_do(entries):
-        listed = ", ".join(f"{rule} ({count})" for rule, count in jobs.items())
-        raise ReleaseError(f"results/{name} is not finished: snakemake would run {listed}; run it first")
+        raise ReleaseError(f"results/{name} is not finished: snakemake would run {jobs}; run it first")
     outputs = output_files(entries)
     if missing := sorted(output.path for output in outputs if output.missing):
         raise ReleaseError(

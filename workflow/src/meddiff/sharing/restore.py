@@ -54,9 +54,8 @@ def restore(entries: Sequence[str], parts: Collection[Part] = PARTS, *, force: b
     unpack_records(archive, folders)
     set_times(folders)
     if jobs := jobs_to_do(entries):
-        listed = ", ".join(f"{rule} ({count})" for rule, count in jobs.items())
         raise ReleaseError(
-            f"everything was restored, but snakemake would run {listed}: `snakemake -n` says why. Code or "
+            f"everything was restored, but snakemake would run {jobs}: `snakemake -n` says why. Code or "
             "configuration are not those of the release, or files of another run are here"
         )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -10,27 +9,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from meddiff.errors import ReleaseError
+from meddiff.records.today import workflow_jobs
 
-_NOTHING = "Nothing to be done"
 _LOCKS = Path(".snakemake/locks")
 
 
-def jobs_to_do(config: Sequence[str]) -> dict[str, int]:
-    """Rule -> number of jobs that ``snakemake`` would run now, without the target rule.
+def jobs_to_do(config: Sequence[str]) -> str:
+    """The jobs that ``snakemake`` would run now, as ``rule (number), ...``; empty if there are none.
 
     Args:
         config: ``KEY=VALUE`` entries for ``--config``.
 
     Raises:
-        ReleaseError: with what Snakemake says, if it cannot plan.
+        WorkflowError: with what Snakemake says, if it cannot plan.
     """
-    text = _snakemake(["-n"], config)
-    if _NOTHING in text:
-        return {}
-    table = text.split("Job stats:")[-1].split("\ntotal ")[0]
-    jobs = {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)}
-    jobs.pop("all", None)
-    return jobs
+    _, jobs = workflow_jobs(config, everything=False)
+    return ", ".join(f"{rule} ({count})" for rule, count in jobs.items())
 
 
 @dataclass(frozen=True)
@@ -54,7 +48,12 @@ def output_files(config: Sequence[str]) -> list[Output]:
     Raises:
         ReleaseError: with what Snakemake says, if it cannot plan.
     """
-    lines = _snakemake(["--summary"], config).splitlines()
+    command = [sys.executable, "-m", "snakemake", "--summary", "--nocolor"]
+    command += ["--config", *config] if config else []
+    done = subprocess.run(command, text=True, capture_output=True, check=False)
+    if done.returncode:
+        raise ReleaseError(f"snakemake --summary failed:\n{(done.stdout + done.stderr).strip()[-2000:]}")
+    lines = done.stdout.splitlines()
     start = next((i for i, line in enumerate(lines) if line.startswith("output_file\t")), None)
     if start is None:
         raise ReleaseError("snakemake --summary: has no table of files")
@@ -76,13 +75,3 @@ def check_idle() -> None:
         raise ReleaseError(
             "Snakemake is running in this folder: wait for its end. If it was killed: `snakemake --unlock`"
         )
-
-
-def _snakemake(arguments: Sequence[str], config: Sequence[str]) -> str:
-    command = [sys.executable, "-m", "snakemake", *arguments, "--nocolor"]
-    command += ["--config", *config] if config else []
-    done = subprocess.run(command, text=True, capture_output=True, check=False)
-    if done.returncode:
-        said = (done.stdout + done.stderr).strip()[-2000:]
-        raise ReleaseError(f"snakemake {' '.join(arguments)} failed:\n{said}")
-    return done.stdout
