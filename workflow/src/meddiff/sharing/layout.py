@@ -12,12 +12,8 @@ from meddiff.releases import PARTS, Part, release_path
 
 ARCHIVE = "records.zip"
 _PROVENANCE = "provenance"
-# What is in the folder of a run only while it is scored, but for the records of how that was done.
+# So begin the names of folders that hold files only while a run is scored, beside the records of that.
 _SHARDS = "shards"
-_PARTS: dict[str, Part] = {
-    **{"training.json": "weights", "weights": "weights"},
-    **{"errors.nc": "errors", _SHARDS: "errors", _PROVENANCE: "errors"},
-}
 
 
 @dataclass
@@ -112,9 +108,16 @@ def _add_run(layout: Layout, run: PurePosixPath) -> None:
     if dvc_file in layout.dvc_files:
         return
     for path in sorted(Path(run).iterdir()):
-        kept = path / _PROVENANCE if path.name == _SHARDS else path
+        kept = path / _PROVENANCE if path.name.startswith(_SHARDS) else path
         if kept.exists():
-            layout.add(dvc_file, _PARTS.get(path.name, "results"), str(kept), shared=False)
+            layout.add(dvc_file, _part_of(path.name), str(kept), shared=False)
+
+
+def _part_of(name: str) -> Part:
+    """The part that something in the folder of a run belongs to."""
+    if name in ("weights", "training.json"):
+        return "weights"
+    return "errors" if name == _PROVENANCE or name.startswith(("errors", _SHARDS)) else "results"
 
 
 def _add_data(layout: Layout, dataset: str, entry: str) -> None:
