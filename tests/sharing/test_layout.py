@@ -32,6 +32,7 @@ def test_a_run_is_one_file_with_all_that_is_in_its_folder(config):
     touch(f"{RUN}/weights/model.safetensors", f"{RUN}/errors.nc", f"{RUN}/predictions/mean.csv")
     touch(f"{RUN}/provenance/errors.nc.json", f"{RUN}/shards/1-of-2.nc", f"{RUN}/training.json")
     touch(f"{RUN}/shards/provenance/1-of-2.nc.json", f"{RUN}/errors_valid.nc")
+    touch(f"{RUN}/shards_valid/1-of-2.nc")
     layout = layout_of(config, [f"{RUN}/weights/model.safetensors", f"{RUN}/predictions/mean.csv"])
     file = layout.dvc_files[Path(f"{RUN}.dvc")]
     assert file.outs() == [
