@@ -30,11 +30,12 @@ class Repository(Project):
 
     @property
     def environment(self) -> dict[str, str]:
-        """As a project's; git and DVC use nothing of the machine's own."""
+        """As a project's, with its own code; git and DVC use nothing of the machine's own."""
         names = [f"GIT_{who}_{what}" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")]
         return {
             **super().environment,
             **dict.fromkeys(names, "tests"),
+            "PYTHONPATH": str(self.folder / "workflow/src"),
             "GIT_CONFIG_GLOBAL": os.devnull,
             "DVC_SITE_CACHE_DIR": str(self.folder / ".dvc/tmp/site"),
         }
