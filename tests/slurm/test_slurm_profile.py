@@ -158,6 +158,7 @@ def of_rule(calls: list[str], rule: str) -> list[dict[str, str | None]]:
         "cpus": r" --cpus-per-task=(\d+)",
         "partition": r" -p (\S+)",
         "signal": r" --signal=(\S+)",
+        "nodes": r" --nodes=(\d+)",
         "comment": r" --comment (\S+)",
     }
     found = []
@@ -179,6 +180,7 @@ def test_refused_jobs_ask_for_more_and_leave_the_others_alone(with_data, program
     assert (first["memory"], second["memory"]) == ("16000", "32000")
     assert (first["minutes"], second["minutes"]) == ("2880", "5760")
     assert (first["cpus"], first["signal"], first["partition"]) == ("8", "USR1@300", "normal")
+    assert first["nodes"] == "1"
     # Three models, each tried four times, and each in vain.
     tried = {call["comment"] for call in of_rule(calls, "train_model")}
     assert len(tried) == 3 and len(calls) == 3 * 4
