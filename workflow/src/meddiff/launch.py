@@ -44,6 +44,7 @@ def launch(command: Sequence[str], processes: int, threads: int) -> None:
         )
     options = ["--multi_gpu", "--num_machines", "1", "--num_processes", str(processes)]
     options += ["--mixed_precision", "no", "--dynamo_backend", "no"]  # training sets both itself
+    options += ["--machine_rank", "0", "--gpu_ids", "all"]  # whatever the user has configured for accelerate
     options += ["--main_process_port", "0"]  # any that is free: two trainings may share a machine
     options += ["--num_cpu_threads_per_process", str(threads or 1)]
     arguments = launch_command_parser().parse_args([*options, "--module", "meddiff", *command])
