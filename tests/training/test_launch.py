@@ -68,6 +68,7 @@ def test_stopped_by_signals_and_finished_by_one_process(tmp_path, monkeypatch):
         with pytest.raises(ProcessLookupError):
             os.killpg(process.pid, 0)  # nobody is left
     log = (tmp_path / "log").read_text()
+    assert "ended with exit code 1" in log  # by themselves, not of a signal
     assert log.count("resuming after step") == 1 and log.count("; run again to go on from there") == 4
     assert 6 <= finished_steps(tmp_path) < 80
 

@@ -72,11 +72,14 @@ def _stop_passed_on(asked: Callable[[], bool]) -> Iterator[None]:
     ended = Event()
 
     def watch() -> None:
+        told: set[int] = set()
         while not ended.wait(_SECONDS_BETWEEN_LOOKS):
-            if asked():
-                for child in psutil.Process().children():
-                    with suppress(psutil.NoSuchProcess):
-                        child.send_signal(signal.SIGUSR1)
+            # Once each: Python no longer listens while it ends, and would die of a second one.
+            new = [child for child in psutil.Process().children() if child.pid not in told] if asked() else []
+            for child in new:
+                told.add(child.pid)
+                with suppress(psutil.NoSuchProcess):
+                    child.send_signal(signal.SIGUSR1)
 
     watcher = Thread(target=watch, daemon=True)
     watcher.start()
