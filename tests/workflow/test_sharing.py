@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlparse
 
 import pytest
-from test_staleness import ONE_DIFFUSION_MODEL, REPORT, TRAINING
+from test_staleness import FROM_ERRORS, ONE_DIFFUSION_MODEL, REPORT, TRAINING
 from workflow_samples import Project
 
 from meddiff.io import sha256_file
@@ -193,7 +193,7 @@ def test_more_steps_score_again(working_copy):
     """What temporary files were made with is restored, too: their rule notices its changed parameters."""
     working_copy.edit_yaml("config/experiments/smallest.yaml", score={"steps": 5})
     both = {rule: 2 * count for rule, count in ONE_DIFFUSION_MODEL.items()}
-    assert working_copy.planned() == {**both, "plot_step_ablation": 1, "plot_method": 1, **REPORT}
+    assert working_copy.planned() == {**both, **FROM_ERRORS, "plot_method": 1, **REPORT}
 
 
 def test_weights_and_errors_without_data(published, tmp_path):
