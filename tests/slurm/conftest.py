@@ -37,7 +37,15 @@ def accounting_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clu
 
 
 @pytest.fixture(scope="session")
-def prepared(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Project:
+def possible() -> None:
+    """Skip before anything is run where no cluster can be started."""
+    reason = missing()
+    if reason:
+        pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def prepared(possible: None, tmp_path_factory: pytest.TempPathFactory, root: Path) -> Project:
     """The experiment with its images prepared, which is the same everywhere. Tests must not change it."""
     project = make_cluster_project(tmp_path_factory.mktemp("prepared") / "repository", root)
     project.snakemake("datasets")
