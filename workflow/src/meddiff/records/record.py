@@ -48,7 +48,8 @@ def read_record(output: Path) -> dict[str, Any] | None:
 def digest(path: Path) -> str | None:
     """SHA-256 of a file, or of the names and checksums of a folder's files; None where nothing is."""
     if path.is_dir():
-        files = sorted(p for p in path.rglob("*") if p.is_file())
+        # Snakemake leaves a hidden file with the time in the folders that rules make.
+        files = sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
         return sha256_json({p.relative_to(path).as_posix(): sha256_file(p) for p in files})
     return sha256_file(path) if path.is_file() else None
 
