@@ -294,6 +294,7 @@ SchedulerParameters=batch_sched_delay=1,sched_min_interval=500000
 GresTypes=gpu
 JobAcctGatherType=jobacct_gather/none
 KillWait=5
+MinJobAge=7200
 MessageTimeout=20
 AccountingStorageType=accounting_storage/{storage}
 {gpu_nodes}
