@@ -27,8 +27,9 @@ def files(args: argparse.Namespace) -> Files:
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
     from meddiff.evaluate.predictions import read_predictions
+    from meddiff.evaluate.result_csv import write_csv
     from meddiff.evaluate.settings import MetricsSettings, parse_params
-    from meddiff.evaluate.summary import summarise, write_csv
+    from meddiff.evaluate.summary import summarise
 
     settings = parse_params(MetricsSettings, args.params)
     write_csv(summarise(read_predictions(args.predictions), settings), args.out)

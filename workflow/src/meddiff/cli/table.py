@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> None:
     """Run the command."""
     from meddiff.errors import ConfigError
     from meddiff.evaluate.render import to_latex, to_markdown
-    from meddiff.evaluate.summary import write_csv
+    from meddiff.evaluate.result_csv import write_csv
     from meddiff.io import write_text
 
     option = SOURCES[args.kind]

@@ -7,15 +7,15 @@ from pathlib import Path
 import pandas as pd
 
 from meddiff.data.strata import read_strata
-from meddiff.errors import ConfigError, DataError
+from meddiff.errors import ConfigError
 from meddiff.evaluate.audit import COLUMNS, audit, fit_rule
 from meddiff.evaluate.audit_figure import audit_figure_data, draw_audit
 from meddiff.evaluate.audit_table import audit_grids
 from meddiff.evaluate.predictions import read_predictions
 from meddiff.evaluate.render import Grid
+from meddiff.evaluate.result_csv import read_csv, write_csv
 from meddiff.evaluate.settings import AuditFigureSettings, AuditSettings, pair_files, parse_params
 from meddiff.evaluate.style import save
-from meddiff.evaluate.summary import write_csv
 
 
 def make_audit_table(
@@ -60,19 +60,5 @@ def make_audit_figure(params: str, table: Path, csv: Path, png: Path, pdf: Path)
         DataError: if `table` is no such CSV.
     """
     settings = parse_params(AuditFigureSettings, params)
-    write_csv(audit_figure_data(_read(table)), csv)
-    save(draw_audit(_read_csv(csv), settings), png, pdf, settings.style.dpi)
-
-
-def _read(path: Path) -> pd.DataFrame:
-    try:
-        table = _read_csv(path)
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise DataError(f"{path}: not a readable CSV file: {error}") from error
-    if missing := [column for column in COLUMNS if column not in table.columns]:
-        raise DataError(f"{path}: columns {missing} are missing; make the audit table again")
-    return table
-
-
-def _read_csv(path: Path) -> pd.DataFrame:
-    return pd.read_csv(path, na_values=["nan"], keep_default_na=False, float_precision="round_trip")
+    write_csv(audit_figure_data(read_csv(table, COLUMNS, "make the audit table again")), csv)
+    save(draw_audit(read_csv(csv), settings), png, pdf, settings.style.dpi)

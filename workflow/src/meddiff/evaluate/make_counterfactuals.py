@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from meddiff.errors import DataError
 from meddiff.evaluate import counterfactual_figure, counterfactual_front, counterfactual_table
 from meddiff.evaluate.counterfactual_examples import read_examples
 from meddiff.evaluate.counterfactual_metrics import read_metrics
@@ -16,10 +15,11 @@ from meddiff.evaluate.counterfactual_settings import (
     FrontSettings,
 )
 from meddiff.evaluate.render import Grid
+from meddiff.evaluate.result_csv import read_csv, write_csv
 from meddiff.evaluate.settings import pair_files, parse_params
 from meddiff.evaluate.style import save
-from meddiff.evaluate.summary import write_csv
 
+_TEXT = {"image_id": str, "group": str}
 _MEASURED = ("group", "role", "front", "qualified", "from_t", "cfg_scale", "valid", "l1")
 
 
@@ -75,24 +75,8 @@ def make_front_figure(params: str, paths: list[Path], csv: Path, png: Path, pdf:
     pairs = pair_files(settings.runs, paths, "--measures")
     data = counterfactual_front.front_data(((run, _read_measures(path)) for run, path in pairs), settings)
     write_csv(data, csv)
-    save(counterfactual_front.draw_front(_read(csv), settings), png, pdf, settings.style.dpi)
+    save(counterfactual_front.draw_front(read_csv(csv, dtype=_TEXT), settings), png, pdf, settings.style.dpi)
 
 
 def _read_measures(path: Path) -> pd.DataFrame:
-    try:
-        table = _read(path)
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise DataError(f"{path}: not a readable CSV file: {error}; run `measure` again") from error
-    if missing := [column for column in _MEASURED if column not in table.columns]:
-        raise DataError(f"{path}: columns {missing} are missing; run `measure` again")
-    return table
-
-
-def _read(path: Path) -> pd.DataFrame:
-    return pd.read_csv(
-        path,
-        dtype={"image_id": str, "group": str},
-        na_values=["nan"],
-        keep_default_na=False,
-        float_precision="round_trip",
-    )
+    return read_csv(path, _MEASURED, "run `measure` again", _TEXT)

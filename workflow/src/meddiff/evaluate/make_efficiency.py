@@ -7,11 +7,12 @@ from pathlib import Path
 import pandas as pd
 
 from meddiff.diffusion.error_file import load_errors
-from meddiff.errors import ConfigError, DataError
+from meddiff.errors import ConfigError
 from meddiff.evaluate.efficiency import COLUMNS, RunErrors, efficiency
 from meddiff.evaluate.efficiency_figure import draw_efficiency, efficiency_figure_data
 from meddiff.evaluate.efficiency_table import efficiency_grids
 from meddiff.evaluate.render import Grid
+from meddiff.evaluate.result_csv import read_csv, write_csv
 from meddiff.evaluate.settings import (
     EfficiencyFigureSettings,
     EfficiencySettings,
@@ -19,7 +20,6 @@ from meddiff.evaluate.settings import (
     parse_params,
 )
 from meddiff.evaluate.style import save
-from meddiff.evaluate.summary import write_csv
 
 
 def make_efficiency_table(
@@ -75,19 +75,5 @@ def make_efficiency_figure(params: str, table: Path, csv: Path, png: Path, pdf: 
         DataError: if `table` is no such CSV.
     """
     settings = parse_params(EfficiencyFigureSettings, params)
-    write_csv(efficiency_figure_data(_read(table)), csv)
-    save(draw_efficiency(_read_csv(csv), settings), png, pdf, settings.style.dpi)
-
-
-def _read(path: Path) -> pd.DataFrame:
-    try:
-        table = _read_csv(path)
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise DataError(f"{path}: not a readable CSV file: {error}") from error
-    if missing := [column for column in COLUMNS if column not in table.columns]:
-        raise DataError(f"{path}: columns {missing} are missing; make the efficiency table again")
-    return table
-
-
-def _read_csv(path: Path) -> pd.DataFrame:
-    return pd.read_csv(path, na_values=["nan"], keep_default_na=False, float_precision="round_trip")
+    write_csv(efficiency_figure_data(read_csv(table, COLUMNS, "make the efficiency table again")), csv)
+    save(draw_efficiency(read_csv(csv), settings), png, pdf, settings.style.dpi)

@@ -9,9 +9,9 @@ import pandas as pd
 from meddiff.diffusion.error_file import load_errors
 from meddiff.evaluate import figure_data, figures
 from meddiff.evaluate.predictions import read_predictions
+from meddiff.evaluate.result_csv import write_csv
 from meddiff.evaluate.settings import StepAblationSettings, UncertaintySettings, pair_files, parse_params
 from meddiff.evaluate.style import save
-from meddiff.evaluate.summary import write_csv
 
 
 def make_figure(kind: str, params: str, paths: list[Path], csv: Path, png: Path, pdf: Path) -> None:

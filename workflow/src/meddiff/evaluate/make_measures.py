@@ -16,8 +16,8 @@ from meddiff.evaluate.counterfactual_measures import Evidence, measure, widen
 from meddiff.evaluate.counterfactual_metrics import summarise
 from meddiff.evaluate.counterfactual_settings import MeasureSettings
 from meddiff.evaluate.predictions import read_predictions
+from meddiff.evaluate.result_csv import write_csv
 from meddiff.evaluate.settings import parse_params
-from meddiff.evaluate.summary import write_csv
 
 
 @dataclass(frozen=True)

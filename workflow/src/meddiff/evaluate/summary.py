@@ -9,9 +9,9 @@ import pandas as pd
 from meddiff.errors import DataError
 from meddiff.evaluate.metrics import point_metrics
 from meddiff.evaluate.resampled import ResampledMetrics
+from meddiff.evaluate.result_csv import read_csv
 from meddiff.evaluate.settings import MetricsSettings, Run
 from meddiff.evaluate.statistics import bootstrap, percentile_interval
-from meddiff.io import atomic_path
 
 COLUMNS = ["dataset", "model", "seed", "decision", "metric", "value", "ci_low", "ci_high", "n"]
 
@@ -39,22 +39,13 @@ def summarise(table: pd.DataFrame, settings: MetricsSettings) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def write_csv(table: pd.DataFrame, path: str | Path) -> None:
-    """Write a table of results at full precision, atomically; undefined values are written ``nan``."""
-    with atomic_path(path) as temporary:
-        table.to_csv(temporary, index=False, na_rep="nan", lineterminator="\n")
-
-
 def read_metrics(path: str | Path, run: Run) -> pd.DataFrame:
     """Read a tidy metrics file and check that it belongs to `run`.
 
     Raises:
         DataError: if it cannot be read, lacks columns, or is of another run.
     """
-    try:
-        table = pd.read_csv(path, na_values=["nan"], keep_default_na=False, float_precision="round_trip")
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise DataError(f"{path}: not a readable CSV file: {error}") from error
+    table = read_csv(path)
     missing = [column for column in COLUMNS if column not in table.columns]
     if missing or table.empty:
         raise DataError(f"{path}: expected rows with columns {COLUMNS}; missing are {missing}")
