@@ -85,3 +85,14 @@ def test_a_folder_without_dvc_is_named(tmp_path):
     shutil.rmtree(".dvc")
     with pytest.raises(ReleaseError, match="DVC"):
         DvcFiles()
+
+
+def test_without_a_remote_only_what_the_cache_has_comes_back(tmp_path):
+    DvcFiles().track(CHEST, "..", ["data/chest/store/16"], keep=False)
+    shutil.rmtree("data/chest")
+    DvcFiles().pull(["data/chest/store/16"], force=False)
+    assert Path("data/chest/store/16/train.npy").read_text() == "16"
+    shutil.rmtree("data/chest")
+    shutil.rmtree(".dvc/cache")
+    with pytest.raises(ReleaseError, match="no remote: `dvc remote add --default NAME URL`"):
+        DvcFiles().pull(["data/chest/store/16"], force=False)

@@ -76,7 +76,9 @@ class DvcFiles:
         Raises:
             ReleaseError: if something is not to be had, or would replace a file that DVC does not have.
         """
-        with _explained("dvc pull"):
+        # Without a remote, what the cache has can still be put in its place.
+        no_remote = "" if self.has_remote() else " (no remote: `dvc remote add --default NAME URL`)"
+        with _explained(f"dvc pull{no_remote}"):
             self._repo.pull(targets=list(paths), force=force)
 
     def check(self, paths: Iterable[str]) -> None:

@@ -69,7 +69,8 @@ def publish(entries: Sequence[str]) -> list[str]:
     else:
         log.warning("DVC has no remote: `dvc remote add --default NAME URL`, and publish again, to share")
     record = write_release(release)
-    git = [*map(str, layout.dvc_files), *sorted(layout.git), str(description), str(record)]
+    # With the settings of DVC: whoever clones the repository needs the remote that was just pushed to.
+    git = [*map(str, layout.dvc_files), *sorted(layout.git), str(description), str(record), ".dvc/config"]
     if top_level(()).get("experiment") == name:
         dvc.commit_stage(STAGE)
         git.append("dvc.lock")
