@@ -18,7 +18,7 @@ class CheckpointError(MeddiffError):
 
 
 class ReleaseError(MeddiffError):
-    """A run cannot be published or restored as it is."""
+    """A run cannot be published or restored, or published weights not be replaced, as things are."""
 
 
 class Interrupted(MeddiffError):
