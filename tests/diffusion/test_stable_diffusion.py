@@ -195,3 +195,12 @@ def test_every_class_needs_a_prompt(config, folder):
     denoiser = build_model(config, 3, 3, SIDE)
     with pytest.raises(ConfigError, match="one a class"):
         denoiser.load_pretrained(folder)
+
+
+def test_all_classes_at_once_are_one_pass_a_class(model):
+    z, logsnr = torch.randn(3, *model.input_shape), model.schedule.logsnr(torch.tensor([0.1, 0.5, 0.9]))
+    with torch.no_grad():
+        expected = torch.stack([model(z, logsnr, torch.full((3,), c)) for c in range(model.num_classes)])
+        actual = model.for_all_classes(z, logsnr)
+    assert (expected[0] - expected[1]).abs().max() > 1e-4
+    torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-5)

@@ -1,4 +1,4 @@
-"""Which kernel computes attention in diffusers' networks.
+"""How attention is computed in diffusers' networks: by which kernel, and for all classes at once.
 
 `ModelMixin.set_attention_backend` reaches processors that call diffusers' dispatcher; that of
 UNet2DConditionModel and DiTTransformer2DModel calls PyTorch directly. `DispatchedAttention` is the same
@@ -13,6 +13,7 @@ import torch
 from diffusers.models.attention_dispatch import AttentionBackendName, dispatch_attention_fn
 from diffusers.models.attention_processor import Attention, AttnProcessor2_0
 from torch import Tensor, nn
+from torch.nn import functional
 
 from meddiff.errors import ConfigError
 
@@ -57,6 +58,67 @@ class DispatchedAttention:
         return output / attn.rescale_output_factor
 
 
+class ClassCrossAttention:
+    """Attention processor that also takes tokens of K classes, [K, L, D], for K * N inputs, class by class.
+
+    Keys and values are then made once a class and not once an input. A single token needs no queries either:
+    whatever they are, all the attention goes to it. Other inputs are left to the processor before.
+    """
+
+    def __init__(self, inner: AttnProcessor2_0 | DispatchedAttention) -> None:
+        self.inner = inner
+
+    def __call__(
+        self,
+        attn: Attention,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        temb: Tensor | None = None,
+    ) -> Tensor:
+        """Attend from `hidden_states` [K * N, P, C]; [K * N, P, C], or [K * N, 1, C] if that is the same
+        for all positions and nothing has to be added to it."""
+        tokens = encoder_hidden_states
+        if tokens is None or len(tokens) == len(hidden_states):
+            return self.inner(attn, hidden_states, tokens, attention_mask, temb)
+        inputs = len(hidden_states) // len(tokens)
+        value = attn.to_v(tokens)
+        if tokens.shape[1] == 1:
+            attended = value
+        else:
+            # All inputs of a class form one long sequence of queries.
+            query = attn.to_q(hidden_states).unflatten(0, (len(tokens), inputs)).flatten(1, 2)
+            query, key, value = (x.unflatten(-1, (attn.heads, -1)) for x in (query, attn.to_k(tokens), value))
+            attended = self._attend(query, key, value).flatten(2)
+        attended = attn.to_out[1](attn.to_out[0](attended))
+        if tokens.shape[1] == 1:
+            return attended.repeat_interleave(inputs, dim=0)
+        return attended.unflatten(1, (inputs, -1)).flatten(0, 1)
+
+    def _attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        backend = getattr(self.inner, "_attention_backend", None)
+        if backend is not None:
+            return dispatch_attention_fn(query, key, value, backend=backend)
+        swapped = (x.transpose(1, 2) for x in (query, key, value))
+        return functional.scaled_dot_product_attention(*swapped).transpose(1, 2)
+
+
+def attend_by_class(module: nn.Module) -> None:
+    """Let all plain cross-attention layers of `module` take the tokens of classes (`ClassCrossAttention`)."""
+    for layer in module.modules():
+        if isinstance(layer, Attention) and layer.is_cross_attention and _is_plain(layer):
+            layer.set_processor(ClassCrossAttention(layer.processor))
+
+
+def attends_by_class(module: nn.Module) -> bool:
+    """Whether all cross-attention layers of `module` take the tokens of classes."""
+    return all(
+        isinstance(layer.processor, ClassCrossAttention)
+        for layer in module.modules()
+        if isinstance(layer, Attention) and layer.is_cross_attention
+    )
+
+
 def choose_backend(attention: str, device: torch.device, precision: str) -> AttentionBackendName | None:
     """The backend for a setting on a device; None leaves PyTorch's own attention.
 
@@ -85,13 +147,29 @@ def set_attention(module: nn.Module, backend: AttentionBackendName | None) -> in
     """
     changed = 0
     for layer in module.modules():
-        if not isinstance(layer, Attention) or not isinstance(layer.processor, AttnProcessor2_0):
+        if not isinstance(layer, Attention):
+            continue
+        by_class = isinstance(layer.processor, ClassCrossAttention)
+        processor = layer.processor.inner if by_class else layer.processor
+        if not isinstance(processor, AttnProcessor2_0):
             continue
         plain = layer.norm_q is None and layer.norm_k is None and layer.group_norm is None
         if backend is not None and plain and layer.inner_dim // layer.heads <= _LARGEST_HEAD:
-            layer.set_processor(DispatchedAttention(backend))
+            processor = DispatchedAttention(backend)
+            layer.set_processor(ClassCrossAttention(processor) if by_class else processor)
             changed += 1
     return changed
+
+
+def _is_plain(layer: Attention) -> bool:
+    """Whether a cross-attention layer is nothing but queries, keys, values and an output."""
+    norms = (layer.spatial_norm, layer.group_norm, layer.norm_q, layer.norm_k, layer.norm_cross)
+    return (
+        not any(norms)
+        and not layer.residual_connection
+        and layer.rescale_output_factor == 1
+        and isinstance(layer.processor, AttnProcessor2_0)
+    )
 
 
 def _obstacle_to_flash(device: torch.device, precision: str) -> str | None:

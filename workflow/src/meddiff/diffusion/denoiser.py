@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
+import torch
 from torch import Tensor, nn
 
 from meddiff.config.model import DiffusionModelConfig
@@ -60,12 +61,31 @@ class Denoiser(nn.Module, ABC):
             class_ids: int64 [N], 0 to K (K is the null class).
         """
 
+    def for_all_classes(self, z: Tensor, logsnr: Tensor) -> Tensor:
+        """What `forward` returns for each of the K classes, [K, N, *input_shape].
+
+        Here the classes are stacked in the batch; a subclass may compute once what they have in common.
+
+        Args:
+            z: [N, *input_shape].
+            logsnr: [N].
+        """
+        classes, n = self.num_classes, len(z)
+        class_ids = torch.arange(classes, device=z.device).repeat_interleave(n)
+        stacked = self(torch.cat([z] * classes), logsnr.repeat(classes), class_ids)
+        return stacked.unflatten(0, (classes, n))
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """torch.compile `forward` and `for_all_classes` in place; arguments as for ``nn.Module.compile``."""
+        super().compile(*args, **kwargs)
+        self.for_all_classes = torch.compile(self.for_all_classes, *args, **kwargs)
+
     def predict_eps(self, z: Tensor, logsnr: Tensor, class_ids: Tensor) -> Tensor:
         """The predicted noise, fp32, shape of `z`; arguments as in `forward`."""
         return self.eps_from_output(self(z, logsnr, class_ids), z, logsnr)
 
     def eps_from_output(self, output: Tensor, z: Tensor, logsnr: Tensor) -> Tensor:
-        """Turn what `forward` returned for (`z`, `logsnr`) into the predicted noise, fp32."""
+        """The predicted noise, fp32, from an output of `forward` or `for_all_classes` for (`z`, `logsnr`)."""
         output = output.float()
         if self.prediction == "epsilon":
             return output

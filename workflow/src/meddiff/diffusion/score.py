@@ -31,16 +31,11 @@ def classification_errors(denoiser: Denoiser, x: Tensor, t: Tensor, eps: Tensor)
     Returns:
         fp32 [N, K]: squared L2 norm of eps_hat_c - eps (paper, algorithm 1), not weighted.
     """
-    n, classes = len(x), denoiser.num_classes
     logsnr = denoiser.schedule.logsnr(t)
     alpha, sigma = alpha_sigma(logsnr, x.ndim)
     z = alpha * x + sigma * eps
-    # Classes are stacked in the batch, class by class: [K * N, ...].
-    stacked_z, stacked_logsnr = z.repeat(classes, *(1,) * (z.ndim - 1)), logsnr.repeat(classes)
-    class_ids = torch.arange(classes, device=x.device).repeat_interleave(n)
-    eps_hat = denoiser.predict_eps(stacked_z, stacked_logsnr, class_ids)
-    squared_error = (eps_hat.reshape(classes, *eps.shape) - eps).square()
-    return squared_error.flatten(2).sum(dim=2).T
+    eps_hat = denoiser.eps_from_output(denoiser.for_all_classes(z, logsnr), z, logsnr)
+    return (eps_hat - eps).square().flatten(2).sum(dim=2).T
 
 
 def score(

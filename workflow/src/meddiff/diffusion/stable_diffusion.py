@@ -10,6 +10,8 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor
 
 from meddiff.config.model import StableDiffusionConfig
+from meddiff.diffusion.all_classes import can_share, unet_for_all_classes
+from meddiff.diffusion.attention import attend_by_class, attends_by_class
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.diffusion.discrete_schedule import DiscreteSchedule
 from meddiff.diffusion.noise import STREAM_LATENT, normal
@@ -47,6 +49,8 @@ class StableDiffusionDenoiser(Denoiser):
         super().__init__(num_classes, (parts["vae"]["latent_channels"], side, side), prediction, schedule)
         self.channels = channels
         self.unet = UNet2DConditionModel.from_config(parts["unet"])
+        attend_by_class(self.unet)
+        self._shares = can_share(self.unet, side, side) and attends_by_class(self.unet)
         self.vae = AutoencoderKL.from_config(parts["vae"]).requires_grad_(False)
         if config.gradient_checkpointing:
             self.unet.enable_gradient_checkpointing()
@@ -69,6 +73,12 @@ class StableDiffusionDenoiser(Denoiser):
         tokens = self.class_tokens[class_ids]
         level = self.schedule.level(logsnr)
         return self.unet(z, level, encoder_hidden_states=tokens, return_dict=False)[0]
+
+    def for_all_classes(self, z: Tensor, logsnr: Tensor) -> Tensor:
+        if not self._shares:
+            return super().for_all_classes(z, logsnr)
+        tokens = self.class_tokens[: self.num_classes]
+        return unet_for_all_classes(self.unet, z, self.schedule.level(logsnr), tokens)
 
     def encode(self, images: Tensor) -> Tensor:
         """The mean of the autoencoder's posterior, scaled."""

@@ -1,0 +1,169 @@
+"""All classes in one pass: equal to one pass a class, with less computed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from diffusers import UNet2DConditionModel
+from torch import Tensor, nn
+
+from core_samples import ARCHITECTURES, tiny_config
+from meddiff.diffusion import unet as unet_module
+from meddiff.diffusion.all_classes import can_share, unet_for_all_classes
+from meddiff.diffusion.attention import attend_by_class, attends_by_class
+from meddiff.diffusion.denoiser import Denoiser
+from meddiff.models import build_model
+
+CLASSES, INPUTS, TOKEN_SIZE = 3, 5, 8
+# Where the class enters: after blocks without it, in the first block, in the middle only.
+LAYOUTS: dict[str, dict[str, Any]] = {
+    "second block": {
+        "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"],
+        "up_block_types": ["UpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"],
+    },
+    "every block": {
+        "down_block_types": ["CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"],
+        "up_block_types": ["UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"],
+        "use_linear_projection": True,
+    },
+    "middle": {
+        "down_block_types": ["DownBlock2D", "DownBlock2D", "DownBlock2D"],
+        "up_block_types": ["UpBlock2D", "UpBlock2D", "UpBlock2D"],
+    },
+    "way up": {
+        "down_block_types": ["DownBlock2D", "DownBlock2D", "DownBlock2D"],
+        "mid_block_type": "UNetMidBlock2D",
+        "up_block_types": ["CrossAttnUpBlock2D", "UpBlock2D", "UpBlock2D"],
+    },
+}
+
+
+def build_unet(layout: str, layers: int = 2, **changes: Any) -> UNet2DConditionModel:
+    torch.manual_seed(0)
+    unet = UNet2DConditionModel(
+        sample_size=8,
+        in_channels=4,
+        out_channels=4,
+        layers_per_block=layers,
+        block_out_channels=[8, 8, 16],
+        norm_num_groups=4,
+        attention_head_dim=2,
+        cross_attention_dim=TOKEN_SIZE,
+        **LAYOUTS[layout] | changes,
+    )
+    attend_by_class(unet)
+    return unet.eval()
+
+
+def inputs(tokens: int, side: int = 8) -> tuple[Tensor, Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    z = torch.randn(INPUTS, 4, side, side, generator=generator)
+    return z, torch.linspace(-5, 5, INPUTS), torch.randn(CLASSES, tokens, TOKEN_SIZE, generator=generator)
+
+
+def one_pass_a_class(unet: UNet2DConditionModel, z: Tensor, level: Tensor, tokens: Tensor) -> Tensor:
+    expanded = [own.expand(len(z), -1, -1) for own in tokens]
+    return torch.stack([unet(z, level, encoder_hidden_states=own, return_dict=False)[0] for own in expanded])
+
+
+def batch_sizes(module: nn.Module, run: Any) -> list[int]:
+    """Batch sizes that `module` sees while `run` is called."""
+    seen: list[int] = []
+    with_hook = module.register_forward_pre_hook(lambda _, args: seen.append(len(args[0])))
+    run()
+    with_hook.remove()
+    return seen
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("tokens", [1, 4])
+def test_output_is_that_of_one_pass_a_class(layout, tokens):
+    unet, arguments = build_unet(layout), inputs(tokens)
+    assert can_share(unet, 8, 8) and attends_by_class(unet)
+    with torch.no_grad():
+        expected, actual = one_pass_a_class(unet, *arguments), unet_for_all_classes(unet, *arguments)
+    assert (expected[0] - expected[1]).abs().max() > 1e-3
+    torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_memory_format_is_kept(memory_format):
+    unet, arguments = build_unet("second block").to(memory_format=memory_format), inputs(1)
+    with torch.no_grad():
+        expected, actual = one_pass_a_class(unet, *arguments), unet_for_all_classes(unet, *arguments)
+    torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-5)
+    assert actual[0].is_contiguous(memory_format=memory_format)
+
+
+def test_what_does_not_depend_on_the_class_is_computed_once():
+    unet, arguments = build_unet("second block"), inputs(4)
+
+    def run() -> None:
+        with torch.no_grad():
+            unet_for_all_classes(unet, *arguments)
+
+    block = unet.down_blocks[1]
+    assert batch_sizes(unet.conv_in, run) == [INPUTS]
+    assert batch_sizes(unet.time_embedding, run) == [INPUTS]
+    assert batch_sizes(unet.down_blocks[0].resnets[1], run) == [INPUTS]
+    assert batch_sizes(block.resnets[0], run) == [INPUTS]
+    assert batch_sizes(block.resnets[1], run) == [CLASSES * INPUTS]
+    # Keys and values once a class, whatever the number of inputs.
+    cross_attention = block.attentions[0].transformer_blocks[0].attn2
+    assert batch_sizes(cross_attention.to_k, run) == [CLASSES]
+    assert batch_sizes(cross_attention.to_q, run) == [CLASSES * INPUTS]
+
+
+def test_a_single_token_needs_neither_queries_nor_keys():
+    unet, arguments = build_unet("second block"), inputs(1)
+    cross_attention = unet.down_blocks[1].attentions[0].transformer_blocks[0].attn2
+
+    def run() -> None:
+        with torch.no_grad():
+            unet_for_all_classes(unet, *arguments)
+
+    assert batch_sizes(cross_attention.to_v, run) == [CLASSES]
+    assert batch_sizes(cross_attention.to_q, run) == batch_sizes(cross_attention.to_k, run) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "side"),
+    [({"time_embedding_act_fn": "silu"}, 8), ({"class_embed_type": "timestep"}, 8), ({}, 6)],
+)
+def test_what_is_not_known_is_refused(changes, side):
+    assert not can_share(build_unet("second block", **changes), side, side)
+
+
+@pytest.mark.parametrize("shares", [True, False])
+def test_unet_denoiser(shares, monkeypatch):
+    """Also where the network is one that cannot share: then classes are stacked in the batch."""
+    if not shares:
+        monkeypatch.setattr(unet_module, "can_share", lambda *arguments: False)
+    torch.manual_seed(0)
+    model = build_model(tiny_config("unet"), CLASSES, 1, 8).eval()
+    z, logsnr = torch.randn(INPUTS, *model.input_shape), torch.linspace(-5, 5, INPUTS)
+    with torch.no_grad():
+        expected = torch.stack([model(z, logsnr, torch.full((INPUTS,), c)) for c in range(CLASSES)])
+        torch.testing.assert_close(model.for_all_classes(z, logsnr), expected, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(Denoiser.for_all_classes(model, z, logsnr), expected, rtol=1e-5, atol=1e-5)
+    seen = batch_sizes(model.backbone.conv_in, lambda: model.for_all_classes(z, logsnr))
+    assert seen == [INPUTS if shares else CLASSES * INPUTS]
+
+
+def test_all_classes_are_compiled_with_the_network():
+    """With a backend that only traces: what it is given is what would be compiled."""
+    traced = []
+
+    def backend(graph: torch.fx.GraphModule, example_inputs: Any) -> Any:
+        traced.append(graph)
+        return graph.forward
+
+    model = build_model(tiny_config("unet", architecture=ARCHITECTURES["unet"]), CLASSES, 1, 8).eval()
+    z, logsnr = torch.randn(INPUTS, *model.input_shape), torch.linspace(-5, 5, INPUTS)
+    with torch.no_grad():
+        expected = model.for_all_classes(z, logsnr)
+        model.compile(backend=backend)
+        torch.testing.assert_close(model.for_all_classes(z, logsnr), expected)
+    assert traced
