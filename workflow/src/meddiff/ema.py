@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from meddiff.config.model import EMAConfig
 
@@ -19,10 +19,19 @@ class EMA:
     """
 
     def __init__(self, model: nn.Module, config: EMAConfig, plain: Collection[str] = ()) -> None:
-        """Copy `model`; parameters named in `plain` are followed exactly instead of averaged."""
+        """Copy `model`; parameters named in `plain` are followed exactly instead of averaged.
+
+        Tensors are paired here, once: later on, `model` and the copy may change the values of their
+        parameters and buffers (training, ``load_state_dict``), but must keep the tensors.
+        """
         self.config = config
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
-        self._plain = frozenset(plain)
+        parameters = zip(self.model.named_parameters(), model.parameters(), strict=True)
+        buffers = zip(self.model.buffers(), model.buffers(), strict=True)
+        averaged, copied = [], list(buffers)
+        for (name, own), online in parameters:
+            (copied if name in plain else averaged).append((own, online))
+        self._averaged, self._copied = _by_type(averaged), _by_type(copied)
 
     def decay(self, step: int) -> float:
         """Decay of the update after optimizer step `step` (counted from 1); 0 copies the weights."""
@@ -32,21 +41,24 @@ class EMA:
         return min(self.config.beta, 1.0 - (1.0 + age / self.config.inv_gamma) ** -self.config.power)
 
     @torch.no_grad()
-    def update(self, model: nn.Module, step: int) -> None:
-        """Follow `model` after optimizer step `step`.
+    def update(self, step: int) -> None:
+        """Follow the model after optimizer step `step`.
 
         Averages move every ``update_every`` steps only; plain parameters and buffers are always copied.
         """
         if step % self.config.update_every == 0:
-            online = dict(model.named_parameters())
-            averaged = {name: p for name, p in self.model.named_parameters() if name not in self._plain}
             weight = 1.0 - self.decay(step)
-            torch._foreach_lerp_(list(averaged.values()), [online[name] for name in averaged], weight)
-        self._copy_plain(model)
+            for averaged, online in self._averaged:
+                torch._foreach_lerp_(averaged, online, weight)
+        for followed, online in self._copied:
+            torch._foreach_copy_(followed, online)
 
-    @torch.no_grad()
-    def _copy_plain(self, model: nn.Module) -> None:
-        online = {**dict(model.named_parameters()), **dict(model.named_buffers())}
-        for name, value in (*self.model.named_parameters(), *self.model.named_buffers()):
-            if name in self._plain or not isinstance(value, nn.Parameter):
-                value.copy_(online[name])
+
+def _by_type(pairs: Iterable[tuple[Tensor, Tensor]]) -> list[tuple[list[Tensor], list[Tensor]]]:
+    """Lists of tensors of one type, which take one kernel each on a GPU."""
+    found: dict[torch.dtype, tuple[list[Tensor], list[Tensor]]] = {}
+    for own, online in pairs:
+        lists = found.setdefault(own.dtype, ([], []))
+        lists[0].append(own)
+        lists[1].append(online)
+    return list(found.values())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
@@ -12,13 +12,28 @@ from torch import nn
 from meddiff.config.model import TrainConfig
 
 _OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+_FUSED_ON = {"cpu", "cuda"}
 
 
 def build_optimizer(parameters: Iterable[nn.Parameter], config: TrainConfig) -> torch.optim.Optimizer:
-    """Adam (weight decay as an L2 penalty) or AdamW (decoupled), betas .9 and .999."""
+    """Adam (weight decay as an L2 penalty) or AdamW (decoupled), betas .9 and .999.
+
+    Args:
+        parameters: on their device; those that need no gradient are left out.
+        config: kind, learning rate and weight decay.
+    """
     kind = _OPTIMIZERS[config.optimizer]
     trained = [parameter for parameter in parameters if parameter.requires_grad]
-    return kind(trained, lr=config.lr, betas=(0.9, 0.999), weight_decay=config.weight_decay)
+    # One kernel for all parameters; a gradient scaler need not ask the GPU whether to skip a step.
+    fused = all(parameter.device.type in _FUSED_ON for parameter in trained)
+    return kind(
+        trained,
+        lr=config.lr,
+        betas=(0.9, 0.999),
+        weight_decay=config.weight_decay,
+        fused=fused,
+        foreach=not fused,
+    )
 
 
 def lr_factor(step: int, warmup_steps: int, total_steps: int, kind: str = "cosine") -> float:
@@ -55,3 +70,13 @@ def epoch_batches(images: int, batch_size: int, seed: int, epoch: int) -> list[n
     """
     order = np.random.Generator(np.random.Philox(key=[seed, epoch])).permutation(images)
     return [order[start : start + batch_size] for start in range(0, images, batch_size)]
+
+
+def order(images: int, batch_size: int, seed: int, steps: range) -> Iterator[np.ndarray]:
+    """Rows of the batch of every optimizer step in `steps` (see `epoch_batches`)."""
+    batches: list[np.ndarray] = []
+    for step in steps:
+        epoch, index = divmod(step, -(-images // batch_size))
+        if not batches or index == 0:
+            batches = epoch_batches(images, batch_size, seed, epoch)
+        yield batches[index]

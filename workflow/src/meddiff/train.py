@@ -17,14 +17,15 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from sklearn.metrics import accuracy_score, f1_score
-from torch import Tensor, nn
+from torch import nn
 
+from meddiff.batches import Batch, BatchReader
 from meddiff.config.model import TrainConfig
 from meddiff.data.store import Store
 from meddiff.distributed import Processes
 from meddiff.ema import EMA
 from meddiff.errors import CheckpointError, Interrupted, MeddiffError
-from meddiff.optim import build_optimizer, epoch_batches, lr_factor, set_lr
+from meddiff.optim import build_optimizer, lr_factor, order, set_lr
 from meddiff.progress import track
 from meddiff.train_step import Loss, TrainStep
 from meddiff.training_state import History, TrainingState
@@ -109,19 +110,18 @@ class Trainer:
             CheckpointError: if the state cannot be saved the first time, or when asked to stop.
             MeddiffError: if the loss is not finite.
         """
-        images, labels = train.images, torch.as_tensor(train.labels)
-        steps_per_epoch = len(epoch_batches(len(images), self.config.batch_size, self.seed, 0))
+        batch_size = self.config.batch_size
+        steps_per_epoch = -(-len(train) // batch_size)
         total = self.config.steps or self.config.epochs * steps_per_epoch
         clock = _Clock(save_every_seconds, self.history.seconds, self.processes.count)
         remaining = range(self.history.step, total)
-        batches: list[np.ndarray] = []
+        reader = BatchReader(train.images, train.labels, self.processes, self.config, self.seed)
+        batches = reader.read(order(len(train), batch_size, self.seed, remaining))
         if self._epoch_is_unfinished(steps_per_epoch, total):
             self._finish_epoch(steps_per_epoch, total, valid, stop, on_epoch)
-        for step in track(remaining, "training", total=total, initial=self.history.step):
-            epoch, index = divmod(step, steps_per_epoch)
-            if not batches or index == 0:
-                batches = epoch_batches(len(images), self.config.batch_size, self.seed, epoch)
-            self._step(images, labels, batches[index], step, total)
+        steps = track(remaining, "training", total=total, initial=self.history.step)
+        for step, batch in zip(steps, batches, strict=True):
+            self._step(batch, step, total)
             self.history.step = step + 1
             self.history.seconds = clock.seconds()
             if self._epoch_is_unfinished(steps_per_epoch, total):
@@ -159,11 +159,11 @@ class Trainer:
         self.processes.wait()
         raise Interrupted(f"{reason}; run again to go on from there")
 
-    def _step(self, images: np.ndarray, labels: Tensor, rows: np.ndarray, step: int, total: int) -> None:
+    def _step(self, batch: Batch, step: int, total: int) -> None:
         set_lr(self.optimizer, self._lr(step, total))
-        loss = self._take_step(images, labels, rows, step)
+        loss = self._take_step(batch, step)
         if self.ema:
-            self.ema.update(self.model, step + 1)
+            self.ema.update(step + 1)
         self.state.loss_sum += loss
         if step % _STEPS_BETWEEN_LOSS_CHECKS == 0:
             self._check_finite(step)

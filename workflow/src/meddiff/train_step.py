@@ -5,15 +5,14 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import Protocol
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
+from meddiff.batches import Batch, Part
 from meddiff.config.augmentation import Augmentation
 from meddiff.config.model import TrainConfig
 from meddiff.data.augment import augment
 from meddiff.data.tensors import to_unit_range
-from meddiff.diffusion.noise import noise_keys
 from meddiff.distributed import Processes
 from meddiff.shared_norm import SharedNorm
 
@@ -59,8 +58,8 @@ class TrainStep:
             model: on its device; with several processes its batch normalisation is made to see all of them.
             optimizer: of its parameters.
             task: the loss.
-            config: batch size, accumulation, clipping, augmentation.
-            seed: of noise and dropout.
+            config: clipping, augmentation.
+            seed: of dropout.
         """
         self._processes, self._accelerator = processes, processes.accelerator
         self._model, self._config, self._seed = model, config, seed
@@ -70,12 +69,9 @@ class TrainStep:
         self._loss, self._optimizer = self._accelerator.prepare(
             _LossModule(model, task, config.augmentation), optimizer
         )
-        self._keys = noise_keys(seed, [f"train/{i}" for i in range(config.batch_size)]).to(
-            self._accelerator.device
-        )
 
-    def __call__(self, images: np.ndarray, labels: Tensor, rows: np.ndarray, step: int) -> Tensor:
-        """Make step number `step` with the images of `rows`, the same on all processes.
+    def __call__(self, batch: Batch, step: int) -> Tensor:
+        """Make step number `step` with our share of a batch.
 
         Returns:
             Mean loss of the batch, a scalar on the device that is the same on all processes.
@@ -84,38 +80,26 @@ class TrainStep:
         torch.manual_seed(self._seed * 1_000_003 + step * 1009 + self._processes.rank)
         self._model.train()
         loss = torch.zeros((), device=self._accelerator.device)
-        # The batch is divided into parts first and among processes then: the parts are the same for every
-        # number of processes, and every process takes part in each.
-        positions = np.array_split(np.arange(len(rows)), min(self._config.accumulate, len(rows)))
-        for number, part in enumerate(positions, start=1):
+        for number, part in enumerate(batch.parts, start=1):
             # Processes exchange gradients once a step, with the last part.
-            waiting = number < len(positions)
+            waiting = number < len(batch.parts)
             with self._accelerator.no_sync(self._loss) if waiting else nullcontext():
-                loss += self._backward(images, labels, rows, part, step)
+                loss += self._backward(part, batch.size, step)
         self._accelerator.clip_grad_norm_(self._clipped, self._config.clip_grad_norm)
         self._optimizer.step()
-        self._optimizer.zero_grad()
+        self._optimizer.zero_grad(set_to_none=True)
         return self._processes.mean(loss)
 
-    def _backward(
-        self, images: np.ndarray, labels: Tensor, rows: np.ndarray, part: np.ndarray, step: int
-    ) -> Tensor:
-        """Add the gradients of our share of `part` (positions in the batch); its share of the loss."""
+    def _backward(self, part: Part, batch_size: int, step: int) -> Tensor:
+        """Add the gradients of `part`; its share of the loss of a batch of `batch_size`."""
         device = self._accelerator.device
-        mine = self._processes.share(part)
-        # A process without images in a short batch computes one that does not count.
-        counts = len(mine) > 0
-        if not counts:
-            mine = part[:1]
         if self._norm:
-            self._norm.counts = counts
+            self._norm.counts = part.counts
         losses = self._loss(
-            torch.from_numpy(images[rows[mine]]).to(device, non_blocking=True),
-            labels[torch.from_numpy(rows[mine])].to(device, non_blocking=True),
-            self._keys[torch.from_numpy(mine).to(device)],
-            torch.full((len(mine),), step, dtype=torch.int64, device=device),
+            *(tensor.to(device, non_blocking=True) for tensor in (part.images, part.labels, part.keys)),
+            torch.full((len(part.keys),), step, dtype=torch.int64, device=device),
         )
         # Gradients are averaged over processes; this makes that the mean over the global batch.
-        loss = losses.sum() * (self._processes.count * counts) / len(rows)
+        loss = losses.sum() * (self._processes.count * part.counts) / batch_size
         self._accelerator.backward(loss)
         return loss.detach()

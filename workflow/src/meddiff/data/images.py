@@ -58,7 +58,7 @@ def thread_map(function: Callable[[T], R], items: Sequence[T], threads: int | No
         items: the arguments.
         threads: default is the number of CPUs this process may use.
     """
-    pool = ThreadPoolExecutor(threads or _usable_cpus())
+    pool = ThreadPoolExecutor(threads or usable_cpus())
     try:
         yield from pool.map(function, items)
     finally:
@@ -70,7 +70,7 @@ def is_image(path: str | os.PathLike[str]) -> bool:
     return Path(path).suffix.lower() in SUFFIXES
 
 
-def _usable_cpus() -> int:
+def usable_cpus() -> int:
     # A cluster job may use fewer CPUs than the machine has; macOS does not tell.
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
