@@ -11,6 +11,7 @@ from torch import Tensor
 from meddiff.config.model import DiffusionBase
 from meddiff.data.store import Store
 from meddiff.diffusion.denoiser import Denoiser
+from meddiff.diffusion.majority_rule import MajorityRule
 from meddiff.diffusion.noise import (
     STREAM_EPS,
     STREAM_LABEL_DROPOUT,
@@ -91,18 +92,25 @@ class DiffusionTask:
         return training_loss(model, self.config, images, labels, keys, steps)
 
     def classify(self, model: Denoiser, store: Store, on_batch: Callable[[], None]) -> np.ndarray:
-        """Majority vote over `validation_steps` noise levels, the same ones at every validation."""
+        """Majority vote over `validation_steps` noise levels, the same ones at every validation.
+
+        An image is done when its majority of all steps is certain, so classes are those of all steps.
+        """
+        steps = self.config.validation_steps
+        rule = MajorityRule(steps)
         errors, _ = score(
             model,
             store.images,
             store.image_ids,
             seed=self.seed,
-            steps=self.config.validation_steps,
+            steps=steps,
             batch_size=self.config.train.batch_size,
+            stopping=rule,
             on_batch=lambda errors: on_batch(),
             description="validating",
         )
-        if not np.isfinite(errors).all():
+        needed = np.arange(steps) < rule.wanted(errors, np.full(len(errors), steps))[:, None]
+        if not np.isfinite(errors[needed]).all():
             raise MeddiffError(
                 "validation: the predicted noise is NaN or infinite, training has diverged; lower train.lr"
             )

@@ -1,0 +1,109 @@
+"""Validation stops where the majority is certain, and decides as all steps would."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from core_samples import tiny_config
+from meddiff.data.store import Store
+from meddiff.diffusion.denoiser import Denoiser
+from meddiff.diffusion.objective import DiffusionTask
+from meddiff.diffusion.schedule import ShiftedCosineSchedule
+from meddiff.diffusion.score import score
+from meddiff.diffusion.vote import majority
+from meddiff.errors import MeddiffError
+from meddiff.models import build_model
+from meddiff.provenance import code_files
+
+SEED, IMAGES, STEPS, SIDE = 5, 40, 21, 4
+
+
+class Shrinking(Denoiser):
+    """Predicts a share of its input as the noise, another one for every class: noise decides who wins.
+
+    Attributes:
+        passes: (image, step) pairs so far.
+    """
+
+    def __init__(self, shares: list[float]) -> None:
+        schedule = ShiftedCosineSchedule(image_size=SIDE, noise_size=SIDE, logsnr_max=15, logsnr_min=-15)
+        super().__init__(len(shares), (1, SIDE, SIDE), "epsilon", schedule)
+        self.shares = nn.Parameter(torch.tensor([*shares, 0.0]))
+        self.passes = 0
+
+    def forward(self, z: Tensor, logsnr: Tensor, class_ids: Tensor) -> Tensor:
+        self.passes += len(z) // self.num_classes
+        return z * self.shares[class_ids][:, None, None, None]
+
+    def encode(self, images: Tensor) -> Tensor:
+        return images
+
+    def decode(self, x: Tensor) -> Tensor:
+        return x
+
+
+def images() -> Any:
+    """What validation looks at of a store: images of different contrast, whose winners differ."""
+    generator = np.random.default_rng(0)
+    contrast = generator.integers(1, 128, (IMAGES, 1, 1, 1))
+    pixels = 128 + contrast * generator.choice([-1, 1], (IMAGES, SIDE, SIDE, 1))
+    return SimpleNamespace(images=pixels.astype(np.uint8), image_ids=[f"image {i}" for i in range(IMAGES)])
+
+
+def classify(model: Denoiser, store: Any, batch_size: int, on_batch: Any = lambda: None) -> np.ndarray:
+    config = tiny_config("unet", validation_steps=STEPS, train={"batch_size": batch_size})
+    return DiffusionTask(config, SEED).classify(model, store, on_batch)
+
+
+@pytest.mark.parametrize("batch_size", [1, 8, 500])
+@pytest.mark.parametrize("shares", [[0.6, 0.95], [0.5, 0.75, 0.97]], ids=["two classes", "three"])
+def test_classes_are_those_of_all_steps_with_fewer_passes(shares, batch_size):
+    store = images()
+    whole = Shrinking(shares)
+    errors, _ = score(whole, store.images, store.image_ids, seed=SEED, steps=STEPS)
+    assert whole.passes == IMAGES * STEPS
+    expected = majority(errors)
+    assert len(set(expected.tolist())) == len(shares)
+    model = Shrinking(shares)
+    np.testing.assert_array_equal(classify(model, store, batch_size), expected)
+    # Certain after 11 of 21 steps at best; the vote of some images is close.
+    assert IMAGES * 11 <= model.passes < 0.95 * IMAGES * STEPS
+
+
+def test_a_network_decides_as_with_all_steps(splits: tuple[Store, Store]):
+    """A network, whose errors are clearly apart: batches of other sizes do not change who wins."""
+    torch.manual_seed(0)
+    model = build_model(tiny_config("dit", "official"), 2, 1, 8)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    errors, _ = score(model, splits[1].images, splits[1].image_ids, seed=SEED, steps=STEPS)
+    apart = np.abs(errors[..., 0] - errors[..., 1]) / errors.mean(axis=2)
+    assert apart.min() > 1e-6
+    np.testing.assert_array_equal(classify(model, splits[1], 8), majority(errors))
+
+
+@pytest.mark.parametrize("share", [float("nan"), float("inf")])
+def test_an_error_that_is_not_finite_is_reported(share):
+    with pytest.raises(MeddiffError, match=r"validation: .* training has diverged; lower train\.lr"):
+        classify(Shrinking([0.5, share]), images(), 8)
+
+
+def test_asked_after_every_batch():
+    asked: list[int] = []
+    model = Shrinking([0.6, 0.95])
+    classify(model, images(), 8, lambda: asked.append(model.passes))
+    assert len(asked) >= model.passes / 4 and asked == sorted(set(asked))
+
+
+def test_rules_of_scoring_are_not_code_of_training():
+    """Editing them must not make trained weights stale."""
+    names = {path.name for path in code_files(["meddiff.train", "meddiff.diffusion.objective"])}
+    assert "majority_rule.py" in names
+    assert not {"stopping.py", "vote_table.py"} & names
