@@ -46,6 +46,26 @@ def test_multiclass_is_macro() -> None:
     assert values["nll"] == pytest.approx(sk.log_loss(y, p))
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 5)), min_size=1, max_size=30))
+def test_binary_metrics_equal_those_of_scikit_learn(images: list[tuple[int, int]]) -> None:
+    images += [(0, 2), (1, 3)]  # both classes, and some ties
+    y, votes = np.array(images).T
+    p = np.stack([1 - votes / 5, votes / 5], axis=1)
+    predicted = p.argmax(axis=1)
+    values = metrics.point_metrics(table_of(y.tolist(), p.tolist()), vote_shares=False)
+    expected = {
+        "accuracy": sk.accuracy_score(y, predicted),
+        "balanced_accuracy": sk.balanced_accuracy_score(y, predicted),
+        "precision": sk.precision_score(y, predicted, zero_division=0),
+        "recall": sk.recall_score(y, predicted),
+        "f1": sk.f1_score(y, predicted),
+        "auroc": sk.roc_auc_score(y, votes),
+        "brier": sk.brier_score_loss(y, p[:, 1]),
+    }
+    assert {name: values[name] for name in expected} == pytest.approx(expected, rel=1e-12)
+
+
 def test_order_of_metrics() -> None:
     names = ["accuracy", "balanced_accuracy", "precision", "recall", "f1", "auroc", "brier", "nll", "ece"]
     kinds = ["aurc_vote_entropy", "aurc_t_score", "aurc_softmax_entropy"]

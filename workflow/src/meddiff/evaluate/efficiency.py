@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 
 from meddiff.diffusion.level_weights import LevelWeights, fit_level_weights
 from meddiff.errors import DataError
@@ -26,6 +26,9 @@ from meddiff.evaluate.replay import EXACT, FIRST, REFERENCE, SEQUENTIAL, WEIGHTE
 from meddiff.evaluate.resampled import CalibrationError, RiskCoverage
 from meddiff.evaluate.settings import EfficiencySettings, ScoringRun
 from meddiff.evaluate.statistics import bootstrap, percentile_interval
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 METRICS = ("accuracy", "agreement", "aurc", "ece")
 COLUMNS = ["dataset", "model", "decision", "levels", "rule", "setting"]

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 
 from meddiff.diffusion import vote
 from meddiff.errors import ConfigError, DataError
@@ -18,6 +17,9 @@ from meddiff.evaluate.predictions import UNCERTAINTY, error_array, is_correct
 from meddiff.evaluate.resampled import SelectiveAccuracy
 from meddiff.evaluate.settings import Run, ScoringRun, StepAblationSettings, UncertaintySettings
 from meddiff.evaluate.statistics import bootstrap, mean_interval, percentile_interval
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 OURS, PUBLISHED = "ours", "published"
 REMOVED_PERCENT = np.arange(0, 91)

@@ -9,13 +9,11 @@ import pandas as pd
 from meddiff.data.strata import read_strata
 from meddiff.errors import ConfigError
 from meddiff.evaluate.audit import COLUMNS, audit, fit_rule
-from meddiff.evaluate.audit_figure import audit_figure_data, draw_audit
 from meddiff.evaluate.audit_table import audit_grids
 from meddiff.evaluate.predictions import read_predictions
 from meddiff.evaluate.render import Grid
 from meddiff.evaluate.result_csv import read_csv, write_csv
 from meddiff.evaluate.settings import AuditFigureSettings, AuditSettings, pair_files, parse_params
-from meddiff.evaluate.style import save
 
 
 def make_audit_table(
@@ -59,6 +57,10 @@ def make_audit_figure(params: str, table: Path, csv: Path, png: Path, pdf: Path)
     Raises:
         DataError: if `table` is no such CSV.
     """
+    # Not above: the table, made by the other function here, needs no Matplotlib.
+    from meddiff.evaluate.audit_figure import audit_figure_data, draw_audit
+    from meddiff.evaluate.style import save
+
     settings = parse_params(AuditFigureSettings, params)
     write_csv(audit_figure_data(read_csv(table, COLUMNS, "make the audit table again")), csv)
     save(draw_audit(read_csv(csv), settings), png, pdf, settings.style.dpi)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from meddiff.evaluate import counterfactual_figure, counterfactual_front, counterfactual_table
+from meddiff.evaluate import counterfactual_table
 from meddiff.evaluate.counterfactual_examples import read_examples
 from meddiff.evaluate.counterfactual_metrics import read_metrics
 from meddiff.evaluate.counterfactual_settings import (
@@ -17,7 +17,6 @@ from meddiff.evaluate.counterfactual_settings import (
 from meddiff.evaluate.render import Grid
 from meddiff.evaluate.result_csv import read_csv, write_csv
 from meddiff.evaluate.settings import pair_files, parse_params
-from meddiff.evaluate.style import save
 
 _TEXT = {"image_id": str, "group": str}
 _MEASURED = ("group", "role", "front", "qualified", "from_t", "cfg_scale", "valid", "l1")
@@ -53,6 +52,10 @@ def make_counterfactual_figure(params: str, paths: list[Path], csv: Path, png: P
         ConfigError: if params or the number of files are wrong.
         DataError: if a file is.
     """
+    # Not above: the table, made by another function here, needs no Matplotlib.
+    from meddiff.evaluate import counterfactual_figure
+    from meddiff.evaluate.style import save
+
     settings = parse_params(CounterfactualFigureSettings, params)
     runs = [(run, read_examples(path)) for run, path in pair_files(settings.runs, paths, "--examples")]
     write_csv(counterfactual_figure.example_table(runs), csv)
@@ -71,6 +74,10 @@ def make_front_figure(params: str, paths: list[Path], csv: Path, png: Path, pdf:
         ConfigError: if params or the number of files are wrong.
         DataError: if a file is, or there is nothing to draw.
     """
+    # Not above: the table, made by another function here, needs no Matplotlib.
+    from meddiff.evaluate import counterfactual_front
+    from meddiff.evaluate.style import save
+
     settings = parse_params(FrontSettings, params)
     pairs = pair_files(settings.runs, paths, "--measures")
     data = counterfactual_front.front_data(((run, _read_measures(path)) for run, path in pairs), settings)

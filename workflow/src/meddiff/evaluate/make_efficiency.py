@@ -6,10 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from meddiff.diffusion.error_file import load_errors
 from meddiff.errors import ConfigError
 from meddiff.evaluate.efficiency import COLUMNS, RunErrors, efficiency
-from meddiff.evaluate.efficiency_figure import draw_efficiency, efficiency_figure_data
 from meddiff.evaluate.efficiency_table import efficiency_grids
 from meddiff.evaluate.render import Grid
 from meddiff.evaluate.result_csv import read_csv, write_csv
@@ -19,7 +17,6 @@ from meddiff.evaluate.settings import (
     pair_files,
     parse_params,
 )
-from meddiff.evaluate.style import save
 
 
 def make_efficiency_table(
@@ -37,6 +34,8 @@ def make_efficiency_table(
         ConfigError: if params or the number of files are wrong.
         DataError: if a file is.
     """
+    from meddiff.diffusion.error_file import load_errors  # not above: the figure needs no xarray
+
     settings = parse_params(EfficiencySettings, params)
     kinds = settings.variants
     if len(variants) != len(kinds) * len(settings.runs):
@@ -74,6 +73,10 @@ def make_efficiency_figure(params: str, table: Path, csv: Path, png: Path, pdf: 
         ConfigError: if params are wrong.
         DataError: if `table` is no such CSV.
     """
+    # Not above: the table, made by the other function here, needs no Matplotlib.
+    from meddiff.evaluate.efficiency_figure import draw_efficiency, efficiency_figure_data
+    from meddiff.evaluate.style import save
+
     settings = parse_params(EfficiencyFigureSettings, params)
     write_csv(efficiency_figure_data(read_csv(table, COLUMNS, "make the efficiency table again")), csv)
     save(draw_efficiency(read_csv(csv), settings), png, pdf, settings.style.dpi)

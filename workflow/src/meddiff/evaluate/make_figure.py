@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from meddiff.diffusion.error_file import load_errors
 from meddiff.evaluate import figure_data, figures
 from meddiff.evaluate.predictions import read_predictions
 from meddiff.evaluate.result_csv import write_csv
@@ -28,6 +27,8 @@ def make_figure(kind: str, params: str, paths: list[Path], csv: Path, png: Path,
         DataError: if a file is.
     """
     if kind == "step_ablation":
+        from meddiff.diffusion.error_file import load_errors  # not above: the other kind needs no xarray
+
         settings = parse_params(StepAblationSettings, params)
         pairs = pair_files(settings.runs, paths, "--errors")
         table = figure_data.step_ablation(((run, load_errors(path)) for run, path in pairs), settings)

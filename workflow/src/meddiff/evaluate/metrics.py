@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from sklearn import metrics as sk
 
 from meddiff.evaluate import predictions as tables
 
@@ -39,9 +38,9 @@ def point_metrics(table: pd.DataFrame, vote_shares: bool) -> dict[str, float]:
     p = tables.probabilities(table)
     correct = tables.is_correct(table)
     return {
-        "accuracy": float(sk.accuracy_score(y, predicted)),
+        "accuracy": float(correct.mean()),
         **_class_metrics(y, predicted, p),
-        "brier": float(sk.brier_score_loss(y, p, labels=range(p.shape[1]))),
+        "brier": _brier(y, p),
         "nll": float(label_losses(table, vote_shares).mean()),
         "ece": expected_calibration_error(confidences(table), correct),
         **{AURC + kind: aurc(values, correct) for kind, values in tables.uncertainties(table).items()},
@@ -102,20 +101,43 @@ def aurc(uncertainty: np.ndarray, correct: np.ndarray) -> float:
     return float(np.mean(1 - selective_accuracy(uncertainty, correct)))
 
 
+def auroc(scores: np.ndarray, positive: np.ndarray) -> float:
+    """Share of (positive, negative) pairs that are ranked in the right order, ties counting half.
+
+    Args:
+        scores: [I], larger for positive images.
+        positive: [I] bool, with images of both kinds.
+    """
+    values, index = np.unique(scores, return_inverse=True)
+    positives = np.bincount(index[positive], minlength=len(values))
+    negatives = np.bincount(index[~positive], minlength=len(values))
+    below = negatives.cumsum() - negatives / 2
+    return float(positives @ below / (positives.sum() * negatives.sum()))
+
+
+def _brier(y: np.ndarray, p: np.ndarray) -> float:
+    classes = p.shape[1]
+    distances = ((p - np.eye(classes)[y]) ** 2).sum(axis=1)
+    return float(distances.mean() / (2 if classes == 2 else 1))
+
+
 def _class_metrics(y: np.ndarray, predicted: np.ndarray, p: np.ndarray) -> dict[str, float]:
     classes = p.shape[1]
     names = ["balanced_accuracy", "precision", "recall", "f1", "auroc"]
     if len(np.unique(y)) < classes:
         return dict.fromkeys(names, float("nan"))
-    average = {"average": "binary"} if classes == 2 else {"average": "macro", "labels": range(classes)}
-    precision, recall, f1, _ = sk.precision_recall_fscore_support(y, predicted, zero_division=0, **average)
+    confusion = np.bincount(y * classes + predicted, minlength=classes**2).reshape(classes, classes)
+    hits, of_class, decided = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
+    recall = hits / of_class
+    precision = np.divide(hits, decided, out=np.zeros(classes), where=decided > 0)
+    f1 = 2 * hits / (of_class + decided)
     scores = log_odds(p)
-    ranked = [1] if classes == 2 else range(classes)
+    shown = [1] if classes == 2 else list(range(classes))
     values = [
-        sk.balanced_accuracy_score(y, predicted),
-        precision,
-        recall,
-        f1,
-        np.mean([sk.roc_auc_score(y == k, scores[:, k]) for k in ranked]),
+        recall.mean(),
+        precision[shown].mean(),
+        recall[shown].mean(),
+        f1[shown].mean(),
+        np.mean([auroc(scores[:, k], y == k) for k in shown]),
     ]
     return {name: float(value) for name, value in zip(names, values, strict=True)}

@@ -9,14 +9,17 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 
 from meddiff.diffusion import vote
 from meddiff.errors import DataError
 from meddiff.io import atomic_path
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 UNCERTAINTY = "uncertainty_"
 _TEXT = ["image_id", "group"]

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import binomtest
 
 _BLOCK_ELEMENTS = 1 << 21  # of a weight matrix, to bound memory
 
@@ -93,6 +92,8 @@ class McNemar:
 
 def mcnemar(correct_a: ArrayLike, correct_b: ArrayLike) -> McNemar:
     """Compare two classifiers; arguments are [I] bool, of the same images in the same order."""
+    from scipy.stats import binomtest  # takes longer to import than most commands to run; one table needs it
+
     a, b = np.asarray(correct_a, dtype=bool), np.asarray(correct_b, dtype=bool)
     if a.shape != b.shape:
         raise ValueError(f"both classifiers need the same images, got {a.shape} and {b.shape}")

@@ -1,0 +1,42 @@
+"""What starting a command imports: a job of a second must not spend three on libraries that it does not use."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+
+from meddiff import cli
+from meddiff.provenance import SOURCE
+
+NETWORKS = {"convert", "explain", "generate", "plan", "predict", "score", "select", "train", "zeroshot"}
+ERRORS = {"gather", "vote"}  # read or write errors files
+HEAVY = ["torch", "torchvision", "diffusers", "transformers", "timm", "accelerate", "sklearn", "scipy.stats"]
+
+
+def imports_of(command: str) -> list[str]:
+    """All import statements of a command, also those inside its functions."""
+    tree = ast.parse((SOURCE / f"cli/{command}.py").read_text(encoding="utf-8"))
+    found = [ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+    return [line for line in found if "__future__" not in line]
+
+
+def loaded_after(*parts: list[str]) -> list[set[str]]:
+    """Modules that a fresh interpreter has loaded after each of some lists of statements."""
+    report = "print(json.dumps(sorted(sys.modules)))"
+    lines = ["import json, sys", *(line for part in parts for line in [*part, report])]
+    output = subprocess.run(
+        [sys.executable, "-c", "\n".join(lines)], check=True, text=True, stdout=subprocess.PIPE
+    ).stdout
+    return [set(json.loads(line)) for line in output.splitlines()]
+
+
+def test_commands_without_networks_import_nothing_heavy() -> None:
+    light = cli.COMMANDS.keys() - NETWORKS - ERRORS - {"figure"}
+    parts = [[line for name in sorted(names) for line in imports_of(name)] for names in (light, ERRORS)]
+    few, with_errors, with_figures = loaded_after(*parts, imports_of("figure"))
+    assert {"pandas", "yaml"} <= few and "xarray" in with_errors and "matplotlib" in with_figures
+    assert not few & {*HEAVY, "matplotlib", "xarray"}
+    assert not with_errors & {*HEAVY, "matplotlib"}
+    assert not with_figures & {*HEAVY, "matplotlib.pyplot"}
