@@ -1,4 +1,4 @@
-"""What starting a command imports: a job of a second must not spend three on libraries that it does not use."""
+"""What starting a command imports: a job of one second must not spend three on libraries it does not use."""
 
 from __future__ import annotations
 

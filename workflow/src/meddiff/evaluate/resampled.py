@@ -1,7 +1,8 @@
 """The metrics of `meddiff.evaluate.metrics` for many resamples at once.
 
 A bootstrap resample is a row of weights: how often each image was drawn. All metrics are written for a
-matrix of weights [B, I], so that a resample costs a few array operations. With weights of 1 the values are those of `point_metrics`.
+matrix of weights [B, I], so that a resample costs a few array operations. With weights of 1 the values are
+those of `point_metrics`.
 """
 
 from __future__ import annotations
