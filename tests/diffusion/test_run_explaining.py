@@ -11,13 +11,13 @@ import torch
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scoring_samples import limit_memory
 
 from core_samples import SIDE, tiny_config, write_store
 from meddiff import run_explaining
 from meddiff.checkpoint import save_weights
 from meddiff.config.counterfactual import ExplainParams
 from meddiff.data.store import Store
-from meddiff.diffusion.unet import UNetDenoiser
 from meddiff.edits import Edit, chosen_rows, plan, read_edit_table, read_images, read_pixels
 from meddiff.errors import ConfigError, MeddiffError
 from meddiff.feature_network import FeatureNetwork
@@ -64,20 +64,6 @@ def weights(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def oracle(tmp_path_factory) -> Path:
     return save_model(tmp_path_factory.mktemp("oracle"), "timm", 1)
-
-
-@pytest.fixture
-def passes(monkeypatch) -> list[int]:
-    """Network inputs of every pass."""
-    sizes: list[int] = []
-    forward = UNetDenoiser.forward
-
-    def counted(self, z, logsnr, class_ids):
-        sizes.append(len(z))
-        return forward(self, z, logsnr, class_ids)
-
-    monkeypatch.setattr(UNetDenoiser, "forward", counted)
-    return sizes
 
 
 def run(
@@ -256,6 +242,19 @@ def test_the_way_back_starts_from_the_saved_counterfactual(reference, weights, s
         extra_last_step=False,
     )
     np.testing.assert_allclose(made[0].astype(int), read_pixels(reference / "images" / back.file), atol=1)
+
+
+def test_little_memory_makes_the_same_images(
+    reference, weights, store, oracle, tmp_path, monkeypatch, caplog
+):
+    limit_memory(monkeypatch, 2)
+    with caplog.at_level("WARNING", logger="meddiff"):
+        table = run(weights, store, tmp_path, oracle, front=FRONT)
+    assert "making counterfactuals: out of memory with 2 at a time, going on with 1" in caplog.text
+    assert "classifying counterfactuals: out of memory with 3 at a time, going on with 1" in caplog.text
+    for file in table["file"]:
+        expected = read_pixels(reference / "images" / file).astype(int)
+        np.testing.assert_allclose(read_pixels(tmp_path / "images" / file), expected, atol=1)
 
 
 def test_judges_must_be_baselines_for_the_same_classes(weights, store, tmp_path):

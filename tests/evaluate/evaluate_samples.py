@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from meddiff.diffusion.error_file import make_errors
+from error_samples import make_errors
 from meddiff.evaluate.predictions import from_errors, from_probabilities
 
 

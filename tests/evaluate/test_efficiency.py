@@ -11,10 +11,10 @@ import pytest
 import xarray as xr
 from evaluate_samples import sample_errors
 
+from error_samples import save_errors
 from meddiff.cli import main
 from meddiff.config.experiment import FigureStyle, StoppingConfig
 from meddiff.diffusion import vote
-from meddiff.diffusion.error_file import save_errors
 from meddiff.diffusion.stopping import cut, make_rule, stopping_steps
 from meddiff.errors import DataError
 from meddiff.evaluate import replay as replaying

@@ -15,10 +15,10 @@ from hypothesis import settings as example_settings
 from hypothesis import strategies as st
 from matplotlib.colors import to_hex
 
+from error_samples import save_errors
 from meddiff.cli import main
 from meddiff.config.experiment import FigureStyle
 from meddiff.diffusion import vote
-from meddiff.diffusion.error_file import save_errors
 from meddiff.errors import ConfigError, DataError
 from meddiff.evaluate import figure_data, figures, style
 from meddiff.evaluate.metrics import selective_accuracy

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from matplotlib.colors import to_hex
 from PIL import Image
 
+from error_samples import save_errors
 from meddiff.cli import main
 from meddiff.config.experiment import FigureStyle
 from meddiff.data.store import build_store
 from meddiff.diffusion import vote
-from meddiff.diffusion.error_file import save_errors
 from meddiff.evaluate.method import example_image, make_method_figure, noised, step_table
 from meddiff.evaluate.method_drawing import draw_method
 from meddiff.evaluate.settings import MethodSettings

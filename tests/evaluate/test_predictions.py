@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 from evaluate_samples import sample_errors, sample_predictions
 
+from error_samples import save_errors
 from meddiff.diffusion import vote
-from meddiff.diffusion.error_file import load_errors, save_errors
+from meddiff.diffusion.error_file import load_errors
 from meddiff.errors import DataError
 from meddiff.evaluate.predictions import (
     from_errors,

@@ -12,8 +12,8 @@ import pytest
 import yaml
 from evaluate_samples import sample_errors
 
+from error_samples import save_errors
 from meddiff.cli import main
-from meddiff.diffusion.error_file import save_errors
 from meddiff.evaluate.predictions import is_correct, read_predictions
 
 IMAGES, STEPS = 2040, 501

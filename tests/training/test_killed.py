@@ -106,10 +106,11 @@ def work(request, undisturbed, tmp_path) -> Work:
     )
 
 
-def test_killed_at_random_moments(work):
+def killed_at_random_moments(work: Work, how=command) -> None:
+    """Kill a run `KILLS` times and let it end: it ends with the bytes of an undisturbed one."""
     rng, kills, round_, resumed = random.Random(0), 0, 0, 0
     while kills < KILLS:
-        process = work.start(f"round {round_}")
+        process = work.start(f"round {round_}", how=how)
         process.join(rng.uniform(0, work.seconds))
         process.kill()
         if end_of(process) == -signal.SIGKILL:
@@ -118,10 +119,29 @@ def test_killed_at_random_moments(work):
             assert process.exitcode == 0, work.log.read_text()
             assert work.results(f"round {round_} out") == work.expected
             round_ += 1
-    assert end_of(work.start(f"round {round_}")) == 0, work.log.read_text()
+    assert end_of(work.start(f"round {round_}", how=how)) == 0, work.log.read_text()
     assert work.results(f"round {round_} out") == work.expected
     resumed = work.log.read_text().count("resuming after" if work.kind in MODELS else "already scored")
     assert resumed > 0 and "Traceback" not in work.log.read_text()
+
+
+def test_killed_at_random_moments(work):
+    killed_at_random_moments(work)
+
+
+def small_blocks(*arguments) -> None:
+    """The command where four images are a block: three blocks, of whole batches as in one block."""
+    from meddiff import scored_blocks
+
+    scored_blocks._PAIRS_OF_BLOCK = 8
+    command(*arguments)
+
+
+def test_scoring_in_blocks_that_is_killed_goes_on(undisturbed, tmp_path):
+    known = undisturbed["score"]
+    work = Work(**{**vars(known), "folder": tmp_path, "log": tmp_path / "log"})
+    killed_at_random_moments(work, how=small_blocks)
+    assert list(work.folder.rglob("errors-0002.npy"))
 
 
 def slow_disk(*arguments) -> None:

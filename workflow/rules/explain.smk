@@ -35,7 +35,7 @@ if counterfactual_runs():
         resources:
             gpu=1,
             compute=compute_settings(),
-            batch_size=128,
+            batch_size=0,
             mem_mb=lambda wildcards, attempt: 16000 * attempt,
             runtime=lambda wildcards, attempt: 720 * attempt,
         params:

@@ -22,8 +22,8 @@ rule score_shard:
         gpu=1,
         compute=compute_settings(),
         # Network inputs a pass. It changes no result, so it is a resource (not tracked) and not a param:
-        # a profile may raise it for a bigger card and nothing is scored again.
-        batch_size=128,
+        # another number scores nothing again. 0 chooses what fits the device.
+        batch_size=0,
         mem_mb=lambda wildcards, attempt: 16000 * attempt,
         runtime=lambda wildcards, attempt: 720 * attempt,
     params:

@@ -49,6 +49,11 @@ class FeatureNetwork:
             )
         return cls(model, spec.channels, spec.image_size)
 
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return next(self._model.parameters()).device
+
     @torch.inference_mode()
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """Class probabilities, float64 [N, K], of one batch of stored images, uint8 [N, H, W, C]."""
@@ -86,8 +91,7 @@ class FeatureNetwork:
         return [stage.float() for stage in stages]
 
     def _input(self, images: np.ndarray) -> Tensor:
-        device = next(self._model.parameters()).device
-        x = to_unit_range(torch.from_numpy(np.array(images)).to(device))
+        x = to_unit_range(torch.from_numpy(np.array(images)).to(self.device))
         if x.shape[1] != self._channels:
             x = x.expand(-1, self._channels, -1, -1) if x.shape[1] == 1 else x.mean(dim=1, keepdim=True)
         if x.shape[-1] != self._size:

@@ -12,12 +12,12 @@ from meddiff.config.counterfactual import ExplainParams
 from meddiff.data.store import Store
 from meddiff.diffusion import vote
 from meddiff.diffusion.denoiser import Denoiser
-from meddiff.diffusion.score import score
-from meddiff.edits import COUNTERFACTUAL, Edit, batches, read_images
-from meddiff.errors import MeddiffError
+from meddiff.edits import COUNTERFACTUAL, Edit, read_images
 from meddiff.feature_network import FeatureNetwork
 from meddiff.io import atomic_path, sha256_json
+from meddiff.out_of_memory import Halving
 from meddiff.partial_errors import PartialErrors
+from meddiff.resumed_scoring import resumed_score
 
 Columns = dict[str, np.ndarray]
 
@@ -33,6 +33,7 @@ class SelfJudge:
         batch_size: network inputs a pass.
         save_every_seconds: how often partial errors are saved.
         stop: whether to stop.
+        model: name of the weights, for messages.
     """
 
     denoiser: Denoiser
@@ -41,6 +42,7 @@ class SelfJudge:
     batch_size: int
     save_every_seconds: float
     stop: Callable[[], bool]
+    model: str
 
     def columns(self, edits: Sequence[Edit], checksums: Sequence[str], folder: Path) -> Columns:
         """`prediction` and `p_<k>` of all edits; NaN but for counterfactuals.
@@ -73,35 +75,38 @@ class SelfJudge:
             }
         )
         path = folder / "errors" / f"{key[:16]}.npy"
-        partial = PartialErrors(path, self.save_every_seconds, self.stop)
-        images = read_images(folder, edits)
-        steps = self.params.validity_steps
-        errors, _ = score(
+        scored = resumed_score(
             self.denoiser,
-            images,
+            _EditImages(folder, edits),
             [edit.file for edit in edits],
+            PartialErrors(path, self.save_every_seconds, self.stop),
             seed=self.params.seed,
-            steps=steps,
+            steps=self.params.validity_steps,
             levels=self.params.noise_levels,
             batch_size=self.batch_size,
             precision=self.params.precision,
-            errors=partial.load(len(images), steps, self.denoiser.num_classes),
-            on_batch=partial.on_batch,
+            model=self.model,
+            setting="counterfactuals.precision",
             description="classifying counterfactuals",
         )
-        if not np.isfinite(errors).all():
-            raise MeddiffError(
-                "noise-prediction errors of counterfactuals are not finite; with counterfactuals.precision "
-                f"{self.params.precision!r} try 'bf16' or 'fp32'"
-            )
-        partial.save(errors)
-        return errors
+        return scored.errors
+
+
+@dataclass(frozen=True)
+class _EditImages:
+    """Written images, read when they are scored."""
+
+    folder: Path
+    edits: Sequence[Edit]
+
+    def __getitem__(self, rows: list[int]) -> np.ndarray:
+        return read_images(self.folder, [self.edits[row] for row in rows])
 
 
 def oracle_columns(oracle: FeatureNetwork, edits: Sequence[Edit], folder: Path, batch_size: int) -> Columns:
     """`oracle_prediction` and `oracle_p_<k>` of all edits."""
-    parts = [oracle.probabilities(read_images(folder, batch)) for batch in batches(edits, batch_size)]
-    p = np.concatenate(parts)
+    in_parts = Halving(batch_size, oracle.device, "classifying with the oracle")
+    p = np.concatenate(in_parts(lambda part: oracle.probabilities(read_images(folder, part)), edits))
     return {"oracle_prediction": p.argmax(axis=1), **_by_class("oracle_p", p)}
 
 
@@ -109,11 +114,12 @@ def feature_distances(
     network: FeatureNetwork, store: Store, edits: Sequence[Edit], folder: Path, batch_size: int
 ) -> np.ndarray:
     """[M] distance of each edit to its test image."""
-    parts = []
-    for batch in batches(edits, batch_size):
-        inputs = np.stack([np.array(store.images[edit.row]) for edit in batch])
-        parts.append(network.distances(read_images(folder, batch), inputs))
-    return np.concatenate(parts)
+
+    def distances(part: Sequence[Edit]) -> np.ndarray:
+        inputs = np.stack([np.array(store.images[edit.row]) for edit in part])
+        return network.distances(read_images(folder, part), inputs)
+
+    return np.concatenate(Halving(batch_size, network.device, "feature distances")(distances, edits))
 
 
 def write_features(
@@ -131,8 +137,9 @@ def write_features(
     """
     arrays = {}
     if network:
-        generated = [network.features(read_images(folder, part)) for part in batches(edits, batch_size)]
-        real = [network.features(part) for part in batches(store.images, batch_size)]
+        in_parts = Halving(batch_size, network.device, "features")
+        generated = in_parts(lambda part: network.features(read_images(folder, part)), edits)
+        real = in_parts(network.features, store.images)
         arrays = {
             "generated": np.concatenate(generated).astype(np.float32),
             "real": np.concatenate(real).astype(np.float32),

@@ -31,20 +31,27 @@ class PartialErrors:
         self._further: np.ndarray | None = None
 
     def load(self, images: int, steps: int, classes: int) -> np.ndarray:
-        """What is there already, fp32 [I, S, K]; NaN is missing.
+        """What is there already, fp32 [I, S, K], to be completed and saved; NaN is missing.
 
         Raises:
             CheckpointError: if the file is damaged.
         """
-        errors = np.full((images, steps, classes), np.nan, dtype=np.float32)
-        if self.path.is_file():
-            earlier = self._read(images, classes)
-            common = min(steps, earlier.shape[1])
-            errors[:, :common] = earlier[:, :common]
-            self._further = earlier[:, common:]
-            done = np.isfinite(errors).all(axis=2).sum()
-            log.info("%d of %d (image, step) pairs are already scored", done, images * steps)
+        if not self.path.is_file():
+            return np.full((images, steps, classes), np.nan, dtype=np.float32)
+        earlier = self._read(images, classes)
+        self._further = earlier[:, steps:].copy()
+        errors = _with_steps(earlier, steps)
+        done = np.isfinite(errors).all(axis=2).sum()
+        log.info("%d of %d (image, step) pairs are already scored", done, images * steps)
         return errors
+
+    def read(self, images: int, steps: int, classes: int) -> np.ndarray:
+        """What was saved, fp32 [I, S, K].
+
+        Raises:
+            CheckpointError: if there is no such file, or it is damaged.
+        """
+        return _with_steps(self._read(images, classes), steps)
 
     def save(self, errors: np.ndarray) -> None:
         """Replace the file.
@@ -52,7 +59,7 @@ class PartialErrors:
         Raises:
             CheckpointError: if it cannot be written.
         """
-        if self._further is not None:  # an earlier run had more steps; keep what it has of them
+        if self._further is not None and self._further.size:  # of a run with more steps; they are kept
             errors = np.concatenate([errors, self._further], axis=1)
         try:
             with atomic_path(self.path, durable=True) as temporary, open(temporary, "wb") as stream:
@@ -88,3 +95,10 @@ class PartialErrors:
                 "start again"
             )
         return earlier
+
+
+def _with_steps(errors: np.ndarray, steps: int) -> np.ndarray:
+    """The first `steps` of `errors` [I, S, K]; NaN where there are fewer."""
+    result = np.full((errors.shape[0], steps, errors.shape[2]), np.nan, dtype=np.float32)
+    result[:, : errors.shape[1]] = errors[:, :steps]
+    return result

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from meddiff.batch_size import automatic_batch_size
 from meddiff.config.compute import DEFAULT_COMPUTE, ComputeConfig
 from meddiff.config.counterfactual import ExplainParams
 from meddiff.data.store import Store
@@ -25,6 +26,7 @@ from meddiff.io import atomic_path, sha256_file, sha256_json
 from meddiff.judging import SelfJudge, feature_distances, oracle_columns, write_features
 from meddiff.model_spec import WEIGHTS, ModelSpec
 from meddiff.models import network_module
+from meddiff.out_of_memory import Halving
 from meddiff.progress import track
 from meddiff.provenance import code_hash
 from meddiff.run_model import default_device, device_name, load_model
@@ -69,13 +71,13 @@ def explain_run(
         params: settings.
         oracle_dir: weights of a baseline that classifies too, or None.
         features_dir: weights of a baseline for features and their distances, or None.
-        batch_size: network inputs a pass.
+        batch_size: network inputs a pass; 0 for what fits the device (`meddiff.batch_size`).
         save_every_seconds: how often partial classifications are saved.
         compute: attention kernel, memory format, compilation; changes images only by rounding.
 
     Raises:
         Interrupted: when asked to stop; what is made is kept.
-        MeddiffError: if a value is not finite.
+        MeddiffError: if a value is not finite, or one image does not fit into memory.
     """
     store = Store.open(store_dir, split)
     device = default_device()
@@ -86,12 +88,13 @@ def explain_run(
     edits = plan(store.image_ids, store.labels, store.num_classes, params)
     made = state_root / _state_key(weights_dir, store_dir, split, spec, params)[:16]
     stop = stop_signal()
+    batch_size = batch_size or automatic_batch_size(denoiser, store.images.shape[1:], params.precision)
     started = time.monotonic()
     with reserved(made, stop):
         make_images(denoiser, store, edits, made, params, batch_size, stop)
         checksums = [sha256_file(made / edit.file) for edit in edits]
         code = code_hash(["meddiff.diffusion.score", network_module(spec.model.kind)])
-        judge = SelfJudge(denoiser, code, params, batch_size, save_every_seconds, stop)
+        judge = SelfJudge(denoiser, code, params, batch_size, save_every_seconds, stop, str(weights_dir))
         columns = judge.columns(edits, checksums, made)
         if oracle:
             columns |= oracle_columns(oracle, edits, made, batch_size)
@@ -131,21 +134,26 @@ def make_images(
     done = len(every) - len(waiting)
     if done:
         log.info("%d of %d batches of counterfactuals are already made", done, len(every))
-    for batch in track(waiting, "making counterfactuals", len(every), done):
-        images = edit_images(
+    halving = Halving(batch_size, next(denoiser.parameters()).device, "making counterfactuals")
+
+    def edited(part: Sequence[Edit]) -> np.ndarray:
+        return edit_images(
             denoiser,
-            _starts(batch, store, folder),
-            [edit.noise_name for edit in batch],
-            [edit.classes[-1] for edit in batch],
+            _starts(part, store, folder),
+            [edit.noise_name for edit in part],
+            [edit.classes[-1] for edit in part],
             seed=params.seed,
-            from_t=batch[0].from_t,
-            cfg_scale=batch[0].cfg_scale,
+            from_t=part[0].from_t,
+            cfg_scale=part[0].cfg_scale,
             steps=params.sampling_steps,
             sampler=params.sampler,
             extra_last_step=params.extra_last_step,
             precision=params.precision,
             on_step=on_step,
         )
+
+    for batch in track(waiting, "making counterfactuals", len(every), done):
+        images = np.concatenate(halving(edited, batch))
         for edit, pixels in zip(batch, images, strict=True):
             with atomic_path(folder / edit.file) as temporary:
                 Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(temporary)

@@ -10,18 +10,17 @@ from typing import Any
 
 import numpy as np
 
+from meddiff.batch_size import automatic_batch_size
 from meddiff.config.compute import DEFAULT_COMPUTE, ComputeConfig
 from meddiff.config.experiment import ALL_STEPS, StoppingConfig
 from meddiff.data.store import Store
-from meddiff.diffusion.error_file import make_errors, save_errors
-from meddiff.diffusion.score import score
-from meddiff.diffusion.stopping import cut, make_rule, stopping_steps
-from meddiff.errors import MeddiffError
+from meddiff.diffusion.stopping import make_rule
+from meddiff.image_rows import ImageRows
 from meddiff.io import sha256_file, sha256_json
 from meddiff.models import network_module
-from meddiff.partial_errors import PartialErrors
 from meddiff.provenance import code_hash, environment
 from meddiff.run_model import WEIGHTS, default_device, device_name, load_model
+from meddiff.scored_blocks import LabelledImages, score_to_file
 from meddiff.signals import stop_signal
 from meddiff.state_folder import reserved
 
@@ -62,7 +61,8 @@ def score_shard(
         store_dir, split: the images.
         out: the errors file to write.
         state_root: where partial results live.
-        seed, steps, noise_levels, batch_size, precision: see `meddiff.diffusion.score.score`.
+        seed, steps, noise_levels, precision: see `meddiff.diffusion.score.score`.
+        batch_size: network inputs a pass; 0 for what fits the device (`meddiff.batch_size`).
         stopping: when the classification of an image stops.
         shard, shards: which share of the images, counted from 1.
         save_every_seconds: how often partial results are saved.
@@ -70,7 +70,7 @@ def score_shard(
 
     Raises:
         Interrupted: when asked to stop; the partial result is saved.
-        MeddiffError: if an error is not finite.
+        MeddiffError: if an error is not finite, or one image does not fit into memory.
     """
     store = Store.open(store_dir, split)
     device = default_device()
@@ -93,49 +93,25 @@ def score_shard(
     rule = make_rule(stopping, steps, store.num_classes)
     folder, stop = state_root / key[:16], stop_signal()
     started = time.monotonic()
-    with reserved(folder, stop):
-        partial = PartialErrors(folder / "errors.npy", save_every_seconds, stop)
-        known = partial.load(len(rows), steps, store.num_classes)
-        before = np.isfinite(known).all(axis=2)
-        errors, logsnr = score(
+    written = {**attributes, "device": device_name(device), "torch": environment()["versions"]["torch"]}
+    if rule:
+        written["stopping"] = json.dumps(stopping.model_dump(), sort_keys=True)
+    with reserved(folder, stop), ImageRows(store.images, rows) as images:
+        groups = [store.groups[row] for row in rows]
+        score_to_file(
             denoiser,
-            store.images[rows],
-            image_ids,
+            LabelledImages(images, image_ids, store.labels[rows], groups, store.class_names),
+            out,
+            folder,
+            written,
             seed=seed,
             steps=steps,
-            levels=noise_levels,
-            batch_size=batch_size,
+            noise_levels=noise_levels,
+            batch_size=batch_size or automatic_batch_size(denoiser, store.images.shape[1:], precision),
             precision=precision,
-            errors=known,
-            stopping=rule,
-            on_batch=partial.on_batch,
+            model=str(weights_dir),
+            rule=rule,
+            save_every_seconds=save_every_seconds,
+            stop=stop,
         )
-        used = stopping_steps(errors, rule) if rule else np.full(len(rows), steps)
-        needed = np.arange(steps) < used[:, None]
-        if not np.isfinite(errors[needed]).all():
-            raise MeddiffError(
-                f"{weights_dir}: some noise-prediction errors are not finite; with score.precision "
-                f"{precision!r} try 'bf16' or 'fp32'"
-            )
-        partial.save(errors)
     log.info("scored %d images in %.0f s on %s", len(rows), time.monotonic() - started, device_name(device))
-    if rule:
-        attributes["stopping"] = json.dumps(stopping.model_dump(), sort_keys=True)
-        new = np.isfinite(errors).all(axis=2) & ~before
-        log.info(
-            "%.1f of %d steps an image were needed; of the %d (image, step) pairs scored now, %d were not",
-            used.mean() if len(used) else 0.0,
-            steps,
-            new.sum(),
-            (new & ~needed).sum(),
-        )
-    dataset = make_errors(
-        cut(errors, used) if rule else errors,
-        logsnr,
-        image_ids,
-        store.labels[rows],
-        [store.groups[row] for row in rows],
-        store.class_names,
-        {**attributes, "device": device_name(device), "torch": environment()["versions"]["torch"]},
-    )
-    save_errors(dataset, out)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from meddiff.cli.params import add_compute_argument
+from meddiff.cli.params import add_batch_size_argument, add_compute_argument
 from meddiff.records.files import Files, store_manifest, weights_inputs, with_network
 from meddiff.signals import listen
 
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", default="test", choices=["train", "valid", "test"])
     parser.add_argument("--oracle", type=Path, help="folder of the weights of a baseline that classifies too")
     parser.add_argument("--features", type=Path, help="folder of the weights of a baseline for distances")
-    parser.add_argument("--batch-size", type=int, default=128, help="network inputs a pass")
+    add_batch_size_argument(parser)
     add_compute_argument(parser)
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves it to torch")
     parser.add_argument("--out-images", type=Path, required=True, help="folder of images to write")

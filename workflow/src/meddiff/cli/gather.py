@@ -23,7 +23,6 @@ def files(args: argparse.Namespace) -> Files:
 
 def run(args: argparse.Namespace) -> None:
     from meddiff.data.store import Store
-    from meddiff.diffusion.error_file import gather_errors, load_errors, save_errors
+    from meddiff.diffusion.error_file import gather_errors
 
-    store = Store.open(args.store, args.split)
-    save_errors(gather_errors([load_errors(path) for path in args.shards], store.image_ids), args.out)
+    gather_errors(args.shards, Store.open(args.store, args.split).image_ids, args.out)

@@ -24,6 +24,22 @@ def add_compute_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_batch_size_argument(parser: argparse.ArgumentParser) -> None:
+    """Add ``--batch-size``."""
+    parser.add_argument(
+        "--batch-size",
+        type=_batch_size,
+        default=0,
+        help="network inputs a pass (images x classes); 0, the default, chooses what fits the device",
+    )
+
+
+def _batch_size(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a number of network inputs, or 0, got {text!r}")
+    return int(text)
+
+
 def add_config_argument(parser: argparse.ArgumentParser) -> None:
     """Add ``--config``: what a run of the workflow would be given."""
     parser.add_argument(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from meddiff.cli.params import add_compute_argument, add_params_argument, require
+from meddiff.cli.params import add_batch_size_argument, add_compute_argument, add_params_argument, require
 from meddiff.records.files import Files, parsed_params, store_manifest, weights_inputs, with_network
 from meddiff.signals import listen
 
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="I-of-N",
         help="which share of the images, e.g. 2-of-4",
     )
-    parser.add_argument("--batch-size", type=int, default=128, help="network inputs a pass: images x classes")
+    add_batch_size_argument(parser)
     parser.add_argument("--out", type=Path, required=True, help="errors file to write")
     add_compute_argument(parser)
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves it to torch")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import h5netcdf
+import h5py
 import numpy as np
 import xarray as xr
 
@@ -13,46 +16,72 @@ from meddiff.errors import DataError
 from meddiff.io import atomic_path
 
 ENGINE = "h5netcdf"
+_VARIABLES = {"errors", "logsnr", "label", "group"}
+_ELEMENTS_AT_ONCE = 1 << 21  # of [image, step, class] while joining, to bound memory
+
+Write = Callable[[int, np.ndarray, np.ndarray], None]
 
 
-def make_errors(
-    errors: np.ndarray,
-    logsnr: np.ndarray,
+@contextmanager
+def errors_file(
+    path: str | Path,
     image_ids: Sequence[str],
     labels: np.ndarray,
     groups: Sequence[str],
     class_names: Sequence[str],
-    attributes: dict[str, Any],
-) -> xr.Dataset:
-    """Assemble the labelled array.
+    steps: int,
+    attributes: Mapping[str, Any],
+) -> Iterator[Write]:
+    """Write an errors file (netCDF 4) part by part, atomically.
+
+    The block gets a function ``write(first, errors, logsnr)`` for the images from row `first` on: errors
+    fp32 [R, S, K], NaN where a step was not evaluated, and logSNR fp32 [R, S]. What is not written is NaN.
+    The same content gives the same bytes.
 
     Args:
-        errors: fp32 [I, S, K]; NaN where a step was not evaluated.
-        logsnr: fp32 [I, S].
+        path: the file.
         image_ids, groups: I strings each.
         labels: int [I].
         class_names: K strings.
-        attributes: where the errors come from (weights hash, seed, precision, ...).
+        steps: S.
+        attributes: where the errors come from (weights hash, seed, precision, ...), strings and numbers.
     """
-    return xr.Dataset(
-        {
-            "errors": (("image", "step", "class"), errors.astype(np.float32, copy=False)),
-            "logsnr": (("image", "step"), logsnr.astype(np.float32, copy=False)),
-            "label": ("image", np.asarray(labels, dtype=np.int64)),
-            "group": ("image", np.asarray(groups, dtype=str)),
-        },
-        coords={
-            "image": np.asarray(image_ids, dtype=str),
-            "class": np.asarray(class_names, dtype=str),
-        },
-        attrs=attributes,
-    )
+    text = h5py.string_dtype()
+    with atomic_path(path) as temporary, h5netcdf.File(temporary, "w") as file:
+        file.dimensions = {"image": len(image_ids), "step": steps, "class": len(class_names)}
+        errors = file.create_variable("errors", ("image", "step", "class"), np.float32, fillvalue=np.nan)
+        logsnr = file.create_variable("logsnr", ("image", "step"), np.float32, fillvalue=np.nan)
+        small = {
+            "label": ("image", np.int64, np.asarray(labels, dtype=np.int64)),
+            "group": ("image", text, np.asarray(groups, dtype=object)),
+            "image": ("image", text, np.asarray(image_ids, dtype=object)),
+            "class": ("class", text, np.asarray(class_names, dtype=object)),
+        }
+        for name, (dimension, kind, values) in small.items():
+            variable = file.create_variable(name, (dimension,), kind)
+            if len(values):
+                variable[...] = values
+        for name, value in attributes.items():
+            file.attrs[name] = value
+
+        def write(first: int, some_errors: np.ndarray, some_logsnr: np.ndarray) -> None:
+            rows = slice(first, first + len(some_errors))
+            errors[rows], logsnr[rows] = some_errors, some_logsnr
+
+        yield write
 
 
-def save_errors(dataset: xr.Dataset, path: str | Path) -> None:
-    """Write `dataset` as netCDF 4, atomically."""
-    with atomic_path(path) as temporary:
-        dataset.to_netcdf(temporary, engine=ENGINE)
+@contextmanager
+def open_errors(path: str | Path) -> Iterator[xr.Dataset]:
+    """An errors file of which only what is asked for is read; see `load_errors`."""
+    try:
+        dataset = xr.open_dataset(path, engine=ENGINE, cache=False)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: not a readable errors file: {error}; delete it and run again") from error
+    with dataset:
+        if missing := _VARIABLES - set(dataset.data_vars):
+            raise DataError(f"{path}: variables {sorted(missing)} are missing; delete it and run again")
+        yield dataset
 
 
 def load_errors(path: str | Path) -> xr.Dataset:
@@ -61,34 +90,75 @@ def load_errors(path: str | Path) -> xr.Dataset:
     Raises:
         DataError: if it cannot be read or has not the variables it must have.
     """
-    try:
-        dataset = xr.load_dataset(path, engine=ENGINE)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not a readable errors file: {error}; delete it and run again") from error
-    missing = {"errors", "logsnr", "label", "group"} - set(dataset.data_vars)
-    if missing:
-        raise DataError(f"{path}: variables {sorted(missing)} are missing; delete it and run again")
-    return dataset
+    with open_errors(path) as dataset:
+        try:
+            return dataset.load()
+        except (OSError, ValueError) as error:
+            raise DataError(
+                f"{path}: not a readable errors file: {error}; delete it and run again"
+            ) from error
 
 
-def gather_errors(parts: Sequence[xr.Dataset], image_ids: Sequence[str]) -> xr.Dataset:
-    """Join shards into one dataset with the images in the order of `image_ids`.
+def gather_errors(shards: Sequence[str | Path], image_ids: Sequence[str], out: str | Path) -> None:
+    """Join errors files of shards into `out`, with the images in the order of `image_ids`.
+
+    Not more than a few blocks of errors are in memory where each shard has its images in that order.
 
     Raises:
         DataError: if the shards were made from different weights or settings, or are not a partition.
     """
-    first = parts[0].attrs
+    with ExitStack() as stack:
+        parts = [stack.enter_context(open_errors(path)) for path in shards]
+        attributes, class_names = _joined_attributes(parts), parts[0]["class"].values
+        steps = parts[0].sizes["step"]
+        shard, row = _places([part["image"].values for part in parts], image_ids)
+        labels, groups = (_picked([part[n].values for part in parts], shard, row) for n in ("label", "group"))
+        block = max(1, _ELEMENTS_AT_ONCE // max(1, steps * len(class_names)))
+        with errors_file(out, image_ids, labels, groups, class_names, steps, attributes) as write:
+            for first in range(0, len(image_ids), block):
+                here = slice(first, first + block)
+                errors, logsnr = (
+                    _picked([part[n] for part in parts], shard[here], row[here]) for n in ("errors", "logsnr")
+                )
+                write(first, errors, logsnr)
+
+
+def _joined_attributes(parts: Sequence[xr.Dataset]) -> dict[str, Any]:
+    first = parts[0]
     for part in parts[1:]:
-        differing = {k for k in {*first, *part.attrs} if first.get(k) != part.attrs.get(k)} - {"device"}
+        attributes = {*first.attrs, *part.attrs} - {"device"}
+        differing = {k for k in attributes if first.attrs.get(k) != part.attrs.get(k)}
+        if part.sizes["step"] != first.sizes["step"]:
+            differing.add("steps")
+        if part["class"].values.tolist() != first["class"].values.tolist():
+            differing.add("classes")
         if differing:
             raise DataError(f"shards differ in {sorted(differing)}; delete them and score again")
     # A cluster may mix cards; the file then names all of them.
     devices = sorted({part.attrs["device"] for part in parts if "device" in part.attrs})
-    parts = [part.assign_attrs(device=", ".join(devices)) for part in parts]
-    joined = xr.concat(parts, dim="image", data_vars="minimal", combine_attrs="identical")
-    got = joined["image"].values.tolist()
+    return {**first.attrs, "device": ", ".join(devices)}
+
+
+def _places(found: Sequence[np.ndarray], image_ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """[I] the shard that has each image, and [I] its row there; `found` has the ids of each shard."""
+    got = [image_id for ids in found for image_id in ids.tolist()]
     if sorted(got) != sorted(image_ids):
         raise DataError(
             f"shards hold {len(got)} images, expected the {len(image_ids)} of the split, each once"
         )
-    return joined.sel(image=list(image_ids))
+    places = {image_id: (i, row) for i, ids in enumerate(found) for row, image_id in enumerate(ids.tolist())}
+    shard, row = np.array([places[image_id] for image_id in image_ids], dtype=np.int64).reshape(-1, 2).T
+    return shard, row
+
+
+def _picked(arrays: Sequence[np.ndarray | xr.DataArray], shard: np.ndarray, row: np.ndarray) -> np.ndarray:
+    """[R, ...] the rows `row` [R] of the arrays that `shard` [R] says."""
+    # Texts have the length of the longest in their shard.
+    dtype = np.result_type(*(array.dtype for array in arrays))
+    result = np.empty((len(row), *arrays[0].shape[1:]), dtype=dtype)
+    for i in np.unique(shard):
+        here = shard == i
+        first, last = row[here].min(), row[here].max()
+        # One range, since HDF5 is slow with lists; shards keep the order of images, so it has no other rows.
+        result[here] = np.asarray(arrays[i][first : last + 1])[row[here] - first]
+    return result

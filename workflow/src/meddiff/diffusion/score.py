@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -13,10 +14,19 @@ from meddiff.diffusion.denoiser import Denoiser
 from meddiff.diffusion.noise import classification_noise, noise_keys, noise_levels
 from meddiff.diffusion.schedule import alpha_sigma
 from meddiff.diffusion.work_queue import Stopping, WorkQueue
+from meddiff.out_of_memory import Halving
 from meddiff.progress import track
+from meddiff.transfer import Fetch, evaluated, fetch, to_device
 
 _AUTOCAST = {"fp16": torch.float16, "bf16": torch.bfloat16}
 _CPU_FILL = 8
+
+
+class Images(Protocol):
+    """Images that need not be in memory: a NumPy array or memmap, or something that reads them."""
+
+    def __getitem__(self, rows: list[int]) -> np.ndarray:
+        """uint8 [R, H, W, C]."""
 
 
 def classification_errors(denoiser: Denoiser, x: Tensor, t: Tensor, eps: Tensor) -> Tensor:
@@ -40,7 +50,7 @@ def classification_errors(denoiser: Denoiser, x: Tensor, t: Tensor, eps: Tensor)
 
 def score(
     denoiser: Denoiser,
-    images: np.ndarray,
+    images: Images,
     image_ids: Sequence[str],
     *,
     seed: int,
@@ -60,9 +70,11 @@ def score(
     their order until it is decided, or a few more: which ones beyond depends on the batches, so a caller
     that wants a result that does not has to leave these out (`meddiff.diffusion.stopping.cut`).
 
+    Where memory runs out, passes are halved (`meddiff.out_of_memory`).
+
     Args:
         denoiser: the model, on the device to compute on; it is put into eval mode.
-        images: uint8 [I, H, W, C].
+        images: uint8 [I, H, W, C]; only the rows of a batch are read at once.
         image_ids: the I ids, unique.
         seed: seed of noise and noise levels.
         steps: number of classification steps S.
@@ -76,6 +88,9 @@ def score(
 
     Returns:
         errors fp32 [I, S, K] and logSNR fp32 [I, S].
+
+    Raises:
+        MeddiffError: if there is not enough memory for one image.
     """
     device = next(denoiser.parameters()).device
     classes = denoiser.num_classes
@@ -86,22 +101,41 @@ def score(
     queue = WorkQueue(errors, stopping)
     total = None if stopping else -(-int(np.isnan(errors).any(axis=2).sum()) // pairs_per_batch)
     encoded = _Encoded(denoiser, images, keep=stopping is not None)
+    halving = Halving(pairs_per_batch, device, description)
+
+    def queued(batch: np.ndarray) -> Fetch:
+        parts = halving(lambda pairs: _score_pairs(denoiser, encoded, keys, pairs, levels), batch)
+        return fetch(torch.cat(parts))
+
     denoiser.eval()
     with torch.inference_mode(), _autocast(device, precision):
-        for batch in track(queue.batches(pairs_per_batch, _fill(device)), description, total):
-            errors[batch[:, 0], batch[:, 1]] = (
-                _score_pairs(denoiser, encoded, keys, batch, levels).cpu().numpy()
-            )
+        results = evaluated(
+            queue.batches(pairs_per_batch, _fill(device)), queued, _batches_ahead(device, stopping)
+        )
+        for batch, result in track(results, description, total):
+            errors[batch[:, 0], batch[:, 1]] = result
             if on_batch is not None:
                 on_batch(errors)
-        logsnr = [_logsnr(denoiser, key, steps, levels) for key in keys]
-    return errors, np.stack(logsnr) if logsnr else np.empty((0, steps), np.float32)
+    return errors, step_logsnr(denoiser, image_ids, seed=seed, steps=steps, levels=levels)
+
+
+def step_logsnr(
+    denoiser: Denoiser, image_ids: Sequence[str], *, seed: int, steps: int, levels: str
+) -> np.ndarray:
+    """LogSNR of the classification steps of images, fp32 [I, S]; arguments as in `score`."""
+    keys = noise_keys(seed, image_ids).to(next(denoiser.parameters()).device)
+    result = np.empty((len(image_ids), steps), dtype=np.float32)
+    with torch.inference_mode():
+        for row, key in enumerate(keys):
+            t = noise_levels(key.expand(steps, 2), torch.arange(steps, device=key.device), levels)
+            result[row] = denoiser.schedule.logsnr(t).cpu().numpy()
+    return result
 
 
 class _Encoded:
     """Images in the space of the denoiser. With `keep`, those of one batch are there for the next."""
 
-    def __init__(self, denoiser: Denoiser, images: np.ndarray, keep: bool) -> None:
+    def __init__(self, denoiser: Denoiser, images: Images, keep: bool) -> None:
         self._denoiser, self._images, self._keep = denoiser, images, keep
         self._kept: dict[int, Tensor] = {}
 
@@ -109,7 +143,7 @@ class _Encoded:
         """[R, C, H, W] for distinct `rows` [R]."""
         new = [row for row in rows.tolist() if row not in self._kept]
         if new:
-            pixels = torch.from_numpy(np.array(self._images[new])).to(device)
+            pixels = to_device(np.array(self._images[new]), device)
             x = self._denoiser.encode(to_unit_range(pixels))
             if not self._keep:
                 return x
@@ -123,17 +157,12 @@ def _score_pairs(
 ) -> Tensor:
     """Errors of (image row, step) pairs, [P, K]."""
     rows, inverse = np.unique(pairs[:, 0], return_inverse=True)
-    x = encoded(rows, keys.device)[torch.from_numpy(inverse).to(keys.device)]
-    pair_keys = keys[torch.from_numpy(pairs[:, 0]).to(keys.device)]
-    steps = torch.from_numpy(pairs[:, 1]).to(keys.device)
+    x = encoded(rows, keys.device)[to_device(inverse, keys.device)]
+    pair_keys = keys[to_device(pairs[:, 0], keys.device)]
+    steps = to_device(pairs[:, 1], keys.device)
     t = noise_levels(pair_keys, steps, levels)
     eps = classification_noise(pair_keys, steps, x.shape[1:], levels)
     return classification_errors(denoiser, x, t, eps)
-
-
-def _logsnr(denoiser: Denoiser, key: Tensor, steps: int, levels: str) -> np.ndarray:
-    t = noise_levels(key.expand(steps, 2), torch.arange(steps, device=key.device), levels)
-    return denoiser.schedule.logsnr(t).cpu().numpy()
 
 
 def _fill(device: torch.device) -> int | None:
@@ -143,6 +172,14 @@ def _fill(device: torch.device) -> int | None:
     pairs, but for the smallest batches.
     """
     return _CPU_FILL if device.type == "cpu" else None
+
+
+def _batches_ahead(device: torch.device, stopping: Stopping | None) -> int:
+    """How many batches are queued while the result of one is waited for.
+
+    With a stopping rule none can be: which pairs come next depends on the result.
+    """
+    return 1 if device.type == "cuda" and stopping is None else 0
 
 
 def _autocast(device: torch.device, precision: str) -> torch.autocast:

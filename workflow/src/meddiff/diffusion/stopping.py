@@ -37,7 +37,7 @@ Ints = NDArray[np.int64]
 
 _FIRST_LOOK = 16
 _LOOK_RATIO = 1.25
-_BLOCK_ELEMENTS = 1 << 22  # of [image, step, class], to bound memory
+_BLOCK_ELEMENTS = 1 << 19  # of [image, step, class], to bound memory
 
 
 class Rule(Protocol):

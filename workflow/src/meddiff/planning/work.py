@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from meddiff.batch_size import CPU_INPUTS
 from meddiff.config import Config, parse_model
 from meddiff.config.counterfactual import ExplainParams
 from meddiff.config.model import AnyModel
@@ -141,8 +142,10 @@ class Estimator:
         classes, steps = len(self._config.datasets[dataset].classes), job.params["steps"]
         shard, shards = job.args.shard
         images = len(shard_rows(getattr(self._sizes[dataset], job.args.split), shard, shards))
-        # The images of a batch are encoded once a batch, and a batch holds `batch_size` inputs.
-        encoded = ceil(steps * classes / job.args.batch_size) if cost.encode else 0
+        # The images of a batch are encoded once a batch, and a batch holds `batch_size` inputs; at least as
+        # many as on a CPU where that is automatic, unless the card is too small for them.
+        inputs = job.args.batch_size or CPU_INPUTS
+        encoded = ceil(steps * classes / inputs) if cost.encode else 0
         work.inference = images * (steps * classes * cost.forward + encoded * cost.encode)
         numbers = images * steps * (classes + 1)  # errors and logSNR
         work.kept, work.temporary = _FP32 * numbers, 2 * _FP32 * numbers  # saved state and the shard's file

@@ -1,0 +1,81 @@
+"""How many network inputs a pass has where the user names no number."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from meddiff.diffusion.denoiser import Denoiser
+from meddiff.diffusion.score import score
+
+log = logging.getLogger("meddiff")
+
+# On a CPU more inputs make a pass no faster once its activations leave the caches.
+CPU_INPUTS = 128
+MOST_INPUTS = 1024
+_PROBE_INPUTS = 16
+# The rest is for fragmentation, and for kernels that want more working memory with larger batches.
+_SHARE_OF_FREE = 0.7
+
+
+def fitting_inputs(used: int, inputs: int, free: int) -> int:
+    """The number of network inputs a pass, a power of two, whose memory is a safe share of what is free.
+
+    Args:
+        used: bytes that a pass took beyond what was there before.
+        inputs: network inputs of that pass.
+        free: bytes that a pass may take.
+
+    Returns:
+        1 to `MOST_INPUTS`.
+    """
+    fitting = int(_SHARE_OF_FREE * free * inputs / max(used, 1))
+    return 1 << (min(max(fitting, 1), MOST_INPUTS).bit_length() - 1)
+
+
+def automatic_batch_size(denoiser: Denoiser, image_shape: Sequence[int], precision: str) -> int:
+    """Network inputs a pass for `denoiser` on its device.
+
+    On a CUDA device from the memory that one small pass takes, with other images for every input; elsewhere
+    `CPU_INPUTS`.
+
+    Args:
+        denoiser: on the device to compute on.
+        image_shape: (height, width, channels) of stored images.
+        precision: as in `meddiff.diffusion.score.score`.
+
+    Raises:
+        MeddiffError: if one image does not fit into the memory.
+    """
+    device = next(denoiser.parameters()).device
+    if device.type != "cuda":
+        return CPU_INPUTS
+    images = np.zeros((max(1, _PROBE_INPUTS // denoiser.num_classes), *image_shape), dtype=np.uint8)
+    inputs = len(images) * denoiser.num_classes
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats(device)
+    before = torch.cuda.memory_allocated(device)
+    score(
+        denoiser,
+        images,
+        [str(row) for row in range(len(images))],
+        seed=0,
+        steps=1,
+        batch_size=inputs,
+        precision=precision,
+        description="measuring memory",
+    )
+    used = torch.cuda.max_memory_allocated(device) - before
+    torch.cuda.empty_cache()
+    free, _ = torch.cuda.mem_get_info(device)
+    chosen = fitting_inputs(used, inputs, free)
+    log.info(
+        "batch size: %d network inputs (%.1f MiB each, %.1f GiB free)",
+        chosen,
+        used / inputs / 2**20,
+        free / 2**30,
+    )
+    return chosen
