@@ -124,6 +124,32 @@ def test_optimizer_goes_on_as_before_after_json_and_tensors(kind, tmp_path):
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
 
 
+def test_optimizer_state_lies_in_memory_as_its_weights_do(tmp_path):
+    """Saved files know no memory format, and a fused optimizer reads weights and averages side by side."""
+    torch.manual_seed(0)
+    weight = torch.randn(4, 3, 2, 2).contiguous(memory_format=torch.channels_last)
+    gradients = [torch.randn(4, 3, 2, 2) for _ in range(4)]
+
+    def optimizer() -> torch.optim.Optimizer:
+        return torch.optim.Adam([nn.Parameter(weight.clone())], lr=0.1, fused=True)
+
+    def step(one: torch.optim.Optimizer, gradient: torch.Tensor) -> torch.Tensor:
+        parameter = one.param_groups[0]["params"][0]
+        parameter.grad = gradient.contiguous(memory_format=torch.channels_last)
+        one.step()
+        return parameter.detach()
+
+    first, second = optimizer(), optimizer()
+    for gradient in gradients[:2]:
+        before = step(first, gradient)
+    save_state(tmp_path / "s", TrainState(optimizer_tensors(first)))
+    with torch.no_grad():
+        second.param_groups[0]["params"][0].copy_(before)
+    load_optimizer_tensors(second, load_state(tmp_path / "s").tensors)
+    for gradient in gradients[2:]:
+        assert torch.equal(step(first, gradient), step(second, gradient))
+
+
 def test_values_are_readable_without_our_code(tmp_path):
     """The header of a safetensors file is JSON after its length: no pickle anywhere."""
     path = tmp_path / "s"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+import yaml
 from diffusers.models.attention_dispatch import AttentionBackendName
 
 from core_samples import SIDE, tiny_config, write_store
@@ -56,13 +57,51 @@ def test_channels_last_computes_the_same(kind, tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    ("kind", "setting", "expected"),
+    [
+        ("unet", "auto", True),
+        ("dit", "auto", False),
+        ("timm", "auto", True),
+        ("vit", "auto", False),
+        ("unet", False, False),
+        ("dit", True, True),
+    ],
+)
+def test_memory_format_is_that_of_convolutions(kind, setting, expected):
+    """Those that only cut an image into patches do not count."""
+    changes = {"architecture": {"model_name": "test_vit", "img_size": 32}} if kind == "vit" else {}
+    model = build_model(tiny_config("timm" if kind == "vit" else kind, **changes), 2, 3, 32)
+    prepare_network(model, ComputeConfig(channels_last=setting), CPU, "fp32")
+    weights = [p for p in model.parameters() if p.ndim == 4 and p.shape[1] > 1 and p.shape[2] > 1]
+    assert weights
+    assert all(p.is_contiguous(memory_format=torch.channels_last) == expected for p in weights)
+
+
+@pytest.mark.parametrize(
+    ("written", "mode"),
+    [("no", "no"), ("false", "no"), ("true", "default"), ("reduce-overhead", "reduce-overhead")],
+)
+def test_mode_of_compilation_as_yaml_has_it(written, mode):
+    assert ComputeConfig(**yaml.safe_load(f"compile: {written}")).compile == mode
+
+
+@pytest.mark.parametrize("kind", ["unet", "timm"])
+@pytest.mark.parametrize("mode", ["no", "default", "reduce-overhead", "max-autotune"])
+def test_mode_reaches_the_compiler(kind, mode, monkeypatch):
+    given = []
+    monkeypatch.setattr(torch, "compile", lambda function, **settings: given.append(settings) or function)
+    compile_network(build_model(tiny_config(kind), 2, 1, SIDE), ComputeConfig(compile=mode))
+    assert {settings["mode"] for settings in given} == (set() if mode == "no" else {mode})
+
+
 @pytest.mark.slow
 def test_a_compiled_network_computes_the_same_and_keeps_its_names(tmp_path):
     """Traced as on a GPU, but run without generated code: compiling that takes minutes on a slow CPU."""
 
     def change(model):
         names = list(model.state_dict())
-        compile_network(model, ComputeConfig(compile=True), backend="eager")
+        compile_network(model, ComputeConfig(compile="default"), backend="eager")
         assert list(model.state_dict()) == names
 
     same_decisions(*errors(tmp_path, kind="dit", change=change))

@@ -100,6 +100,25 @@ def test_stopped_and_resumed_is_uninterrupted_bit_for_bit(
     assert_same(everything(run, run.run(*splits)), uninterrupted[kind])
 
 
+@pytest.mark.parametrize("kind", ["unet", "timm"])
+def test_stopped_and_resumed_in_another_memory_format(kind, splits, tmp_path):
+    """Weights in channels_last, as convolutional networks have them, with states that are saved without."""
+
+    def run(folder: str, **settings: Any) -> tuple[dict, dict]:
+        torch.manual_seed(SEED)
+        config = CONFIGS[kind]
+        model = build_model(config, 2, 1, SIDE).to(memory_format=torch.channels_last)
+        training = Trainer(model, build_task(config, SEED), config.train, SEED, tmp_path / folder)
+        if settings:
+            with pytest.raises(Interrupted):
+                training.run(*splits, stop=after(training, settings["steps"], in_validation=False))
+            return {}, {}
+        return everything(training, training.run(*splits))
+
+    run("stopped", steps=4)
+    assert_same(run("stopped"), run("whole"))
+
+
 class Killed(BaseException):
     """As sudden as a lost node: nothing is saved any more."""
 

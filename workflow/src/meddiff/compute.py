@@ -37,10 +37,20 @@ def prepare_network(
     torch.backends.cuda.matmul.allow_tf32 = compute.tf32
     torch.backends.cudnn.allow_tf32 = compute.tf32
     module.to(device)
-    return module.to(memory_format=torch.channels_last) if compute.channels_last else module
+    channels_last = is_convolutional(module) if compute.channels_last == "auto" else compute.channels_last
+    return module.to(memory_format=torch.channels_last) if channels_last else module
+
+
+def is_convolutional(module: nn.Module) -> bool:
+    """Whether it has convolutions whose windows overlap, unlike those that cut an image into patches."""
+    convolutions = (layer for layer in module.modules() if isinstance(layer, nn.Conv2d))
+    return any(layer.kernel_size[0] > layer.stride[0] for layer in convolutions)
 
 
 def compile_network(module: nn.Module, compute: ComputeConfig, backend: str = "inductor") -> None:
-    """torch.compile the forward pass of `module` in place, if the settings say so; names stay as they are."""
-    if compute.compile:
-        module.compile(backend=backend)
+    """torch.compile `module` in place, if the settings say so; names of its weights stay as they are.
+
+    With CUDA graphs an output is overwritten by the next call: use it, or copy it, before.
+    """
+    if compute.compile != "no":
+        module.compile(backend=backend, mode=compute.compile)

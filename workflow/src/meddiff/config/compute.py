@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from meddiff.config.strict import Strict
+
+CompileMode = Literal["no", "default", "reduce-overhead", "max-autotune"]
+
+
+def _from_switch(value: Any) -> Any:
+    """YAML reads ``no`` as false; true is the default mode."""
+    return ("default" if value else "no") if isinstance(value, bool) else value
 
 
 class ComputeConfig(Strict):
@@ -22,8 +29,16 @@ class ComputeConfig(Strict):
     attention: Literal["auto", "sdpa", "flash"] = Field(
         default="auto", description="FlashAttention where possible, PyTorch's, or FlashAttention or an error"
     )
-    channels_last: bool = Field(default=False, description="memory format of convolutions; faster on GPUs")
-    compile: bool = Field(default=False, description="torch.compile the network")
+    channels_last: bool | Literal["auto"] = Field(
+        default="auto",
+        description="memory format of networks; auto: of convolutional ones",
+    )
+    compile: Annotated[
+        CompileMode, BeforeValidator(_from_switch, json_schema_input_type=CompileMode | bool)
+    ] = Field(
+        default="no",
+        description="torch.compile the network, in a mode of torch.compile: reduce-overhead is CUDA graphs",
+    )
     tf32: bool = Field(default=False, description="TensorFloat-32 for fp32 matrix products on NVIDIA cards")
 
 
