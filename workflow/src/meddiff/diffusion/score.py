@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -16,6 +17,7 @@ from meddiff.diffusion.schedule import alpha_sigma
 from meddiff.diffusion.work_queue import Stopping, WorkQueue
 from meddiff.out_of_memory import Halving
 from meddiff.progress import track
+from meddiff.side_by_side import SideBySide
 from meddiff.transfer import Fetch, evaluated, fetch, to_device
 
 _AUTOCAST = {"fp16": torch.float16, "bf16": torch.bfloat16}
@@ -103,12 +105,14 @@ def score(
     encoded = _Encoded(denoiser, images, keep=stopping is not None)
     halving = Halving(pairs_per_batch, device, description)
 
+    side_by_side = SideBySide(device, lambda: _autocast(device, precision))
+
     def queued(batch: np.ndarray) -> Fetch:
-        parts = halving(lambda pairs: _score_pairs(denoiser, encoded, keys, pairs, levels), batch)
-        return fetch(torch.cat(parts))
+        errors_of = partial(_score_pairs, denoiser, encoded, keys, levels, side_by_side)
+        return fetch(torch.cat(halving(errors_of, batch)))
 
     denoiser.eval()
-    with torch.inference_mode(), _autocast(device, precision):
+    with torch.inference_mode(), _autocast(device, precision), side_by_side:
         results = evaluated(
             queue.batches(pairs_per_batch, _fill(device)), queued, _batches_ahead(device, stopping)
         )
@@ -153,16 +157,25 @@ class _Encoded:
 
 
 def _score_pairs(
-    denoiser: Denoiser, encoded: _Encoded, keys: Tensor, pairs: np.ndarray, levels: str
+    denoiser: Denoiser,
+    encoded: _Encoded,
+    keys: Tensor,
+    levels: str,
+    side_by_side: SideBySide,
+    pairs: np.ndarray,
 ) -> Tensor:
     """Errors of (image row, step) pairs, [P, K]."""
     rows, inverse = np.unique(pairs[:, 0], return_inverse=True)
     x = encoded(rows, keys.device)[to_device(inverse, keys.device)]
     pair_keys = keys[to_device(pairs[:, 0], keys.device)]
     steps = to_device(pairs[:, 1], keys.device)
-    t = noise_levels(pair_keys, steps, levels)
-    eps = classification_noise(pair_keys, steps, x.shape[1:], levels)
-    return classification_errors(denoiser, x, t, eps)
+
+    def errors(part: slice) -> Tensor:
+        t = noise_levels(pair_keys[part], steps[part], levels)
+        eps = classification_noise(pair_keys[part], steps[part], x.shape[1:], levels)
+        return classification_errors(denoiser, x[part], t, eps)
+
+    return torch.cat(side_by_side(errors, len(pairs)))
 
 
 def _fill(device: torch.device) -> int | None:
