@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from diffusers import UNet2DConditionModel
@@ -14,6 +15,7 @@ from meddiff.diffusion import unet as unet_module
 from meddiff.diffusion.all_classes import can_share, unet_for_all_classes
 from meddiff.diffusion.attention import attend_by_class, attends_by_class
 from meddiff.diffusion.denoiser import Denoiser
+from meddiff.diffusion.score import score
 from meddiff.models import build_model
 
 CLASSES, INPUTS, TOKEN_SIZE = 3, 5, 8
@@ -150,6 +152,24 @@ def test_unet_denoiser(shares, monkeypatch):
         torch.testing.assert_close(Denoiser.for_all_classes(model, z, logsnr), expected, rtol=1e-5, atol=1e-5)
     seen = batch_sizes(model.backbone.conv_in, lambda: model.for_all_classes(z, logsnr))
     assert seen == [INPUTS if shares else CLASSES * INPUTS]
+
+
+def test_a_compiled_network_sees_batches_of_one_size():
+    """Whatever is left over: here 2 pairs of 14, after passes of 4."""
+    shapes: set[tuple[int, ...]] = set()
+
+    def backend(graph: torch.fx.GraphModule, example_inputs: list[Tensor]) -> Any:
+        shapes.update(tuple(x.shape) for x in example_inputs if isinstance(x, Tensor) and x.ndim == 4)
+        return graph.forward
+
+    model = build_model(tiny_config("unet"), CLASSES, 1, 8).eval()
+    images, names = np.zeros((2, 8, 8, 1), dtype=np.uint8), ["a", "b"]
+    expected, _ = score(model, images, names, seed=0, steps=7, batch_size=4 * CLASSES)
+    model.compile(backend=backend, dynamic=False)
+    errors, _ = score(model, images, names, seed=0, steps=7, batch_size=4 * CLASSES)
+    np.testing.assert_allclose(errors, expected, rtol=1e-5)
+    batch_sizes_of_inputs = {shape[0] for shape in shapes if shape[1:] == model.input_shape}
+    assert batch_sizes_of_inputs == {4}
 
 
 def test_all_classes_are_compiled_with_the_network():

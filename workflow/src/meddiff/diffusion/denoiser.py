@@ -32,6 +32,7 @@ class Denoiser(nn.Module, ABC):
         input_shape: (channels, height, width) of x, after `encode`.
         prediction: what the network's output is.
         schedule: noise levels of classification and sampling.
+        is_compiled: whether inputs of another shape cost a compilation.
         x_bound: largest absolute value of x, or None where x has no bound (a latent space).
     """
 
@@ -50,6 +51,7 @@ class Denoiser(nn.Module, ABC):
         self.input_shape = input_shape
         self.prediction = prediction
         self.schedule = schedule
+        self.is_compiled = False
 
     @abstractmethod
     def forward(self, z: Tensor, logsnr: Tensor, class_ids: Tensor) -> Tensor:
@@ -78,6 +80,7 @@ class Denoiser(nn.Module, ABC):
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """torch.compile `forward` and `for_all_classes` in place; arguments as for ``nn.Module.compile``."""
         super().compile(*args, **kwargs)
+        self.is_compiled = True
         self.for_all_classes = torch.compile(self.for_all_classes, *args, **kwargs)
 
     def predict_eps(self, z: Tensor, logsnr: Tensor, class_ids: Tensor) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -107,15 +106,18 @@ def score(
 
     side_by_side = SideBySide(device, lambda: _autocast(device, precision))
 
+    def errors_of(pairs: np.ndarray) -> Tensor:
+        # A batch of another size would be compiled again, and recorded again as a CUDA graph.
+        filled = _padded(pairs, halving.size) if denoiser.is_compiled else pairs
+        return _score_pairs(denoiser, encoded, keys, levels, side_by_side, filled)[: len(pairs)]
+
     def queued(batch: np.ndarray) -> Fetch:
-        errors_of = partial(_score_pairs, denoiser, encoded, keys, levels, side_by_side)
         return fetch(torch.cat(halving(errors_of, batch)))
 
+    fill = None if denoiser.is_compiled else _fill(device)
     denoiser.eval()
     with torch.inference_mode(), _autocast(device, precision), side_by_side:
-        results = evaluated(
-            queue.batches(pairs_per_batch, _fill(device)), queued, _batches_ahead(device, stopping)
-        )
+        results = evaluated(queue.batches(pairs_per_batch, fill), queued, _batches_ahead(device, stopping))
         for batch, result in track(results, description, total):
             errors[batch[:, 0], batch[:, 1]] = result
             if on_batch is not None:
@@ -176,6 +178,11 @@ def _score_pairs(
         return classification_errors(denoiser, x[part], t, eps)
 
     return torch.cat(side_by_side(errors, len(pairs)))
+
+
+def _padded(pairs: np.ndarray, size: int) -> np.ndarray:
+    """`pairs` [P, 2] and their last one again, [size, 2]."""
+    return np.concatenate([pairs, np.repeat(pairs[-1:], size - len(pairs), axis=0)])
 
 
 def _fill(device: torch.device) -> int | None:
