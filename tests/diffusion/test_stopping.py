@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import betabinom
+from scipy.stats import betabinom, t
 
 from meddiff.config.experiment import StoppingConfig
 from meddiff.diffusion import vote
@@ -140,8 +140,6 @@ def test_mean_rule_is_a_prediction_interval() -> None:
     """Where the mean of all steps is known to the t quantile, it stops; a hair below, it goes on."""
     rule = MeanRule(100, 2, 0.05)
     level = 0.05 / len(rule.looks)
-    from scipy.stats import t
-
     noise = np.random.default_rng(0).standard_normal(16)
     noise = (noise - noise.mean()) / noise.std(ddof=1)
     bound = t.isf(level, 15) * np.sqrt(1 / 16 - 1 / 100)
@@ -150,6 +148,26 @@ def test_mean_rule_is_a_prediction_interval() -> None:
         difference[:16] = noise + factor * bound
         errors = np.stack([np.zeros(100), difference], axis=-1)[None]
         assert (rule.wanted(errors, np.array([16])) == 16).item() is stopped
+
+
+@quick
+@given(st.integers(2, 4), st.integers(0, 1000))
+def test_mean_rule_stops_where_the_leader_is_clear_of_every_rival(classes: int, seed: int) -> None:
+    """Means and deviations of each look by themselves, at the level of real errors."""
+    generator = np.random.default_rng(seed)
+    noise = 3e4 + generator.normal(0, 1e3, size=(6, 60, 1)) + generator.normal(0, 1, size=(6, 60, classes))
+    errors = noise + generator.normal(0, 0.6, size=(6, 1, classes))
+    rule = MeanRule(60, classes, 0.2)
+    level = 0.2 / len(rule.looks) / (classes - 1)
+    for image, stop in zip(errors, stopping_steps(errors, rule), strict=True):
+        expected = 60
+        for look in reversed(rule.looks.tolist()):
+            bound = t.isf(level, look - 1) * np.sqrt(1 / look - 1 / 60)
+            best, *rivals = sorted(image[:look].T, key=np.mean)
+            ahead = np.array([rival - best for rival in rivals])
+            if (ahead.mean(axis=1) > bound * ahead.std(axis=1, ddof=1)).all():
+                expected = look
+        assert stop == expected
 
 
 def test_mean_rule_needs_no_spread_and_leaves_short_runs_alone() -> None:

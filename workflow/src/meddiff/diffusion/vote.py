@@ -112,9 +112,9 @@ def votes(errors: NDArray[np.floating]) -> tuple[Ints, Ints]:
         counts: [..., K] number of steps that each class won.
     """
     evaluated, winner = _winners(np.asarray(errors))
-    classes = np.arange(errors.shape[-1])
-    counts = ((winner[..., None] == classes) & evaluated[..., None]).sum(axis=-2)
-    return np.where(evaluated, winner, -1), counts
+    winner = np.where(evaluated, winner, -1)
+    counts = [(winner == k).sum(axis=-1) for k in range(errors.shape[-1])]
+    return winner, np.stack(counts, axis=-1)
 
 
 def majority(errors: NDArray[np.floating]) -> Ints:
@@ -169,18 +169,28 @@ def entropy(probabilities: NDArray[np.floating]) -> Floats:
 def _winners(errors: NDArray[np.floating]) -> tuple[NDArray[np.bool_], Ints]:
     if errors.ndim < 2 or errors.shape[-1] < 2 or errors.shape[-2] < 1:
         raise ValueError(f"errors must have shape [..., steps, classes >= 2], got {errors.shape}")
-    evaluated = np.isfinite(errors).all(axis=-1)
-    return evaluated, np.where(evaluated[..., None], errors, 0.0).argmin(axis=-1)
+    # Class by class, here and below: NumPy's reductions over so short an axis take ten times as long.
+    evaluated, winner = np.isfinite(errors[..., 0]), np.zeros(errors.shape[:-1], dtype=np.int64)
+    lowest = errors[..., 0]
+    for k in range(1, errors.shape[-1]):
+        own = errors[..., k]
+        evaluated &= np.isfinite(own)
+        winner = np.where(own < lowest, k, winner)
+        lowest = np.minimum(own, lowest)
+    return evaluated, winner
 
 
 def _running(errors: NDArray[np.floating]) -> Tally:
     errors = np.asarray(errors)
     evaluated, winner = _winners(errors)
-    won = (winner[..., None] == np.arange(errors.shape[-1])) & evaluated[..., None]
     steps = evaluated.cumsum(axis=-1)
-    total = np.where(evaluated[..., None], errors, 0.0).cumsum(axis=-2, dtype=np.float64)
-    average = total / np.maximum(steps, 1)[..., None]
-    return Tally(steps, won.cumsum(axis=-2), average)
+    at_least_one = np.maximum(steps, 1)
+    counts, average = np.empty(errors.shape, dtype=np.int64), np.empty(errors.shape)
+    for k in range(errors.shape[-1]):
+        ((winner == k) & evaluated).cumsum(axis=-1, out=counts[..., k])
+        total = np.where(evaluated, errors[..., k], 0.0).cumsum(axis=-1, dtype=np.float64)
+        np.divide(total, at_least_one, out=average[..., k])
+    return Tally(steps, counts, average)
 
 
 def _log_softmax(logits: Floats) -> Floats:

@@ -157,10 +157,10 @@ class _Statistics:
 
     def __call__(self, weights: np.ndarray) -> np.ndarray:
         """[B, procedures, 1 + metrics] for weights [B, I]."""
-        weights = np.asarray(weights, dtype=np.float64)
-        total = weights.sum(axis=1, keepdims=True)
+        real = np.asarray(weights, dtype=np.float64)
+        total = real.sum(axis=1, keepdims=True)
         rows = [
-            np.column_stack([weights @ means / total, ranked(weights), calibration(weights)])
+            np.column_stack([real @ means / total, ranked(weights), calibration(real)])
             for means, ranked, calibration in self._parts
         ]
         return np.stack(rows, axis=1)

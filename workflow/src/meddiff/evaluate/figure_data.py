@@ -57,11 +57,11 @@ def step_ablation(
         steps = [*sorted({n for n in settings.steps if n < total}), total]
         correct: dict[str, list[np.ndarray]] = {"majority": [], "mean": []}
         for seed in seeds:
-            tally = vote.prefix(error_array(seed))
+            every, chosen = vote.prefix(error_array(seed)), np.asarray(steps) - 1
+            tally = vote.Tally(every.steps[:, chosen], every.counts[:, chosen], every.mean[:, chosen])
             label = seed["label"].values[:, None]
-            chosen = np.asarray(steps) - 1
-            correct["majority"].append((tally.majority() == label)[:, chosen])
-            correct["mean"].append((tally.lowest_mean() == label)[:, chosen])
+            correct["majority"].append(tally.majority() == label)
+            correct["mean"].append(tally.lowest_mean() == label)
         for decision, values in correct.items():
             share = np.mean(values, axis=0)  # [images, steps], averaged over seeds
             low, high = mean_interval(

@@ -13,6 +13,8 @@ import pandas as pd
 from meddiff.evaluate import metrics
 from meddiff.evaluate import predictions as tables
 
+_HALF = 32  # bits of a sum
+
 
 class Discrimination:
     """Accuracy, balanced accuracy, precision, recall, F1 and AUROC of one predictions table."""
@@ -22,11 +24,10 @@ class Discrimination:
         p = tables.probabilities(table)
         self.classes = p.shape[1]
         y, predicted = table["label"].to_numpy(), table["prediction"].to_numpy()
-        truth = np.eye(self.classes)[y]
         self._confusion = np.eye(self.classes**2)[y * self.classes + predicted]
         scores = metrics.log_odds(p)
         ranked = [1] if self.classes == 2 else range(self.classes)
-        self._rankings = [(_Ranking(scores[:, k]), truth[:, k]) for k in ranked]
+        self._rankings = [_Ranking(scores[:, k], y == k) for k in ranked]
 
     def __call__(self, weights: np.ndarray) -> dict[str, np.ndarray]:
         """Metric -> [B] values.
@@ -34,9 +35,8 @@ class Discrimination:
         Args:
             weights: [B, I] whole numbers >= 0 with a positive sum in every row.
         """
-        weights = np.asarray(weights, dtype=np.float64)
-        values = self._from_confusion(weights @ self._confusion)
-        values["auroc"] = np.mean([_auroc(weights, order, y) for order, y in self._rankings], axis=0)
+        values = self._from_confusion(np.asarray(weights, dtype=np.float64) @ self._confusion)
+        values["auroc"] = np.mean([_auroc(weights, ranking) for ranking in self._rankings], axis=0)
         return values
 
     def _from_confusion(self, counts: np.ndarray) -> dict[str, np.ndarray]:
@@ -77,11 +77,11 @@ class ResampledMetrics(Discrimination):
 
     def __call__(self, weights: np.ndarray) -> dict[str, np.ndarray]:
         """Metric -> [B] values, in the order of `point_metrics`; weights as in `Discrimination`."""
-        weights = np.asarray(weights, dtype=np.float64)
-        total = weights.sum(axis=1)
         values = super().__call__(weights)
-        values |= {name: weights @ per_image / total for name, per_image in self._means.items()}
-        values["ece"] = self._ece(weights)
+        real = np.asarray(weights, dtype=np.float64)
+        total = real.sum(axis=1)
+        values |= {name: real @ per_image / total for name, per_image in self._means.items()}
+        values["ece"] = self._ece(real)
         values |= {metrics.AURC + kind: curve(weights) for kind, curve in self._aurc.items()}
         return values
 
@@ -103,12 +103,11 @@ class RiskCoverage:
 
     def __init__(self, uncertainty: np.ndarray, correct: np.ndarray) -> None:
         """Rank the images; arguments are [I], larger uncertainty = less certain."""
-        self._ranking = _Ranking(np.asarray(uncertainty))
-        self._wrong = 1.0 - np.asarray(correct)
+        self._ranking = _Ranking(uncertainty, ~np.asarray(correct, dtype=bool))
 
     def __call__(self, weights: np.ndarray) -> np.ndarray:
-        """[B] values for weights [B, I]."""
-        return _aurc(weights, self._ranking, self._wrong)
+        """[B] values for weights [B, I], whole numbers."""
+        return _aurc(weights, self._ranking)
 
 
 class SelectiveAccuracy:
@@ -119,8 +118,7 @@ class SelectiveAccuracy:
 
     def __init__(self, uncertainty: np.ndarray, correct: np.ndarray) -> None:
         """Rank the images; arguments are [I], larger uncertainty = less certain."""
-        self._ranking = _Ranking(np.asarray(uncertainty))
-        self._correct = np.asarray(correct, dtype=np.float64)
+        self._ranking = _Ranking(uncertainty, correct)
 
     def __call__(self, weights: np.ndarray, removed_percent: np.ndarray) -> np.ndarray:
         """[B, R] accuracies.
@@ -129,9 +127,7 @@ class SelectiveAccuracy:
             weights: [B, I] whole numbers >= 0 with a positive sum in every row.
             removed_percent: [R] shares removed, within [0, 100); at least one image is always left.
         """
-        weights = np.asarray(weights, dtype=np.float64)
-        count = self._ranking.cumulative(weights)
-        hits = self._ranking.cumulative(weights * self._correct)
+        count, hits = self._ranking.cumulative(weights)
         left = np.maximum(np.rint(count[:, -1:] * (100 - removed_percent) / 100), 1)
         # Among tied images the number of correct ones grows linearly: the expectation over their order.
         kept = [np.interp(k, n, h) for k, n, h in zip(left, count, hits, strict=True)]
@@ -139,44 +135,57 @@ class SelectiveAccuracy:
 
 
 class _Ranking:
-    """Ascending order of scores, with groups of ties."""
+    """Ascending order of scores, with groups of ties, and a mark on some images."""
 
-    def __init__(self, scores: np.ndarray) -> None:
-        self.order = np.argsort(scores, kind="stable")
-        self.last = np.append(np.flatnonzero(np.diff(scores[self.order])), len(scores) - 1)
+    def __init__(self, scores: np.ndarray, marked: np.ndarray) -> None:
+        scores = np.asarray(scores)
+        self._order = np.argsort(scores, kind="stable")
+        self._last = np.append(np.flatnonzero(np.diff(scores[self._order])), len(scores) - 1)
+        marked = np.asarray(marked, dtype=bool)[self._order]
+        self._units = 1 + (marked.astype(np.int64) << _HALF)
 
-    def cumulative(self, values: np.ndarray) -> np.ndarray:
-        """[B, G + 1] sum of `values` [B, I] below each group of ties, and over all."""
-        sums = np.cumsum(values[:, self.order], axis=1)[:, self.last]
-        return np.concatenate([np.zeros((len(sums), 1)), sums], axis=1)
+    def cumulative(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Sums of `weights` [B, I] below each group of ties, and over all: int64 [B, G + 1].
+
+        Args:
+            weights: whole numbers >= 0 whose sum is below 2^31.
+
+        Returns:
+            The sums over all images, and those over marked ones.
+        """
+        whole = np.asarray(weights, dtype=np.int64)
+        # Both sums in one pass, each in its half of the bits: the pass is most of what a resample costs.
+        # Column by column in memory, since formulas work on neighbouring columns.
+        sums = np.zeros((len(whole), len(self._last) + 1), dtype=np.int64, order="F")
+        sums[:, 1:] = (whole.take(self._order, axis=1) * self._units).cumsum(axis=1)[:, self._last]
+        return sums & ((1 << _HALF) - 1), sums >> _HALF
 
 
 def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0)
 
 
-def _auroc(weights: np.ndarray, ranking: _Ranking, positive: np.ndarray) -> np.ndarray:
-    """Share of (positive, negative) pairs in the right order, ties counting half; NaN without pairs."""
-    positives = ranking.cumulative(weights * positive)
-    negatives = ranking.cumulative(weights * (1 - positive))
+def _auroc(weights: np.ndarray, ranking: _Ranking) -> np.ndarray:
+    """Share of (marked, other) pairs in the right order, ties counting half; NaN without pairs."""
+    count, positives = ranking.cumulative(weights)
+    negatives = count - positives
     below = (negatives[:, :-1] + negatives[:, 1:]) / 2
     ordered = (np.diff(positives, axis=1) * below).sum(axis=1)
     pairs = positives[:, -1] * negatives[:, -1]
     return np.divide(ordered, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
 
 
-def _aurc(weights: np.ndarray, ranking: _Ranking, wrong: np.ndarray) -> np.ndarray:
-    """Mean risk over coverages in closed form.
+def _aurc(weights: np.ndarray, ranking: _Ranking) -> np.ndarray:
+    """Mean risk over coverages in closed form; the marked images are the wrong ones.
 
     For a group of m tied images, e of them wrong, after `a` images of which E were wrong, the expected
     risks are (E + e j / m) / (a + j), j = 1..m. They sum to E h + e / m (m - a h), h = H(a + m) - H(a)
     with the harmonic numbers H.
     """
-    count = ranking.cumulative(weights)
-    errors = ranking.cumulative(weights * wrong)
+    count, errors = ranking.cumulative(weights)
     size = np.diff(count, axis=1)
     total = count[:, -1]
     harmonic = np.append(0.0, np.cumsum(1.0 / np.arange(1, int(total.max()) + 1)))
-    h = np.diff(harmonic[np.rint(count).astype(np.int64)], axis=1)
-    rate = _ratio(np.diff(errors, axis=1), size)
+    h = np.diff(harmonic[count], axis=1)
+    rate = np.diff(errors, axis=1) / np.maximum(size, 1)  # a group of none has no errors either
     return (errors[:, :-1] * h + rate * (size - count[:, :-1] * h)).sum(axis=1) / total
