@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 # Tests and the demo must see this checkout and this environment, not what the shell has activated.
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help demo test test-fast lint format schemas install install-dev install-slurm clean-demo
+.PHONY: help demo test test-fast bench lint format schemas install install-dev install-slurm clean-demo
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -19,6 +19,9 @@ test: install-dev install-slurm lint ## install everything, lint, and run the wh
 
 test-fast: install-dev ## the tests to run all day (under five minutes)
 	python -m pytest -m "not slow"
+
+bench: install-dev ## measure speed and memory into benchmarks/results (under an hour, on an idle machine)
+	python benchmarks/run.py $(BENCH)
 
 lint: install-dev ## ruff, snakefmt and snakemake --lint
 	ruff check .

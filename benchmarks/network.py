@@ -6,7 +6,9 @@ classes) a second, each the median of interleaved runs. What needs an NVIDIA car
 
 from __future__ import annotations
 
+import argparse
 import copy
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -161,3 +163,17 @@ def _timed(switch: Switch, denoiser: Denoiser, *inputs: Tensor) -> tuple[Tensor,
     if device.type == "cuda":
         torch.cuda.synchronize()
     return errors.clone(), time.perf_counter() - started
+
+
+def main() -> None:
+    """Print what `measure` returns."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("weights", type=Path, help="folder of the trained weights")
+    parser.add_argument("store", type=Path, help="folder of the store")
+    parser.add_argument("--runs", type=int, default=5)
+    args = parser.parse_args()
+    print(json.dumps({"switches": measure(args.weights, args.store, args.runs)}, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -7,6 +7,8 @@ reported beside.
 
 from __future__ import annotations
 
+import argparse
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +18,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from reference import classify
 
 from meddiff.config.experiment import StoppingConfig
 from meddiff.data.images import decode
@@ -26,6 +27,7 @@ from meddiff.diffusion.score import score
 from meddiff.diffusion.stopping import cut, make_rule, stopping_steps
 from meddiff.evaluate.metrics import aurc
 from meddiff.run_model import load_model
+from reference import classify
 
 STEPS, SEED = 501, 0
 PAPER_BATCH = 128  # images at once in the paper's scripts
@@ -144,3 +146,23 @@ def _store_seconds(paths: list[Path], store: Store) -> float:
     for path in paths:
         resize(decode(path, store.images.shape[3]), store.images.shape[1])
     return time.perf_counter() - started
+
+
+def main() -> None:
+    """Print what `measure` returns."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name, what in (
+        ("weights", "folder of the trained weights"),
+        ("store", "folder of the store"),
+        ("root", "folder of the image files"),
+        ("split", "test.csv"),
+    ):
+        parser.add_argument(name, type=Path, help=what)
+    parser.add_argument("--runs", type=int, default=3)
+    args = parser.parse_args()
+    trained = Trained(args.weights, args.store, args.root, args.split)
+    print(json.dumps(measure(trained, args.runs), indent=1))
+
+
+if __name__ == "__main__":
+    main()

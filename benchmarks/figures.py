@@ -1,0 +1,128 @@
+"""The figures to reach: where they come from, and what was aimed at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+Parts = dict[str, Any]
+PHANTOM, REAL = "scoring_phantom", "scoring_real"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One number of ``latest.json``.
+
+    Attributes:
+        name: its key.
+        what: as in the table.
+        target: in words; None where none was set.
+        values: parts -> one value a run (a single one where it is no time); KeyError if a part is missing.
+        value: of these values, the one that is reported.
+        reached: of that value.
+    """
+
+    name: str
+    what: str
+    target: str | None
+    values: Callable[[Parts], list[Any]]
+    value: Callable[[list[Any]], Any]
+    reached: Callable[[Any], bool]
+
+    def entry(self, parts: Parts) -> dict[str, Any] | None:
+        """value, min, max, runs, reached; None if a part it is made from was not run."""
+        try:
+            values = self.values(parts)
+        except KeyError:
+            return None
+        value = self.value(values)
+        return {
+            "value": value,
+            "min": min(values),
+            "max": max(values),
+            "runs": len(values),
+            "target": self.target,
+            "reached": self.reached(value),
+        }
+
+
+def _ratio(name: str, what: str, least: float, values: Callable[[Parts], list[float]]) -> Figure:
+    return Figure(name, what, f"at least {least:g}x", values, median, lambda value: value >= least)
+
+
+def _largest(values: list[float]) -> float:
+    return max(values, key=abs)
+
+
+FIGURES = (
+    _ratio(
+        "exact_speedup_phantom",
+        "exact stopping against the plain procedure, chest phantom",
+        2.0,
+        lambda parts: parts[PHANTOM]["exact_speedup"],
+    ),
+    _ratio(
+        "exact_speedup_real",
+        "exact stopping against the plain procedure, chest X-rays",
+        1.7,
+        lambda parts: parts[REAL]["exact_speedup"],
+    ),
+    Figure(
+        "exact_identical",
+        "decisions of exact stopping are those of the plain procedure, on every image of both",
+        "true",
+        lambda parts: [parts[name]["exact_identical"] for name in (PHANTOM, REAL)],
+        all,
+        bool,
+    ),
+    _ratio(
+        "sequential_speedup_phantom",
+        "sequential stopping against the plain procedure, chest phantom",
+        20.0,
+        lambda parts: parts[PHANTOM]["sequential_speedup"],
+    ),
+    _ratio(
+        "sequential_speedup_real",
+        "sequential stopping against the plain procedure, chest X-rays",
+        10.0,
+        lambda parts: parts[REAL]["sequential_speedup"],
+    ),
+    Figure(
+        "sequential_agreement",
+        "share of images that sequential stopping decides as all steps do (the lower of both)",
+        "at least 0.995",
+        lambda parts: [parts[name]["sequential_agreement"] for name in (PHANTOM, REAL)],
+        min,
+        lambda value: value >= 0.995,
+    ),
+    Figure(
+        "sequential_aurc_delta",
+        "AURC of sequential stopping minus that of all steps (the larger of both)",
+        "within 0.005",
+        lambda parts: [parts[name]["sequential_aurc_delta"] for name in (PHANTOM, REAL)],
+        _largest,
+        lambda value: abs(value) <= 0.005,
+    ),
+    _ratio(
+        "loader_ratio",
+        "images per second, store and Haar in batches against decoding and PyWavelets an image, 256 px",
+        20.0,
+        lambda parts: parts["loader"]["ratio"]["runs"],
+    ),
+    _ratio(
+        "train_step_ratio",
+        "training step with its data against the plain loop, chest X-rays to 32 px",
+        1.25,
+        lambda parts: parts["training"]["train_step_ratio"]["runs"],
+    ),
+    Figure(
+        "memory_ratio",
+        "peak memory of scoring 20,000 images against 1,000",
+        "at most 1.1x",
+        lambda parts: [parts["memory"]["ratio"]],
+        median,
+        lambda value: value <= 1.1,
+    ),
+)
