@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import os
+import subprocess
 import sys
 
 import pytest
@@ -54,6 +55,26 @@ def test_target_is_replaced_whole_with_the_users_permissions(tmp_path):
     assert target.read_text() == "new"
     assert target.stat().st_mode & 0o777 == 0o640
     assert [p.name for p in target.parent.iterdir()] == ["a.tar.gz"]
+
+
+_WRITE = "import sys; from meddiff.io import atomic_path\nwith atomic_path(sys.argv[1]) as path: "
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/ns/pid"), reason="processes are told apart on Linux only")
+def test_what_a_killed_process_left_is_removed_and_what_others_are_writing_is_not(tmp_path):
+    killed = _WRITE + "import os; path.write_text('half'); os.kill(os.getpid(), 9)"
+    assert subprocess.run([sys.executable, "-c", killed, tmp_path / "a.csv"], check=False).returncode == -9
+    (orphan,) = tmp_path.iterdir()
+    writing = _WRITE + "path.write_text('whole'); print('started', flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", writing, tmp_path / "a.csv"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout.readline() == b"started\n" and not orphan.exists()
+        (theirs,) = tmp_path.iterdir()
+        write_text(tmp_path / "a-b.csv", "mine")
+        assert theirs.exists()
+        other.stdin.close()
+    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {"a.csv": "whole", "a-b.csv": "mine"}
 
 
 def test_durable_files_are_on_the_disk_before_they_have_their_name(tmp_path, monkeypatch):

@@ -124,7 +124,7 @@ def test_a_subset_without_images_and_a_changed_file(tmp_path: Path) -> None:
     audit = params({"title": "site", "value": FILE})
     assert len(stratify(audit, splits, tmp_path, manifest)) == 3
     path.write_text("name,site\na,1\nb,1\nc,3\n")
-    with pytest.raises(DataError, match="has changed since"):
+    with pytest.raises(DataError, match="start Snakemake again"):
         stratify(audit, splits, tmp_path, manifest)
 
 

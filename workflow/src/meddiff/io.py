@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,8 @@ def atomic_path(target: str | os.PathLike[str], *, durable: bool = False) -> Ite
     """Yield a temporary path beside `target`; rename it to `target` if the block succeeds.
 
     The temporary file keeps the suffix of `target`, since many writers choose a format by it.
-    On an error the temporary file is removed and `target` is left as it was.
+    On an error the temporary file is removed and `target` is left as it was. A process that is killed leaves
+    it; the next one on this machine that writes in the folder removes it.
 
     Args:
         target: the file to write.
@@ -28,7 +31,12 @@ def atomic_path(target: str | os.PathLike[str], *, durable: bool = False) -> Ite
     """
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.stem}-", suffix=target.suffix)
+    writer = ""
+    if space := _process_space():
+        _remove_orphans(target.parent.resolve(), space)
+        writer = f"{space}-{os.getpid()}-"
+    prefix = f".{target.stem}-{writer}"
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=prefix, suffix=target.suffix)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -44,6 +52,40 @@ def atomic_path(target: str | os.PathLike[str], *, durable: bool = False) -> Ite
                 _flush(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@cache
+def _process_space() -> str | None:
+    """Name of the set of processes in which a process number means the same process; None where unknown.
+
+    Folders are shared by machines and containers, where the same number is another process.
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
+        return hashlib.sha256(f"{boot}{os.stat('/proc/self/ns/pid').st_ino}".encode()).hexdigest()[:12]
+    except OSError:  # not Linux
+        return None
+
+
+@cache  # once a process and folder: some folders have thousands of files
+def _remove_orphans(folder: Path, space: str) -> None:
+    """Remove temporary files whose writer was in `space` and is no more."""
+    pattern = re.compile(rf"\..*-{space}-(\d+)-[^-]*")
+    with suppress(OSError):  # what cannot be removed does no harm
+        for entry in os.scandir(folder):
+            match = pattern.fullmatch(entry.name)
+            if match and not _is_running(int(match[1])):
+                os.unlink(entry.path)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # of another user
+        return True
+    return True
 
 
 def _flush(path: Path) -> None:

@@ -87,7 +87,7 @@ def _from_column(
     rows = read_csv(path, [id_column, value.column])
     recorded = manifest.get("files", {}).get(name)
     if recorded is not None and sha256_file(path) != recorded["sha256"]:
-        raise DataError(f"{path}: has changed since it was recorded; run again with --forcerun fetch_dataset")
+        raise DataError(f"{path}: has changed since it was recorded in raw.json; start Snakemake again")
     wanted = set(ids)
     found: dict[str, tuple[int, str]] = {}
     problems = []

@@ -12,6 +12,7 @@ from meddiff.edits import COUNTERFACTUAL, CYCLE, FACTUAL
 from meddiff.errors import DataError
 from meddiff.evaluate import similarity
 from meddiff.evaluate.counterfactual_settings import MeasureSettings
+from meddiff.evaluate.result_csv import read_csv
 from meddiff.evaluate.settings import ScoringRun
 from meddiff.evaluate.statistics import bootstrap_weights, mean_interval, percentile_interval
 
@@ -113,13 +114,9 @@ def read_metrics(path: Path, run: ScoringRun) -> pd.DataFrame:
     Raises:
         DataError: if it cannot be read, lacks columns, or is of another run.
     """
-    try:
-        table = pd.read_csv(path, na_values=["nan"], keep_default_na=False, float_precision="round_trip")
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise DataError(f"{path}: not a readable CSV file: {error}") from error
-    missing = [column for column in COLUMNS if column not in table.columns]
-    if missing or table.empty:
-        raise DataError(f"{path}: expected rows with columns {COLUMNS}; missing are {missing}")
+    table = read_csv(path, COLUMNS, "run `measure` again")
+    if table.empty:
+        raise DataError(f"{path}: has no rows; run `measure` again")
     for key in RUN:
         found, expected = sorted(set(table[key])), getattr(run, key)
         if found != [expected]:

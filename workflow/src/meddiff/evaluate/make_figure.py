@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pandas as pd
-
 from meddiff.evaluate import figure_data, figures
 from meddiff.evaluate.predictions import read_predictions
-from meddiff.evaluate.result_csv import write_csv
+from meddiff.evaluate.result_csv import read_csv, write_csv
 from meddiff.evaluate.settings import StepAblationSettings, UncertaintySettings, pair_files, parse_params
 from meddiff.evaluate.style import save
 
@@ -41,5 +39,4 @@ def make_figure(kind: str, params: str, paths: list[Path], csv: Path, png: Path,
     else:
         raise ValueError(f"unknown kind of figure {kind!r}")
     write_csv(table, csv)
-    drawn = pd.read_csv(csv, na_values=["nan"], keep_default_na=False, float_precision="round_trip")
-    save(draw(drawn, settings), png, pdf, settings.style.dpi)
+    save(draw(read_csv(csv), settings), png, pdf, settings.style.dpi)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from meddiff.errors import DataError
+from meddiff.evaluate.result_csv import read_csv
 
 _LEVELS = ["dataset", "model", "decision", "metric"]
 
@@ -36,10 +36,4 @@ def read_metrics_tree(path: Path) -> Tree:
     Raises:
         DataError: if it cannot be read or lacks columns.
     """
-    try:
-        table = pd.read_csv(path, na_values=["nan"], keep_default_na=False, float_precision="round_trip")
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise DataError(f"{path}: not a readable CSV file: {error}") from error
-    if missing := [column for column in [*_LEVELS, "value"] if column not in table.columns]:
-        raise DataError(f"{path}: has no columns {missing}")
-    return metrics_tree(table)
+    return metrics_tree(read_csv(path, [*_LEVELS, "value"], "make the table of metrics again"))

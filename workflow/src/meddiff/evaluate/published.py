@@ -8,10 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from meddiff.errors import DataError
 from meddiff.evaluate.figure_data import OURS, PUBLISHED
 from meddiff.evaluate.layout import row_title, rows_of, signed
 from meddiff.evaluate.render import Block, Cell, Column, Grid
+from meddiff.evaluate.result_csv import read_csv
 from meddiff.evaluate.settings import CurvesSettings
 
 # Figure -> the column with the position on its horizontal axis.
@@ -64,14 +64,8 @@ def read_figure_data(path: Path, figure: str) -> pd.DataFrame:
     Raises:
         DataError: if it cannot be read or is of another figure.
     """
-    try:
-        table = pd.read_csv(path, na_values=["nan"], keep_default_na=False, float_precision="round_trip")
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise DataError(f"{path}: not a readable CSV file: {error}") from error
     needed = ["dataset", "model", "decision", "source", POSITIONS[figure], "ci_low_percent"]
-    if missing := [column for column in needed if column not in table.columns]:
-        raise DataError(f"{path}: columns {missing} are missing; expected the data of the figure {figure}")
-    return table
+    return read_csv(path, needed, f"expected the data of the figure {figure}")
 
 
 def _grid(figure: str, table: pd.DataFrame, settings: CurvesSettings) -> Grid:
