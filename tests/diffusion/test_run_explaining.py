@@ -244,6 +244,13 @@ def test_the_way_back_starts_from_the_saved_counterfactual(reference, weights, s
     np.testing.assert_allclose(made[0].astype(int), read_pixels(reference / "images" / back.file), atol=1)
 
 
+def test_without_a_number_the_batch_size_is_automatic(weights, store, tmp_path, passes):
+    run(weights, store, tmp_path, batch_size=0)
+    # All fit into one pass on a CPU: 8 images (and then 4 on their way back), each with its class and with
+    # none; and 4 images x 3 steps x 2 classes to classify.
+    assert passes == [16] * 3 + [8] * 3 + [24]
+
+
 def test_little_memory_makes_the_same_images(
     reference, weights, store, oracle, tmp_path, monkeypatch, caplog
 ):

@@ -1,0 +1,132 @@
+"""Scoring in blocks: what is in memory does not grow with the number of images."""
+
+from __future__ import annotations
+
+import importlib.util
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from meddiff import scored_blocks
+from meddiff.diffusion.denoiser import Denoiser
+from meddiff.diffusion.error_file import gather_errors, load_errors
+from meddiff.diffusion.schedule import ShiftedCosineSchedule
+from meddiff.diffusion.stopping import MajorityRule, cut, stopping_steps
+from meddiff.image_rows import ImageRows
+from meddiff.scored_blocks import LabelledImages, score_to_file
+
+STEPS, SIDE = 100, 4
+ERROR_BYTES = STEPS * 2 * 4  # of an image
+
+
+class ScaledInput(Denoiser):
+    """Predicts a multiple of its input, another one for every class."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            2, (1, SIDE, SIDE), "epsilon", ShiftedCosineSchedule(image_size=SIDE, noise_size=SIDE)
+        )
+        self.factors = nn.Parameter(torch.tensor([0.5, 0.52, 1.0]))
+
+    def forward(self, z: Tensor, logsnr: Tensor, class_ids: Tensor) -> Tensor:
+        return z * self.factors[class_ids].reshape(-1, 1, 1, 1)
+
+    def encode(self, images: Tensor) -> Tensor:
+        return images
+
+    def decode(self, x: Tensor) -> Tensor:
+        return x
+
+
+def stored(folder: Path, images: int) -> np.memmap:
+    pixels = np.random.default_rng(0).integers(0, 256, (images, SIDE, SIDE, 1), dtype=np.uint8)
+    np.save(folder / "images.npy", pixels)
+    return np.load(folder / "images.npy", mmap_mode="r")
+
+
+def score_images(folder: Path, images: int, rule: MajorityRule | None = None) -> Path:
+    """Score generated images; the errors file."""
+    folder.mkdir(exist_ok=True)
+    ids = [f"image {row}" for row in range(images)]
+    with ImageRows(stored(folder, images), np.arange(images)) as rows:
+        score_to_file(
+            ScaledInput(),
+            LabelledImages(rows, ids, np.arange(images) % 2, ids, ["no", "yes"]),
+            folder / "errors.nc",
+            folder / "state",
+            {"seed": 0},
+            seed=0,
+            steps=STEPS,
+            noise_levels="uniform",
+            batch_size=1024,
+            precision="fp32",
+            model="a network without weights",
+            rule=rule,
+            stop=lambda: False,
+        )
+    return folder / "errors.nc"
+
+
+@pytest.mark.parametrize("rule", [None, MajorityRule(STEPS)], ids=["all steps", "exact"])
+def test_memory_is_that_of_one_block(tmp_path, monkeypatch, rule):
+    """tracemalloc sees NumPy's arrays and Python's objects."""
+    monkeypatch.setattr(scored_blocks, "_PAIRS_OF_BLOCK", 2 * 50)
+    score_images(tmp_path / "warm", 50, rule)  # what is imported and cached at the first use
+    peaks = []
+    for images in (50, 500):
+        tracemalloc.start()
+        score_images(tmp_path / str(images), images, rule)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    more_errors = (500 - 50) * ERROR_BYTES
+    assert peaks[1] - peaks[0] < more_errors / 2
+
+
+def test_joining_shards_takes_the_memory_of_a_part(tmp_path, monkeypatch):
+    path = score_images(tmp_path, 500)
+    ids = load_errors(path)["image"].values.tolist()
+    monkeypatch.setattr("meddiff.diffusion.error_file._ELEMENTS_AT_ONCE", 20 * STEPS * 2)
+    gather_errors([path], ids, tmp_path / "warm.nc")
+    tracemalloc.start()
+    gather_errors([path], ids, tmp_path / "all.nc")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 500 * ERROR_BYTES
+    assert (tmp_path / "all.nc").read_bytes() == (tmp_path / "warm.nc").read_bytes()
+
+
+def test_blocks_change_nothing(tmp_path, monkeypatch):
+    one = load_errors(score_images(tmp_path / "one", 60))
+    monkeypatch.setattr(scored_blocks, "_PAIRS_OF_BLOCK", 2 * 7)
+    several = load_errors(score_images(tmp_path / "several", 60))
+    np.testing.assert_allclose(several["errors"], one["errors"], rtol=1e-5)
+    np.testing.assert_array_equal(several["logsnr"], one["logsnr"])
+    assert several.drop_vars("errors").identical(one.drop_vars("errors"))
+    rule = MajorityRule(STEPS)
+    stopped = load_errors(score_images(tmp_path / "stopped", 60, rule))["errors"].values
+    full = one["errors"].values
+    np.testing.assert_allclose(stopped, cut(full, stopping_steps(full, rule)), rtol=1e-5)
+    assert np.isnan(stopped).any()
+
+
+def test_no_more_pairs_than_a_block_has_room_for_are_one_image():
+    """With more classes than a block has pairs, a block is one image."""
+    many = 2 * scored_blocks._PAIRS_OF_BLOCK
+    assert list(scored_blocks._blocks(2, many)) == [slice(0, 1), slice(1, 2)]
+    assert list(scored_blocks._blocks(2040, 2)) == [slice(0, 2040)]  # the largest test set of the paper
+
+
+@pytest.mark.slow
+def test_benchmark_runs(root):
+    """On few images: what it measures of them is mostly the libraries."""
+    spec = importlib.util.spec_from_file_location("memory", root / "benchmarks/memory.py")
+    memory = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(memory)
+    result = memory.measure(few=3, many=6, steps=4)
+    assert set(result["images"]) == {"3", "6"} and result["classes"] == 2
+    assert all(run["file_bytes"] > 0 and run["peak_bytes"] > 1e8 for run in result["images"].values())
+    assert result["ratio"] == pytest.approx(1.0, abs=0.1)
