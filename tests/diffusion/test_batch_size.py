@@ -80,13 +80,27 @@ def test_on_a_card_one_small_pass_is_measured(monkeypatch, free, expected):
     parameter = SimpleNamespace(device=torch.device("cuda"))
     monkeypatch.setattr(denoiser, "parameters", lambda: iter([parameter]))
 
+    compilations = []
+
+    def backend(graph, inputs):
+        compilations.append(graph)
+        return graph.forward
+
+    @torch.compile(backend=backend)
+    def compiled(x):
+        return x + 1
+
     def measured(network, images, names, *, batch_size, precision, **settings):
         assert images.shape == (len(set(names)), SIDE, SIDE, 1) and images.dtype == np.uint8
         assert batch_size == 3 * len(images) and precision == "bf16"
         card.peak = batch_size * 3 * 2**20
+        compiled(torch.ones(2))
 
     monkeypatch.setattr(batch_size, "score", measured)
     assert automatic_batch_size(denoiser, (SIDE, SIDE, 1), "bf16") == expected
+    assert not compilations
+    compiled(torch.ones(2))
+    assert len(compilations) == 1  # as always
 
 
 def test_a_run_without_a_number_takes_the_automatic_one(weights, store, tmp_path, passes):

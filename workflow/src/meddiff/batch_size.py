@@ -58,16 +58,18 @@ def automatic_batch_size(denoiser: Denoiser, image_shape: Sequence[int], precisi
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats(device)
     before = torch.cuda.memory_allocated(device)
-    score(
-        denoiser,
-        images,
-        [str(row) for row in range(len(images))],
-        seed=0,
-        steps=1,
-        batch_size=inputs,
-        precision=precision,
-        description="measuring memory",
-    )
+    # A compiled network would be compiled, or recorded as a CUDA graph, for the size of this pass only.
+    with torch.compiler.set_stance("force_eager"):
+        score(
+            denoiser,
+            images,
+            [str(row) for row in range(len(images))],
+            seed=0,
+            steps=1,
+            batch_size=inputs,
+            precision=precision,
+            description="measuring memory",
+        )
     used = torch.cuda.max_memory_allocated(device) - before
     torch.cuda.empty_cache()
     free, _ = torch.cuda.mem_get_info(device)
