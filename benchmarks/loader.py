@@ -1,0 +1,91 @@
+"""Images a second from disk to network input: meddiff's store against decoding every file at every use.
+
+``python benchmarks/loader.py`` prints JSON. Both sides make the same batches of Haar coefficients of real
+X-rays at 256 px, on the CPU with one thread. The files are read once before, so that both
+sides find them in the machine's memory.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from image_files import real_images
+from meddiff.batches import BatchReader
+from meddiff.config.model import TrainConfig
+from meddiff.data.tensors import to_unit_range
+from meddiff.diffusion.haar import haar_transform
+from meddiff.distributed import Processes
+from meddiff.optim import epoch_batches
+from reference_data import ImageFiles
+
+SIZE, IMAGES, BATCH_SIZE = 256, 256, 64
+REPEATS = 10  # of our side in a run: it would be too short to time otherwise
+
+
+def measure(runs: int = 3, threads: int = 1) -> dict[str, Any]:
+    """Images per second of both sides in each run, and their ratios.
+
+    Args:
+        runs: of each side, in turn.
+        threads: of torch, for both sides; left so.
+
+    Returns:
+        source, size, batch_size, threads; images_per_second of `plain` and `ours`, one value a run; ratio:
+        min, median and max over runs; largest_difference of a coefficient between the sides.
+    """
+    torch.set_num_threads(threads)
+    with tempfile.TemporaryDirectory() as name:
+        images = real_images(Path(name), IMAGES, SIZE)
+        orders = epoch_batches(IMAGES, BATCH_SIZE, seed=0, epoch=0)
+        config = TrainConfig(epochs=1, batch_size=BATCH_SIZE)
+        processes = Processes(Accelerator(cpu=True))
+        reader = BatchReader(images.store.images, images.store.labels, processes, config, seed=0)
+
+        files = ImageFiles(images.files, images.labels, SIZE)
+
+        def ours() -> Iterator[Tensor]:
+            for batch in reader.read(iter(orders)):
+                yield haar_transform(to_unit_range(batch.parts[0].images))
+
+        def plain() -> Iterator[Tensor]:
+            for rows in orders:
+                yield torch.stack([files[row][0] for row in rows])
+
+        difference = max(float((a - b).abs().max()) for a, b in zip(plain(), ours(), strict=True))
+        seconds: dict[str, list[float]] = {"plain": [], "ours": []}
+        for _ in range(runs):
+            seconds["plain"].append(_seconds(plain, 1))
+            seconds["ours"].append(_seconds(ours, REPEATS))
+    ratios = sorted(a / b for a, b in zip(seconds["plain"], seconds["ours"], strict=True))
+    return {
+        "source": images.source,
+        "size": SIZE,
+        "batch_size": BATCH_SIZE,
+        "threads": threads,
+        "images_per_second": {side: [IMAGES / value for value in values] for side, values in seconds.items()},
+        "ratio": {"min": ratios[0], "median": median(ratios), "max": ratios[-1]},
+        "largest_difference": difference,
+    }
+
+
+def _seconds(batches: Callable[[], Iterator[Tensor]], repeats: int) -> float:
+    """Wall-clock time of all batches, each dropped before the next is made."""
+    started = time.perf_counter()
+    for _ in range(repeats):
+        for _ in batches():
+            pass
+    return (time.perf_counter() - started) / repeats
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(), indent=1))

@@ -1,0 +1,123 @@
+"""Training steps a second, data included: meddiff's trainer against the recipe as a plain script.
+
+``python benchmarks/training.py`` prints JSON. Both sides train the tiny UNet at 32 px with batches of 32
+images on the CPU with one thread: once with real X-rays (files of 256 px), once with the chest phantom of
+the demo, whose files are so small that decoding them costs little. The plain side is tried with and without
+two worker processes, which take further CPUs and read ahead; the faster one counts.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import nn
+
+from image_files import ROOT, Images, phantom_images, real_images
+from meddiff.batches import BatchReader
+from meddiff.compute import prepare_network
+from meddiff.config.compute import DEFAULT_COMPUTE
+from meddiff.config.load import load_model
+from meddiff.config.model import DiffusionModelConfig
+from meddiff.distributed import Processes
+from meddiff.models import build_model, build_task
+from meddiff.optim import order
+from meddiff.train import Trainer
+from reference_data import ImageFiles
+from reference_training import batches, train
+
+SIZE, IMAGES, SEED = 32, 256, 0
+WARM_UP, STEPS = 3, 20
+WORKERS = (0, 2)
+_TOTAL = 10_000  # length of the learning rate's schedule; the benchmark stops before
+
+Steps = Iterator[Any]
+
+
+def measure(runs: int = 3, threads: int = 1) -> dict[str, Any]:
+    """Time both sides in turn, `runs` times `STEPS` steps each.
+
+    Args:
+        runs: of each side and dataset.
+        threads: of torch, for both sides; left so.
+
+    Returns:
+        batch_size, size, threads; `train_step_ratio` and `train_step_ratio_phantom`, plain / ours (min,
+        median, max over runs); and for each dataset `source`, `milliseconds` a step of each side (one value a
+        run) and `faster`, the plain side that counts.
+    """
+    torch.set_num_threads(threads)
+    results = {}
+    with tempfile.TemporaryDirectory() as name:
+        real = real_images(Path(name, "real"), IMAGES, SIZE)
+        phantom = phantom_images(Path(name, "phantom"), IMAGES, SIZE)
+        for key, dataset, images in (("", "nih_cxr", real), ("_phantom", "phantom_chest", phantom)):
+            config = load_model("tiny_unet", dataset, "fixed", ROOT / "config")
+            result = _compare(config, images, Path(name, f"state{key}"), runs)
+            results[f"train_step_ratio{key}"] = result.pop("ratio")
+            results[dataset] = result
+    return {"batch_size": config.train.batch_size, "size": SIZE, "threads": threads, **results}
+
+
+def _compare(config: DiffusionModelConfig, images: Images, folder: Path, runs: int) -> dict[str, Any]:
+    sides: dict[str, Steps] = {"ours": _ours(config, images, folder)}
+    sides |= {f"plain, {workers} workers": _plain(config, images, workers) for workers in WORKERS}
+    for steps in sides.values():
+        _seconds_a_step(steps, WARM_UP)
+    seconds: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(runs):
+        for name, steps in sides.items():
+            seconds[name].append(_seconds_a_step(steps, STEPS))
+    plain = min(list(sides)[1:], key=lambda name: median(seconds[name]))
+    ratios = sorted(a / b for a, b in zip(seconds[plain], seconds["ours"], strict=True))
+    return {
+        "source": images.source,
+        "milliseconds": {name: [1000 * value for value in values] for name, values in seconds.items()},
+        "faster": plain,
+        "ratio": {"min": ratios[0], "median": median(ratios), "max": ratios[-1]},
+    }
+
+
+def _seconds_a_step(steps: Steps, count: int) -> float:
+    started = time.perf_counter()
+    for _ in itertools.islice(steps, count):
+        pass
+    return (time.perf_counter() - started) / count
+
+
+def _network(config: DiffusionModelConfig) -> nn.Module:
+    torch.manual_seed(SEED)
+    return build_model(config, num_classes=2, channels=1, image_size=SIZE)
+
+
+def _ours(config: DiffusionModelConfig, images: Images, folder: Path) -> Steps:
+    """Steps of the trainer that `meddiff train` runs; the sum of losses so far after each."""
+    processes = Processes(Accelerator(cpu=True))
+    model = prepare_network(_network(config), DEFAULT_COMPUTE, torch.device("cpu"), "no")
+    trainer = Trainer(model, build_task(config, SEED), config.train, SEED, folder, processes)
+    store, steps = images.store, range(_TOTAL)
+    reader = BatchReader(store.images, store.labels, processes, config.train, SEED)
+    rows = order(len(store), config.train.batch_size, SEED, steps)
+    for step, batch in zip(steps, reader.read(rows), strict=True):
+        trainer._step(batch, step, _TOTAL)
+        yield trainer.state.loss_sum
+
+
+def _plain(config: DiffusionModelConfig, images: Images, workers: int) -> Steps:
+    """Steps of the plain script; the loss of each."""
+    augmentation = config.train.augmentation
+    files = ImageFiles(images.files, images.labels, SIZE, augmentation.hflip if augmentation else 0.0)
+    data = batches(files, config.train.batch_size, workers)
+    return train(_network(config), config, data, _TOTAL)
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(), indent=1))

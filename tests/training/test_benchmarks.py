@@ -1,0 +1,61 @@
+"""Benchmarks compare the same work, and run."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+
+@pytest.fixture
+def benchmark(monkeypatch):
+    """Imports a benchmark, with few images and without the real ones."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+
+    def load(name: str, **changes: object) -> ModuleType:
+        module = importlib.import_module(name)
+        for key, value in changes.items():
+            monkeypatch.setattr(module, key, value)
+        monkeypatch.setattr(importlib.import_module("image_files"), "REAL", BENCHMARKS / "not there")
+        return module
+
+    return load
+
+
+def test_both_loaders_make_the_same_inputs(benchmark):
+    result = benchmark("loader", IMAGES=32, BATCH_SIZE=16, SIZE=64, REPEATS=1).measure(runs=1)
+    assert result["largest_difference"] < 1e-6
+    assert "phantom" in result["source"]
+    assert result["ratio"]["median"] == pytest.approx(
+        result["images_per_second"]["ours"][0] / result["images_per_second"]["plain"][0]
+    )
+
+
+@pytest.mark.slow
+def test_training_benchmark_times_both_datasets(benchmark):
+    result = benchmark("training", IMAGES=32, WARM_UP=1, STEPS=1, WORKERS=(0,)).measure(runs=2)
+    for key, dataset in (("train_step_ratio", "nih_cxr"), ("train_step_ratio_phantom", "phantom_chest")):
+        milliseconds = result[dataset]["milliseconds"]
+        assert [len(values) for values in milliseconds.values()] == [2, 2]
+        ratios = [a / b for a, b in zip(milliseconds["plain, 0 workers"], milliseconds["ours"], strict=True)]
+        assert result[key]["min"] == pytest.approx(min(ratios))
+
+
+@pytest.mark.slow
+def test_both_recipes_learn_alike(benchmark, tmp_path):
+    """The loss falls by about as much, so both do the same to the same network."""
+    training = benchmark("training", _TOTAL=60)
+    images = training.phantom_images(tmp_path / "images", 64, 32)
+    config = training.load_model("tiny_unet", "phantom_chest", "fixed", training.ROOT / "config")
+    sums = [0.0, *(float(value) for value in training._ours(config, images, tmp_path / "state"))]
+    losses = [np.diff(sums).tolist(), list(training._plain(config, images, 0))]
+    assert [len(values) for values in losses] == [60, 60]
+    start, end = ([sum(values[part]) / 10 for values in losses] for part in (slice(10), slice(-10, None)))
+    assert start[0] == pytest.approx(start[1], rel=0.3)
+    assert end[0] == pytest.approx(end[1], rel=0.3)
+    assert max(end) < 0.6 * min(start)
