@@ -99,15 +99,18 @@ def _overhead(part: dict[str, Any]) -> str:
     total, dry_run = part["evaluation"], part["dry_run"]
     rows = [["what", "wall (s)", "CPU (s)"]]
     rows.append(["`snakemake -n` of the paper", f"{dry_run['wall']:.1f}", f"{dry_run['cpu']:.1f}"])
-    rows.append(["all tables and figures of the paper's size", f"{total['wall']:.1f}", f"{total['cpu']:.1f}"])
-    slowest = max(part["startup"].items(), key=lambda item: item[1]["wall"])
     rows.append(
         [
-            f"slowest start of a command (`{slowest[0]}`)",
-            f"{slowest[1]['wall']:.1f}",
-            f"{slowest[1]['cpu']:.1f}",
+            f"all tables and figures of the paper's size, {total['workers']} commands at a time",
+            f"{total['wall']:.1f}",
+            f"{total['cpu']:.1f}",
         ]
     )
+    for torch, which in ((False, "without"), (True, "with")):
+        starts = {name: times for name, times in part["startup"].items() if times["torch"] is torch}
+        name, times = max(starts.items(), key=lambda item: item[1]["wall"])
+        what = f"slowest start of a command {which} PyTorch (`{name}`)"
+        rows.append([what, f"{times['wall']:.1f}", f"{times['cpu']:.1f}"])
     return f"## Workflow\n\n{_table(rows)}"
 
 
