@@ -27,7 +27,7 @@ from meddiff.diffusion.denoiser import Denoiser
 from meddiff.diffusion.noise import classification_noise, noise_keys, noise_levels
 from meddiff.diffusion.schedule import alpha_sigma
 from meddiff.diffusion.score import classification_errors
-from meddiff.run_model import default_device, load_model
+from meddiff.trained_model import default_device, load_model
 
 IMAGES, SEED = 64, 0
 PLAIN = ComputeConfig(attention="sdpa", channels_last=False)

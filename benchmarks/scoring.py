@@ -27,7 +27,7 @@ from meddiff.diffusion import vote
 from meddiff.diffusion.score import score
 from meddiff.diffusion.stopping import cut, make_rule, stopping_steps
 from meddiff.evaluate.metrics import aurc
-from meddiff.run_model import load_model
+from meddiff.trained_model import load_model
 from reference import classify
 
 STEPS, SEED = 501, 0

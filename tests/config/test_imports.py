@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 from meddiff import cli
-from meddiff.provenance import SOURCE
+from meddiff.provenance import SOURCE, code_files
 
 NETWORKS = {"convert", "explain", "generate", "plan", "predict", "score", "select", "train", "zeroshot"}
 ERRORS = {"gather", "vote"}  # read or write errors files
@@ -40,3 +40,10 @@ def test_commands_without_networks_import_nothing_heavy() -> None:
     assert not few & {*HEAVY, "matplotlib", "xarray"}
     assert not with_errors & {*HEAVY, "matplotlib"}
     assert not with_figures & {*HEAVY, "matplotlib.pyplot"}
+
+
+def test_using_a_model_does_not_depend_on_how_it_is_trained() -> None:
+    uses = ("trained_model", "feature_network", "run_scoring", "run_explaining")
+    names = {path.name for path in code_files(f"meddiff.{name}" for name in uses)}
+    assert "trained_model.py" in names
+    assert not names & {"run_model.py", "train.py", "ema.py", "optim.py", "distributed.py"}

@@ -15,7 +15,7 @@ from core_samples import SIDE, tiny_config
 from meddiff.checkpoint import save_weights
 from meddiff.diffusion.error_file import load_errors
 from meddiff.diffusion.unet import UNetDenoiser
-from meddiff.run_model import ModelSpec
+from meddiff.model_spec import ModelSpec
 from meddiff.run_scoring import score_shard
 
 IMAGES = 10

@@ -222,7 +222,7 @@ def test_images_of_an_earlier_run_do_not_stay(weights, store, tmp_path):
 
 def test_the_way_back_starts_from_the_saved_counterfactual(reference, weights, store):
     from meddiff.explain import edit_images
-    from meddiff.run_model import load_model
+    from meddiff.trained_model import load_model
 
     table = read_edit_table(reference / "table.csv")
     back = table[table["role"] == "cycle"].iloc[0]

@@ -15,7 +15,7 @@ from meddiff import run_scoring, scored_blocks
 from meddiff.checkpoint import save_weights
 from meddiff.errors import CheckpointError, MeddiffError
 from meddiff.partial_errors import PartialErrors
-from meddiff.run_model import load_model
+from meddiff.trained_model import load_model
 
 
 @pytest.fixture(params=[100, 4], ids=["one block", "three blocks"], autouse=True)

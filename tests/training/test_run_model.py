@@ -19,8 +19,9 @@ from meddiff.baselines import TimmClassifier
 from meddiff.cli import main
 from meddiff.errors import CheckpointError
 from meddiff.io import read_json
-from meddiff.run_model import RUN, load_model
+from meddiff.model_spec import RUN
 from meddiff.train import Trainer
+from meddiff.trained_model import load_model
 from meddiff.training_state import STATE_FILE
 
 CPU = torch.device("cpu")

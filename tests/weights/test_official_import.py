@@ -23,7 +23,7 @@ from meddiff.io import read_json
 from meddiff.models import build_model
 from meddiff.official import load_official_diffusion
 from meddiff.official_baselines import load_official_baseline, with_timm_names
-from meddiff.run_model import load_model as load_weights_dir
+from meddiff.trained_model import load_model as load_weights_dir
 from release_samples import (
     FIXED_SIZE,
     SMALL,

@@ -12,7 +12,7 @@ from torch.nn import functional
 from meddiff.baselines import TimmClassifier
 from meddiff.data.tensors import to_unit_range
 from meddiff.errors import ConfigError
-from meddiff.run_model import load_model
+from meddiff.trained_model import load_model
 
 _EPS = 1e-10
 

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from meddiff.config import parse_model
 from meddiff.config.model import AnyModel
 from meddiff.data.joint import JointStore
 from meddiff.data.store import Store
+from meddiff.errors import CheckpointError
 from meddiff.io import write_text
 from meddiff.models import build_model
 
@@ -52,3 +54,18 @@ class ModelSpec:
 def write_config(folder: Path, spec: ModelSpec, seed: int) -> None:
     """Write ``config.yaml``: what weights need to be used, beside them."""
     write_text(folder / CONFIG, yaml.safe_dump({**spec.to_dict(), "seed": seed}, sort_keys=True))
+
+
+def read_spec(weights_dir: Path) -> ModelSpec:
+    """What ``config.yaml`` says about the weights beside it.
+
+    Raises:
+        CheckpointError: if the file is missing.
+    """
+    path = weights_dir / CONFIG
+    if not path.is_file():
+        raise CheckpointError(f"{path}: missing; weights need the configuration they were made with")
+    document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return ModelSpec(
+        parse_model(document["model"]), document["num_classes"], document["channels"], document["image_size"]
+    )

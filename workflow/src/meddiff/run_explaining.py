@@ -29,9 +29,9 @@ from meddiff.models import network_module
 from meddiff.out_of_memory import Halving
 from meddiff.progress import track
 from meddiff.provenance import code_hash
-from meddiff.run_model import default_device, device_name, load_model
 from meddiff.signals import stop_signal
 from meddiff.state_folder import reserved
+from meddiff.trained_model import default_device, device_name, load_model
 
 log = logging.getLogger("meddiff")
 

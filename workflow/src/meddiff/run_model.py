@@ -10,24 +10,23 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from accelerate import Accelerator
 
 from meddiff.approval import check_approved
-from meddiff.checkpoint import load_weights, save_weights
+from meddiff.checkpoint import save_weights
 from meddiff.compute import compile_network, prepare_network
-from meddiff.config import parse_model
 from meddiff.config.compute import DEFAULT_COMPUTE, ComputeConfig
 from meddiff.config.model import AnyModel
 from meddiff.distributed import Processes
-from meddiff.errors import CheckpointError, ConfigError
+from meddiff.errors import ConfigError
 from meddiff.io import sha256_json, write_json
-from meddiff.model_spec import CONFIG, RUN, WEIGHTS, ModelSpec, write_config
+from meddiff.model_spec import RUN, WEIGHTS, ModelSpec, write_config
 from meddiff.models import build_task, with_pretrained_architecture
 from meddiff.provenance import environment
 from meddiff.signals import stop_signal
 from meddiff.state_folder import reserved
 from meddiff.train import Trainer
+from meddiff.trained_model import device_name
 from meddiff.training_inputs import open_stores, training_inputs
 
 log = logging.getLogger("meddiff")
@@ -124,56 +123,6 @@ def train_model(
         },
     )
     save_weights(out_dir / WEIGHTS, best)
-
-
-def load_model(
-    weights_dir: Path,
-    device: torch.device,
-    compute: ComputeConfig = DEFAULT_COMPUTE,
-    precision: str = "fp32",
-) -> tuple[torch.nn.Module, ModelSpec]:
-    """Build the model that `weights_dir` describes and load its weights, in eval mode on `device`.
-
-    Args:
-        weights_dir: folder with weights and their configuration.
-        device: where it will run.
-        compute: attention kernel, memory format, compilation.
-        precision: what it will run in (``fp32``, ``fp16``, ``bf16``); decides which kernels are possible.
-
-    Raises:
-        CheckpointError: if a file is missing or does not fit.
-    """
-    spec = read_spec(weights_dir)
-    module = spec.build()
-    load_weights(weights_dir / WEIGHTS, module)
-    prepare_network(module, compute, device, precision)
-    compile_network(module, compute)
-    return module.eval(), spec
-
-
-def read_spec(weights_dir: Path) -> ModelSpec:
-    """What ``config.yaml`` says about the weights beside it.
-
-    Raises:
-        CheckpointError: if the file is missing.
-    """
-    path = weights_dir / CONFIG
-    if not path.is_file():
-        raise CheckpointError(f"{path}: missing; weights need the configuration they were made with")
-    document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return ModelSpec(
-        parse_model(document["model"]), document["num_classes"], document["channels"], document["image_size"]
-    )
-
-
-def default_device() -> torch.device:
-    """The GPU where there is one."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def device_name(device: torch.device) -> str:
-    """What kind of device it is, for records."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def _trackers(tracker_dir: Path | None) -> list[str] | None:

@@ -17,12 +17,13 @@ from meddiff.data.store import Store
 from meddiff.diffusion.stopping import make_rule
 from meddiff.image_rows import ImageRows
 from meddiff.io import sha256_file, sha256_json
+from meddiff.model_spec import WEIGHTS
 from meddiff.models import network_module
 from meddiff.provenance import code_hash, environment
-from meddiff.run_model import WEIGHTS, default_device, device_name, load_model
 from meddiff.scored_blocks import LabelledImages, score_to_file
 from meddiff.signals import stop_signal
 from meddiff.state_folder import reserved
+from meddiff.trained_model import default_device, device_name, load_model
 
 log = logging.getLogger("meddiff")
 

@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> None:
     from meddiff.baselines import predict_probabilities
     from meddiff.data.store import Store
     from meddiff.evaluate.predictions import from_probabilities, write_predictions
-    from meddiff.run_model import default_device, load_model
+    from meddiff.trained_model import default_device, load_model
 
     if args.threads:
         torch.set_num_threads(args.threads)

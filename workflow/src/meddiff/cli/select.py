@@ -27,8 +27,7 @@ def files(args: argparse.Namespace) -> Files:
 
 def run(args: argparse.Namespace) -> None:
     from meddiff.config import parse_model
-    from meddiff.model_spec import ModelSpec
-    from meddiff.run_model import read_spec
+    from meddiff.model_spec import ModelSpec, read_spec
     from meddiff.run_stable_diffusion import take_classes
 
     keys = ("model", "num_classes", "channels", "image_size", "seed", "first_class")
