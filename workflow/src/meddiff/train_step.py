@@ -78,7 +78,8 @@ class TrainStep:
         """
         # Networks with dropout draw from the global generator: tie it to the step as well.
         torch.manual_seed(self._seed * 1_000_003 + step * 1009 + self._processes.rank)
-        self._model.train()
+        if not self._model.training:  # which takes a walk over all its modules
+            self._model.train()
         loss = torch.zeros((), device=self._accelerator.device)
         for number, part in enumerate(batch.parts, start=1):
             # Processes exchange gradients once a step, with the last part.
