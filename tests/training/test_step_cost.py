@@ -84,6 +84,22 @@ def test_the_check_of_the_loss_would_be_counted(splits, tmp_path):
     assert "__bool__" in found
 
 
+def test_nothing_around_a_step_waits_either(splits, tmp_path):
+    """From asking whether to stop to asking again: progress, the clock, the next batch and the step."""
+    run = trainer(tiny_config("timm", train={"epochs": 1, "batch_size": 2}), tmp_path)
+    counts: list[int] = []
+
+    def stop() -> bool:
+        counts.append(operations.waiting.total() + methods.waiting.total())
+        return False
+
+    with Operations() as operations, Methods() as methods:
+        run.run(*splits, save_every_seconds=1e9, stop=stop)
+    # The first step checks the loss, and the state is saved after it; the tenth ends the epoch.
+    assert counts[0] > 0
+    assert len(set(counts[1:9])) == 1 and counts[9] > counts[8]
+
+
 def test_augmentation_waits_for_nothing(splits, tmp_path):
     everything = {"hflip": 0.5, "rotation": 10.0, "shift": 0.1, "scale": 0.1, "blur_sigma": [0.1, 2.0]}
     run = trainer(tiny_config("timm", train={"epochs": 3, "augmentation": everything}), tmp_path)
