@@ -83,8 +83,9 @@ def test_damaged_files_are_named(dataset, tmp_path, damage):
         gather_errors([path], ids(dataset), tmp_path / "all.nc")
 
 
-@pytest.mark.parametrize("shards", [1, 3, IMAGES + 2])
-@pytest.mark.parametrize("elements", [1, 2 * STEPS * 3, 1 << 20])
+@pytest.mark.parametrize(
+    ("shards", "elements"), [(1, 1), (3, 1), (3, 2 * STEPS * 3), (3, 1 << 20), (IMAGES + 2, 4 * STEPS * 3)]
+)
 def test_shards_are_joined_in_parts(dataset, tmp_path, monkeypatch, shards, elements):
     monkeypatch.setattr(error_file, "_ELEMENTS_AT_ONCE", elements)
     gather_errors(split(dataset, tmp_path, shards)[::-1], ids(dataset), tmp_path / "all.nc")

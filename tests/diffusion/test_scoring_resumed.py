@@ -18,7 +18,7 @@ from meddiff.partial_errors import PartialErrors
 from meddiff.trained_model import load_model
 
 
-@pytest.fixture(params=[100, 4], ids=["one block", "three blocks"], autouse=True)
+@pytest.fixture(params=[100, 4], ids=["one block", "three blocks"])
 def images_of_block(request) -> int:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scored_blocks, "_PAIRS_OF_BLOCK", 2 * request.param)
@@ -29,6 +29,7 @@ def state_files(folder: Path) -> list[Path]:
     return sorted((folder / "state").rglob("errors-*.npy"))
 
 
+@pytest.mark.usefixtures("images_of_block")
 def test_interrupted_and_resumed_is_uninterrupted(reference, weights, store, tmp_path, monkeypatch, passes):
     for batches in (1, 2, 4):
         monkeypatch.setattr(run_scoring, "stop_signal", stop_after(batches))
@@ -40,6 +41,7 @@ def test_interrupted_and_resumed_is_uninterrupted(reference, weights, store, tmp
     assert_same(run(weights, store, tmp_path, 4), reference)
 
 
+@pytest.mark.usefixtures("images_of_block")
 def test_resuming_scores_only_what_is_missing(weights, store, tmp_path, monkeypatch, passes):
     monkeypatch.setattr(run_scoring, "stop_signal", stop_after(3))
     with pytest.raises(MeddiffError):
@@ -51,6 +53,7 @@ def test_resuming_scores_only_what_is_missing(weights, store, tmp_path, monkeypa
     assert sum(passes) == IMAGES * 4 * 2
 
 
+@pytest.mark.usefixtures("images_of_block")
 def test_more_steps_score_the_new_ones_only(reference, weights, store, tmp_path, passes):
     run(weights, store, tmp_path, 1)
     assert sum(passes) == IMAGES * 1 * 2
@@ -63,6 +66,7 @@ def test_more_steps_score_the_new_ones_only(reference, weights, store, tmp_path,
     assert sum(passes) == IMAGES * 4 * 2
 
 
+@pytest.mark.usefixtures("images_of_block")
 def test_a_shorter_run_keeps_its_progress_beside_that_of_a_longer_one(
     reference, weights, store, tmp_path, monkeypatch, passes
 ):
@@ -75,7 +79,8 @@ def test_a_shorter_run_keeps_its_progress_beside_that_of_a_longer_one(
     assert sum(passes) == IMAGES * 4 * 2
 
 
-@pytest.mark.parametrize("batches", [1, 3, 5, 9])
+@pytest.mark.usefixtures("images_of_block")
+@pytest.mark.parametrize("batches", [1, 5, 9])
 def test_partial_results_are_saved_at_intervals(
     reference, weights, store, tmp_path, monkeypatch, passes, batches
 ):
@@ -125,6 +130,7 @@ def test_other_code_weights_or_images_do_not_reuse_partial_results(
     assert len(list((tmp_path / "state").iterdir())) == 4
 
 
+@pytest.mark.usefixtures("images_of_block")
 @pytest.mark.parametrize("damage", [b"", b"not an array", None])
 def test_damaged_partial_results_are_named(weights, store, tmp_path, damage):
     run(weights, store, tmp_path, 1)
@@ -175,6 +181,7 @@ def test_finished_blocks_stay_as_they_are(weights, store, tmp_path, monkeypatch,
     run(weights, store, tmp_path, 3)
 
 
+@pytest.mark.usefixtures("images_of_block")
 def test_resumed_run_has_the_bytes_of_an_uninterrupted_one(weights, store, tmp_path, monkeypatch):
     run(weights, store, tmp_path / "once", 4)
     for batches in (1, 3, 4):

@@ -55,8 +55,10 @@ def test_full_run_does_not_speak_of_stopping(long_run):
     assert "stopping" not in long_run.attrs
 
 
-@pytest.mark.parametrize("batch_size", [2, 14, 400])
-@pytest.mark.parametrize(("shards", "images_of_block"), [(1, 100), (3, 100), (1, 4), (3, 3)])
+@pytest.mark.parametrize(
+    ("batch_size", "shards", "images_of_block"),
+    [(2, 1, 100), (14, 1, 100), (400, 1, 100), (14, 3, 100), (400, 3, 100), (14, 1, 4), (400, 3, 3)],
+)
 def test_stopped_shards_and_blocks_of_any_batch_size_are_the_stopped_whole(
     long_run, weights, store, tmp_path, monkeypatch, batch_size, shards, images_of_block
 ):
