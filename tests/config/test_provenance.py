@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import shutil
 import subprocess
 import sys
@@ -98,6 +99,31 @@ def test_hash_changes_with_the_files_it_names_only(copy):
 
 def names_in(source: Path, of: list[str]) -> set[str]:
     return {path.relative_to(source).as_posix() for path in code_files(of)}
+
+
+def test_imports_count_wherever_a_statement_can_be():
+    text = """
+try:
+    import a
+except ValueError:
+    import b
+else:
+    import c
+finally:
+    import d
+match x:
+    case 1:
+        import e
+for _ in x:
+    with y:
+        async def f():
+            class G:
+                if z: import g
+                elif w: import h
+                else: import i
+"""
+    nodes = [node for node in provenance._statements(ast.parse(text)) if isinstance(node, ast.Import)]
+    assert "".join(node.names[0].name for node in nodes) == "acdbeghi"
 
 
 def test_imports_inside_functions_count(copy):
