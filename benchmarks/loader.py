@@ -20,12 +20,12 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from image_files import real_images
-from meddiff.batches import BatchReader
 from meddiff.config.model import TrainConfig
 from meddiff.data.tensors import to_unit_range
 from meddiff.diffusion.haar import haar_transform
-from meddiff.distributed import Processes
-from meddiff.optim import epoch_batches
+from meddiff.training.batches import BatchReader
+from meddiff.training.distributed import Processes
+from meddiff.training.optim import epoch_batches
 from reference_data import ImageFiles
 
 SIZE, IMAGES, BATCH_SIZE = 256, 256, 64

@@ -50,8 +50,8 @@ def _score(images: int, steps: int, side: int) -> dict[str, float]:
 
     from meddiff.diffusion.denoiser import Denoiser
     from meddiff.diffusion.schedule import ShiftedCosineSchedule
-    from meddiff.image_rows import ImageRows
-    from meddiff.scored_blocks import LabelledImages, score_to_file
+    from meddiff.scoring.blocks import LabelledImages, score_to_file
+    from meddiff.scoring.image_rows import ImageRows
 
     class ScaledInput(Denoiser):
         """Predicts a multiple of its input, another one for every class."""

@@ -19,10 +19,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from meddiff.compute import compile_network, prepare_network
 from meddiff.config.compute import ComputeConfig
 from meddiff.data.store import Store
 from meddiff.data.tensors import to_unit_range
+from meddiff.devices.prepare import compile_network, prepare_network
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.diffusion.noise import classification_noise, noise_keys, noise_levels
 from meddiff.diffusion.schedule import alpha_sigma

@@ -22,15 +22,15 @@ from accelerate import Accelerator
 from torch import nn
 
 from image_files import ROOT, Images, phantom_images, real_images
-from meddiff.batches import BatchReader
-from meddiff.compute import prepare_network
 from meddiff.config.compute import DEFAULT_COMPUTE
 from meddiff.config.load import load_model
 from meddiff.config.model import DiffusionModelConfig
-from meddiff.distributed import Processes
+from meddiff.devices.prepare import prepare_network
 from meddiff.models import build_model, build_task
-from meddiff.optim import order
-from meddiff.train import Trainer
+from meddiff.training.batches import BatchReader
+from meddiff.training.distributed import Processes
+from meddiff.training.optim import order
+from meddiff.training.trainer import Trainer
 from reference_data import ImageFiles
 from reference_training import batches, train
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from core_samples import tiny_config, write_store
-from meddiff.approval import approve, check_approved
 from meddiff.errors import CheckpointError, ReleaseError
-from meddiff.releases import PublishedRun
-from meddiff.training_inputs import differences, training_inputs
+from meddiff.training.approval import approve, check_approved
+from meddiff.training.inputs import differences, training_inputs
+from meddiff.weights.releases import PublishedRun
 
 RUN = "chest/net/seed0"
 INPUTS = {
@@ -90,7 +90,7 @@ def test_inputs_name_each_of_the_things_that_decide(tmp_path):
     model = tiny_config("timm")
     before = training_inputs(model, 0, [first], None)
     assert differences(before, training_inputs(model, 0, [first], None)) == []
-    assert "train.py" in before["code"] and "baselines.py" in before["code"]
+    assert "training/trainer.py" in before["code"] and "baselines.py" in before["code"]
     assert "diffusion/unet.py" not in before["code"]
     assert differences(before, training_inputs(model, 1, [first], None)) == ["setting seed: 0 -> 1"]
     assert differences(before, training_inputs(model, 0, [other], None)) == ["images or splits"]

@@ -6,7 +6,7 @@ import pytest
 
 from meddiff.errors import ReleaseError
 from meddiff.io import sha256_file, write_json
-from meddiff.releases import Release, published_runs, read_release, release_path, write_release
+from meddiff.weights.releases import Release, published_runs, read_release, release_path, write_release
 
 
 @pytest.fixture

@@ -32,14 +32,20 @@ def names(*of: str) -> set[str]:
 
 
 def training(kind: str) -> set[str]:
-    return names("meddiff.train", network_module(kind), task_module(kind))
+    return names("meddiff.training.trainer", network_module(kind), task_module(kind))
 
 
 def test_training_of_a_unet_depends_on_its_own_modules_only():
     files = training("unet")
-    assert {"train.py", "ema.py", "optim.py", "checkpoint.py", "data/tensors.py"} <= files
+    assert {
+        "training/trainer.py",
+        "training/ema.py",
+        "training/optim.py",
+        "checkpoint.py",
+        "data/tensors.py",
+    } <= files
     assert {f"diffusion/{n}.py" for n in ("unet", "objective", "noise", "score", "vote", "haar")} <= files
-    assert not files & {"baselines.py", "diffusion/dit.py", "run_model.py", "run_scoring.py", "models.py"}
+    assert not files & {"baselines.py", "diffusion/dit.py", "training/run.py", "scoring/run.py", "models.py"}
     assert not any(name.startswith(("evaluate/", "cli/")) for name in files)
 
 
@@ -53,7 +59,13 @@ def test_networks_do_not_depend_on_each_other():
 
 def test_scoring_does_not_depend_on_training():
     files = names("meddiff.diffusion.score", "meddiff.diffusion.unet")
-    assert not files & {"train.py", "optim.py", "ema.py", "diffusion/objective.py", "diffusion/vote.py"}
+    assert not files & {
+        "training/trainer.py",
+        "training/optim.py",
+        "training/ema.py",
+        "diffusion/objective.py",
+        "diffusion/vote.py",
+    }
 
 
 def test_neutral_modules_are_left_out_everywhere():
@@ -85,7 +97,7 @@ def copy(tmp_path, monkeypatch) -> Path:
 
 
 def test_hash_changes_with_the_files_it_names_only(copy):
-    parts = ["meddiff.train", "meddiff.diffusion.unet", "meddiff.diffusion.objective"]
+    parts = ["meddiff.training.trainer", "meddiff.diffusion.unet", "meddiff.diffusion.objective"]
     before = code_hash(parts)
     assert code_hash(reversed(parts)) == before
     used = names_in(copy, parts)
@@ -128,13 +140,13 @@ for _ in x:
 
 def test_imports_inside_functions_count(copy):
     (copy / "extra.py").write_text(
-        "def f():\n    from meddiff.diffusion import haar\n    import meddiff.optim\n"
+        "def f():\n    from meddiff.diffusion import haar\n    import meddiff.training.optim\n"
     )
     assert names_in(copy, ["meddiff.extra"]) == {
         "diffusion/__init__.py",
         "diffusion/haar.py",
         "extra.py",
-        "optim.py",
+        "training/optim.py",
     }
 
 

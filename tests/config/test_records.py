@@ -37,7 +37,7 @@ def seconds(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 FILES = Files(
     [Path("data/input.csv")],
     [Path("results/a.csv"), Path("results/b.csv")],
-    ["meddiff.optim"],
+    ["meddiff.training.optim"],
     {"decision": "mean"},
     resumes=True,
 )
@@ -57,9 +57,9 @@ def test_what_a_record_holds(folder, seconds):
     assert made["settings"] == {"params": {"seed": 3}, "decision": "mean"}
     assert made["inputs"] == {"data/input.csv": {"sha256": sha256_file(Path("data/input.csv"))}}
     assert made["outputs"]["results/b.csv"] == {"sha256": sha256_file(Path("results/b.csv")), "bytes": 5}
-    names = {path.name for path in code_files(["meddiff.optim"])}
+    names = {path.name for path in code_files(["meddiff.training.optim"])}
     assert {Path(name).name for name in made["code"]["files"]} == names
-    assert made["code"]["modules"] == ["meddiff.optim"]
+    assert made["code"]["modules"] == ["meddiff.training.optim"]
     assert made["device"] == "cpu" and made["gpu_hours"] == 0 and made["versions"]["numpy"]
     assert read_record(Path("results/b.csv")) == made
     assert str(folder) not in json.dumps(made)

@@ -16,7 +16,7 @@ from meddiff.checkpoint import save_weights
 from meddiff.diffusion.error_file import load_errors
 from meddiff.diffusion.unet import UNetDenoiser
 from meddiff.model_spec import ModelSpec
-from meddiff.run_scoring import score_shard
+from meddiff.scoring.run import score_shard
 
 IMAGES = 10
 SETTINGS = {"seed": 2, "noise_levels": "uniform", "precision": "fp32", "batch_size": 8}

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from scoring_samples import run
 
 from core_samples import SIDE, tiny_config
-from meddiff import batch_size
-from meddiff.batch_size import CPU_INPUTS, MOST_INPUTS, automatic_batch_size, fitting_inputs
 from meddiff.cli import parse
 from meddiff.models import build_model
+from meddiff.scoring import batch_size
+from meddiff.scoring.batch_size import CPU_INPUTS, MOST_INPUTS, automatic_batch_size, fitting_inputs
 
 GIB = 2**30
 

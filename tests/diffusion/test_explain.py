@@ -13,7 +13,7 @@ from meddiff.diffusion.noise import STREAM_SAMPLER, noise_keys, normal
 from meddiff.diffusion.sample import counterfactual, sample
 from meddiff.diffusion.schedule import alpha_sigma
 from meddiff.errors import MeddiffError
-from meddiff.explain import edit_images, to_uint8
+from meddiff.explaining.counterfactuals import edit_images, to_uint8
 from meddiff.model_spec import ModelSpec
 
 SETTINGS = {

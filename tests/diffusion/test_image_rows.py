@@ -9,7 +9,7 @@ import pytest
 
 from meddiff.data.store import Store
 from meddiff.errors import DataError
-from meddiff.image_rows import ImageRows
+from meddiff.scoring.image_rows import ImageRows
 
 
 def test_rows_are_those_of_the_store(store):

@@ -13,10 +13,10 @@ from scoring_samples import IMAGES, SETTINGS, assert_same, limit_memory, run
 
 from core_samples import SIDE, tiny_config
 from meddiff.config.experiment import StoppingConfig
+from meddiff.devices.out_of_memory import Halving, is_out_of_memory
 from meddiff.diffusion.score import score
 from meddiff.errors import MeddiffError
 from meddiff.models import build_model
-from meddiff.out_of_memory import Halving, is_out_of_memory
 
 CPU = torch.device("cpu")
 

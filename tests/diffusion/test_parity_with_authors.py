@@ -17,7 +17,7 @@ from meddiff.diffusion.schedule import ShiftedCosineSchedule
 from meddiff.diffusion.score import classification_errors
 from meddiff.diffusion.vote import majority, mean
 from meddiff.models import build_model
-from meddiff.official import load_official_diffusion
+from meddiff.weights.official import load_official_diffusion
 
 
 @pytest.fixture(scope="module")

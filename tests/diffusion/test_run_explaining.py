@@ -14,16 +14,16 @@ from hypothesis import strategies as st
 from scoring_samples import limit_memory
 
 from core_samples import SIDE, tiny_config, write_store
-from meddiff import run_explaining
 from meddiff.checkpoint import save_weights
 from meddiff.config.counterfactual import ExplainParams
 from meddiff.data.store import Store
-from meddiff.edits import Edit, chosen_rows, plan, read_edit_table, read_images, read_pixels
 from meddiff.errors import ConfigError, MeddiffError
-from meddiff.feature_network import FeatureNetwork
+from meddiff.explaining import run as run_explaining
+from meddiff.explaining.edits import Edit, chosen_rows, plan, read_edit_table, read_images, read_pixels
+from meddiff.explaining.feature_network import FeatureNetwork
+from meddiff.explaining.run import explain_run
 from meddiff.io import sha256_file
 from meddiff.model_spec import ModelSpec
-from meddiff.run_explaining import explain_run
 
 IMAGES = 8
 PARAMS = {
@@ -221,7 +221,7 @@ def test_images_of_an_earlier_run_do_not_stay(weights, store, tmp_path):
 
 
 def test_the_way_back_starts_from_the_saved_counterfactual(reference, weights, store):
-    from meddiff.explain import edit_images
+    from meddiff.explaining.counterfactuals import edit_images
     from meddiff.trained_model import load_model
 
     table = read_edit_table(reference / "table.csv")

@@ -12,7 +12,7 @@ from meddiff.cli import main
 from meddiff.diffusion.error_file import gather_errors, load_errors
 from meddiff.diffusion.unet import UNetDenoiser
 from meddiff.errors import MeddiffError
-from meddiff.run_scoring import shard_rows
+from meddiff.scoring.run import shard_rows
 
 
 def test_file_says_what_it_was_made_from(reference, weights):

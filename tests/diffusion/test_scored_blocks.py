@@ -11,13 +11,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from meddiff import scored_blocks
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.diffusion.error_file import gather_errors, load_errors
 from meddiff.diffusion.schedule import ShiftedCosineSchedule
 from meddiff.diffusion.stopping import MajorityRule, cut, stopping_steps
-from meddiff.image_rows import ImageRows
-from meddiff.scored_blocks import LabelledImages, score_to_file
+from meddiff.scoring import blocks as scored_blocks
+from meddiff.scoring.blocks import LabelledImages, score_to_file
+from meddiff.scoring.image_rows import ImageRows
 
 STEPS, SIDE = 100, 4
 ERROR_BYTES = STEPS * 2 * 4  # of an image

@@ -11,10 +11,11 @@ import yaml
 from scoring_samples import IMAGES, SETTINGS, assert_same, run, stop_after
 
 from core_samples import write_store
-from meddiff import run_scoring, scored_blocks
 from meddiff.checkpoint import save_weights
 from meddiff.errors import CheckpointError, MeddiffError
-from meddiff.partial_errors import PartialErrors
+from meddiff.scoring import blocks as scored_blocks
+from meddiff.scoring import run as run_scoring
+from meddiff.scoring.partial_errors import PartialErrors
 from meddiff.trained_model import load_model
 
 

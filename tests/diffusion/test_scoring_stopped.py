@@ -10,13 +10,14 @@ import xarray as xr
 from scoring_samples import IMAGES, assert_same, run, stop_after
 
 from error_samples import save_errors
-from meddiff import run_scoring, scored_blocks
 from meddiff.cli import main
 from meddiff.config.experiment import StoppingConfig
 from meddiff.diffusion.error_file import gather_errors, load_errors
 from meddiff.diffusion.stopping import cut, make_rule, stopping_steps
 from meddiff.diffusion.unet import UNetDenoiser
 from meddiff.errors import DataError, MeddiffError
+from meddiff.scoring import blocks as scored_blocks
+from meddiff.scoring import run as run_scoring
 
 LONG = 21  # steps
 EXACT = StoppingConfig(kind="exact")

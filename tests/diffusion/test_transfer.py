@@ -7,10 +7,10 @@ import pytest
 import torch
 from scoring_samples import IMAGES, assert_same, limit_memory, run, stop_after, watch_passes
 
-from meddiff import run_scoring
+from meddiff.devices.transfer import evaluated, fetch, to_device
 from meddiff.diffusion import score as scoring
 from meddiff.errors import Interrupted
-from meddiff.transfer import evaluated, fetch, to_device
+from meddiff.scoring import run as run_scoring
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 PAIRS_OF_BATCH = 4

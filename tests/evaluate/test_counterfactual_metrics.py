@@ -15,13 +15,13 @@ from core_samples import SIDE, write_store
 from meddiff.cli import main
 from meddiff.config.counterfactual import ExplainParams
 from meddiff.data.store import Store
-from meddiff.edits import edit_table, plan
 from meddiff.errors import DataError
 from meddiff.evaluate.counterfactual_examples import choose_examples, read_examples
 from meddiff.evaluate.counterfactual_metrics import METRICS, summarise
 from meddiff.evaluate.counterfactual_settings import MeasureSettings
 from meddiff.evaluate.make_measures import MeasureFiles, make_measures
 from meddiff.evaluate.predictions import from_probabilities, write_predictions
+from meddiff.explaining.edits import edit_table, plan
 from meddiff.io import sha256_file
 
 IMAGES = 24

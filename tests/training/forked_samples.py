@@ -15,12 +15,12 @@ from accelerate import Accelerator
 from torch import distributed as dist
 
 from meddiff.cli import main
-from meddiff.distributed import Processes
+from meddiff.training.distributed import Processes
 
 # The server of forks imports these; it never computes anything, so a fork of it may do so.
 _IMPORTED = [
-    "meddiff.run_model",
-    "meddiff.run_scoring",
+    "meddiff.training.run",
+    "meddiff.scoring.run",
     "meddiff.baselines",
     "meddiff.diffusion.unet",
     "meddiff.diffusion.dit",

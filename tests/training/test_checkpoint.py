@@ -22,7 +22,7 @@ from meddiff.checkpoint import (
 )
 from meddiff.errors import CheckpointError
 from meddiff.models import build_model
-from meddiff.official import load_official_diffusion
+from meddiff.weights.official import load_official_diffusion
 
 
 def net(width: int = 3) -> nn.Module:

@@ -9,9 +9,9 @@ import yaml
 from diffusers.models.attention_dispatch import AttentionBackendName
 
 from core_samples import SIDE, tiny_config, write_store
-from meddiff.compute import compile_network, prepare_network
 from meddiff.config.compute import ComputeConfig
 from meddiff.data.store import Store
+from meddiff.devices.prepare import compile_network, prepare_network
 from meddiff.diffusion.attention import choose_backend, set_attention
 from meddiff.diffusion.score import score
 from meddiff.errors import ConfigError

@@ -12,8 +12,8 @@ from torch import nn
 
 from core_samples import SIDE, tiny_config
 from meddiff.config.model import EMAConfig
-from meddiff.ema import EMA
 from meddiff.models import build_model
+from meddiff.training.ema import EMA
 
 
 def net() -> nn.Module:

@@ -19,8 +19,8 @@ from core_samples import tiny_document, write_store
 from meddiff.checkpoint import load_state
 from meddiff.cli import main
 from meddiff.errors import ConfigError
-from meddiff.launch import launch
-from meddiff.training_state import STATE_FILE
+from meddiff.training.launch import launch
+from meddiff.training.state import STATE_FILE
 
 # Long enough to be stopped twice before it ends.
 MODEL = tiny_document("unet", train={"steps": 80, "epochs": None, "select": "last"})

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meddiff.config.model import TrainConfig
-from meddiff.optim import build_optimizer, epoch_batches, lr_factor, set_lr
+from meddiff.training.optim import build_optimizer, epoch_batches, lr_factor, set_lr
 
 
 @given(warmup=st.integers(0, 20), total=st.integers(1, 60))

@@ -15,14 +15,14 @@ from torch import Tensor
 from trainer_samples import SEED
 
 from core_samples import SIDE, tiny_config, write_store
-from meddiff import train_step
 from meddiff.checkpoint import load_state
 from meddiff.data.store import Store
-from meddiff.distributed import Processes
 from meddiff.errors import Interrupted, MeddiffError
 from meddiff.models import build_model, build_task
-from meddiff.train import Trainer
-from meddiff.training_state import STATE_FILE
+from meddiff.training import step as train_step
+from meddiff.training.distributed import Processes
+from meddiff.training.state import STATE_FILE
+from meddiff.training.trainer import Trainer
 
 pytestmark = pytest.mark.slow
 

@@ -16,8 +16,8 @@ from meddiff import checkpoint
 from meddiff.checkpoint import load_state
 from meddiff.errors import CheckpointError, Interrupted
 from meddiff.models import build_model, build_task
-from meddiff.train import Trainer
-from meddiff.training_state import STATE_FILE, TrainingState
+from meddiff.training.state import STATE_FILE, TrainingState
+from meddiff.training.trainer import Trainer
 
 
 def after(run: Trainer, steps: int, *, in_validation: bool) -> Callable[[], bool]:

@@ -14,15 +14,16 @@ import yaml
 from safetensors.torch import load_file
 
 from core_samples import tiny_document, write_store
-from meddiff import signals, training_inputs
+from meddiff import signals
 from meddiff.baselines import TimmClassifier
 from meddiff.cli import main
 from meddiff.errors import CheckpointError
 from meddiff.io import read_json
 from meddiff.model_spec import RUN
-from meddiff.train import Trainer
 from meddiff.trained_model import load_model
-from meddiff.training_state import STATE_FILE
+from meddiff.training import inputs as training_inputs
+from meddiff.training.state import STATE_FILE
+from meddiff.training.trainer import Trainer
 
 CPU = torch.device("cpu")
 

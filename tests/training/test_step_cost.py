@@ -15,10 +15,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from trainer_samples import CONFIGS, SEED, trainer, weights
 
 from core_samples import tiny_config
-from meddiff.batches import BatchReader, ahead
 from meddiff.config.model import TrainConfig
-from meddiff.optim import build_optimizer, epoch_batches, order
-from meddiff.train import _STEPS_BETWEEN_LOSS_CHECKS
+from meddiff.training.batches import BatchReader, ahead
+from meddiff.training.optim import build_optimizer, epoch_batches, order
+from meddiff.training.trainer import _STEPS_BETWEEN_LOSS_CHECKS
 
 # Their result is needed before the CPU can go on: on a GPU each would wait for all that is queued.
 _WAITING_OPS = {

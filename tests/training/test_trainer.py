@@ -15,9 +15,9 @@ from meddiff.data.tensors import to_unit_range
 from meddiff.diffusion.score import score
 from meddiff.errors import MeddiffError
 from meddiff.models import build_model
-from meddiff.optim import epoch_batches
-from meddiff.train import Trainer
-from meddiff.training_state import STATE_FILE
+from meddiff.training.optim import epoch_batches
+from meddiff.training.state import STATE_FILE
+from meddiff.training.trainer import Trainer
 
 
 @pytest.mark.parametrize("kind", CONFIGS)

@@ -104,6 +104,6 @@ def test_asked_after_every_batch():
 
 def test_rules_of_scoring_are_not_code_of_training():
     """Editing them must not make trained weights stale."""
-    names = {path.name for path in code_files(["meddiff.train", "meddiff.diffusion.objective"])}
+    names = {path.name for path in code_files(["meddiff.training.trainer", "meddiff.diffusion.objective"])}
     assert "majority_rule.py" in names
     assert not {"stopping.py", "vote_table.py"} & names

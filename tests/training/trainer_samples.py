@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from core_samples import ARCHITECTURES, SIDE, tiny_config
 from meddiff.models import build_model, build_task
-from meddiff.train import Trainer
+from meddiff.training.trainer import Trainer
 
 SEED = 3
 STEPS_PER_EPOCH = 3  # 20 images in batches of 8

@@ -21,9 +21,9 @@ from meddiff.diffusion.tiny_stable_diffusion import make_tiny_stable_diffusion
 from meddiff.errors import CheckpointError
 from meddiff.io import read_json
 from meddiff.models import build_model
-from meddiff.official import load_official_diffusion
-from meddiff.official_baselines import load_official_baseline, with_timm_names
 from meddiff.trained_model import load_model as load_weights_dir
+from meddiff.weights.official import load_official_diffusion
+from meddiff.weights.official_baselines import load_official_baseline, with_timm_names
 from release_samples import (
     FIXED_SIZE,
     SMALL,

@@ -20,7 +20,7 @@ from meddiff.config.model import PretrainedConfig
 from meddiff.errors import CheckpointError
 from meddiff.io import read_json
 from meddiff.models import build_model
-from meddiff.pretrained import fetch_pretrained, verified_manifest
+from meddiff.weights.pretrained import fetch_pretrained, verified_manifest
 
 CONFIG = PretrainedConfig(repo="timm/test_resnet.r160_in1k", files=["model.safetensors"])
 

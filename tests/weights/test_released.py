@@ -15,7 +15,14 @@ from hypothesis import strategies as st
 
 from meddiff.errors import CheckpointError
 from meddiff.io import read_json
-from meddiff.released import RELEASES, fetch_released, find_files, find_release, list_released, verified_files
+from meddiff.weights.released import (
+    RELEASES,
+    fetch_released,
+    find_files,
+    find_release,
+    list_released,
+    verified_files,
+)
 
 UNET = ("model_1.safetensors", "model_2.safetensors")
 DRIVE = {

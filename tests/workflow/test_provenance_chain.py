@@ -78,7 +78,7 @@ def test_record_of_weights(finished, follow):
     assert record["settings"]["params"]["model"]["train"]["lr"] == 1e-3
     assert (record["device"], record["gpu_hours"], record["attempts"]) == ("cpu", 0, 1)
     assert set(record["inputs"]) == {"data/small_chest/store/16/manifest.json", f"{RUN}/training.json"}
-    assert "train.py" in record["code"]["files"]
+    assert "training/trainer.py" in record["code"]["files"]
 
 
 def test_shards_count_though_they_are_gone(finished, follow):

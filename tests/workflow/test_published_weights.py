@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from meddiff.releases import Release, published_runs, write_release
+from meddiff.weights.releases import Release, published_runs, write_release
 
 if TYPE_CHECKING:
     from workflow_samples import Project

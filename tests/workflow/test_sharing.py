@@ -15,7 +15,7 @@ from test_staleness import FROM_ERRORS, ONE_DIFFUSION_MODEL, REPORT, TRAINING
 from workflow_samples import Project
 
 from meddiff.io import sha256_file
-from meddiff.releases import read_release
+from meddiff.weights.releases import read_release
 
 pytestmark = pytest.mark.slow
 

@@ -24,7 +24,7 @@ from meddiff.data.listing import refresh_manifest, seen_path
 from meddiff.errors import MeddiffError
 from meddiff.models import network_module, task_module
 from meddiff.provenance import code_files
-from meddiff.released import importer_module
+from meddiff.weights.released import importer_module
 
 try:
     CONFIG = Config(config)

@@ -23,7 +23,7 @@ def counterfactual_file(run, name):
 
 def explaining_code(wildcards):
     kind = CONFIG.model(wildcards.model, wildcards.dataset).kind
-    return code_of("meddiff.explain", "meddiff.judging", network_module(kind))
+    return code_of("meddiff.explaining.counterfactuals", "meddiff.explaining.judging", network_module(kind))
 
 
 def explaining_settings(wildcards):
@@ -67,7 +67,7 @@ def judge_weights(wildcards):
 
 
 def judge_code(wildcards):
-    return code_of("meddiff.feature_network") if judge_folders(wildcards) else []
+    return code_of("meddiff.explaining.feature_network") if judge_folders(wildcards) else []
 
 
 def judge_options(wildcards):

@@ -44,7 +44,7 @@ def splits_url(wildcards):
 
 def training_code(wildcards):
     kind = CONFIG.model(wildcards.model, wildcards.dataset).kind
-    return code_of("meddiff.train", network_module(kind), task_module(kind))
+    return code_of("meddiff.training.trainer", network_module(kind), task_module(kind))
 
 
 def training_settings(wildcards):

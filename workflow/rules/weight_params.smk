@@ -89,7 +89,7 @@ def joint_settings(wildcards):
 
 def joint_code(wildcards):
     kind = CONFIG.model(wildcards.model, next(iter(CONFIG.datasets))).kind
-    return code_of("meddiff.train", network_module(kind), task_module(kind))
+    return code_of("meddiff.training.trainer", network_module(kind), task_module(kind))
 
 
 def training_decision(wildcards):
@@ -126,7 +126,7 @@ def selecting_settings(wildcards):
 
 def taking_code(wildcards):
     kind = CONFIG.model(wildcards.model, wildcards.dataset).kind
-    return code_of("meddiff.run_stable_diffusion", network_module(kind))
+    return code_of("meddiff.weights.stable_diffusion", network_module(kind))
 
 
 def official_folder(wildcards):
@@ -149,4 +149,4 @@ def importing_settings(wildcards):
 
 def importing_code(wildcards):
     kind = CONFIG.model(wildcards.model, wildcards.dataset).kind
-    return code_of("meddiff.run_import", importer_module(kind), network_module(kind))
+    return code_of("meddiff.weights.run_import", importer_module(kind), network_module(kind))

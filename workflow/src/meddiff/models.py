@@ -58,7 +58,7 @@ def with_pretrained_architecture(config: AnyModel, folder: Path | None) -> AnyMo
 
 
 def build_task(config: AnyModel, seed: int) -> Any:
-    """The training task of a model (`meddiff.train.Task`)."""
+    """The training task of a model (`meddiff.training.trainer.Task`)."""
     module, name = TASKS[config.kind]
     return getattr(importlib.import_module(module), name)(config, seed)
 

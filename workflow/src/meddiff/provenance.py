@@ -34,7 +34,7 @@ def code_files(modules: Iterable[str]) -> list[Path]:
     Follows ``import`` statements anywhere in a file (also inside functions) and leaves out `NEUTRAL`.
 
     Args:
-        modules: dotted names, e.g. ``meddiff.train``.
+        modules: dotted names, e.g. ``meddiff.training.trainer``.
 
     Returns:
         Sorted absolute paths.

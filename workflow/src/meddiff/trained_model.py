@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 
 from meddiff.checkpoint import load_weights
-from meddiff.compute import compile_network, prepare_network
 from meddiff.config.compute import DEFAULT_COMPUTE, ComputeConfig
+from meddiff.devices.prepare import compile_network, prepare_network
 from meddiff.model_spec import WEIGHTS, ModelSpec, read_spec
 
 

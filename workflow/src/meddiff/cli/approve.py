@@ -32,11 +32,11 @@ def files(args: argparse.Namespace) -> Files:
 
 
 def run(args: argparse.Namespace) -> None:
-    from meddiff.approval import approve
     from meddiff.config import parse_model
     from meddiff.models import with_pretrained_architecture
-    from meddiff.releases import read_release
-    from meddiff.training_inputs import training_inputs
+    from meddiff.training.approval import approve
+    from meddiff.training.inputs import training_inputs
+    from meddiff.weights.releases import read_release
 
     model, seed = require(args.params, "model", "seed")
     config = with_pretrained_architecture(parse_model(model), args.pretrained)

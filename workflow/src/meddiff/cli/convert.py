@@ -21,17 +21,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def files(args: argparse.Namespace) -> Files:
     """What the command reads and writes."""
     from meddiff.models import network_module
-    from meddiff.released import importer_module
+    from meddiff.weights.released import importer_module
 
     kind = parsed_params(args)["model"]["kind"]
-    code = ["meddiff.run_import", importer_module(kind), network_module(kind)]
+    code = ["meddiff.weights.run_import", importer_module(kind), network_module(kind)]
     return Files([args.manifest], weights_outputs(args.out), code)
 
 
 def run(args: argparse.Namespace) -> None:
     from meddiff.config import parse_model
     from meddiff.model_spec import ModelSpec
-    from meddiff.run_import import import_released
+    from meddiff.weights.run_import import import_released
 
     keys = ("model", "num_classes", "channels", "image_size", "seed", "release")
     model, num_classes, channels, image_size, seed, release = require(args.params, *keys)

@@ -35,8 +35,10 @@ def files(args: argparse.Namespace) -> Files:
     """What the command reads and writes."""
     judges = [folder for folder in dict.fromkeys((args.oracle, args.features)) if folder]
     inputs = [path for folder in (args.weights, *judges) for path in weights_inputs(folder)]
-    judging = ["meddiff.feature_network"] if judges else []
-    code = with_network(args.weights, "meddiff.explain", "meddiff.judging", *judging)
+    judging = ["meddiff.explaining.feature_network"] if judges else []
+    code = with_network(
+        args.weights, "meddiff.explaining.counterfactuals", "meddiff.explaining.judging", *judging
+    )
     outputs = [args.out_table, args.out_images, args.out_features]
     settings = {"split": args.split}
     return Files([*inputs, store_manifest(args.store)], outputs, code, settings, resumes=True)
@@ -51,7 +53,7 @@ def run(args: argparse.Namespace) -> None:
     from meddiff.config.compute import ComputeConfig
     from meddiff.config.counterfactual import ExplainParams
     from meddiff.evaluate.settings import parse_params
-    from meddiff.run_explaining import explain_run
+    from meddiff.explaining.run import explain_run
 
     params = parse_params(ExplainParams, args.params)
     compute = ComputeConfig(**args.compute)

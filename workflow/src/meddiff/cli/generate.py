@@ -28,8 +28,8 @@ def run(args: argparse.Namespace) -> None:
     from meddiff.checksums import checksums
     from meddiff.diffusion.tiny_stable_diffusion import make_tiny_stable_diffusion
     from meddiff.io import write_json
-    from meddiff.pretrained import MANIFEST
     from meddiff.records.record import FOLDER
+    from meddiff.weights.pretrained import MANIFEST
 
     kind, seed, steps = require(args.params, "generate", "seed", "autoencoder_steps")
     if args.threads:

@@ -17,6 +17,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from meddiff.keeping import keep
+    from meddiff.weights.keeping import keep
 
     keep(args.name, args.config)

@@ -21,6 +21,6 @@ def files(args: argparse.Namespace) -> Files:
 
 
 def run(args: argparse.Namespace) -> None:
-    from meddiff.released import list_released
+    from meddiff.weights.released import list_released
 
     list_released(args.folder_id, None if args.folder == args.files else args.folder, args.out)

@@ -23,7 +23,7 @@ def files(args: argparse.Namespace) -> Files:
 
 def run(args: argparse.Namespace) -> None:
     from meddiff.config.model import PretrainedConfig
-    from meddiff.pretrained import fetch_pretrained
+    from meddiff.weights.pretrained import fetch_pretrained
 
     repo, revision, files = require(args.params, "repo", "revision", "files")
     config = PretrainedConfig(repo=repo, revision=revision, files=files)

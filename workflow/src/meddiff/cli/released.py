@@ -27,7 +27,7 @@ def files(args: argparse.Namespace) -> Files:
 
 
 def run(args: argparse.Namespace) -> None:
-    from meddiff.released import fetch_released
+    from meddiff.weights.released import fetch_released
 
     kind, release = require(args.params, "kind", "release")
     folder = None if args.folder == args.files else args.folder

@@ -10,7 +10,7 @@ import argparse
 import logging
 
 from meddiff.cli.params import add_config_argument
-from meddiff.releases import PARTS
+from meddiff.weights.releases import PARTS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

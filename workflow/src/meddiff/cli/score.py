@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> None:
     from meddiff.cli.train import state_root
     from meddiff.config.compute import ComputeConfig
     from meddiff.config.experiment import StoppingConfig
-    from meddiff.run_scoring import score_shard
+    from meddiff.scoring.run import score_shard
 
     keys = ("seed", "steps", "noise_levels", "precision")
     params = dict(args.params)

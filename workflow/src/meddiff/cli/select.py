@@ -21,14 +21,14 @@ def files(args: argparse.Namespace) -> Files:
     """What the command reads and writes."""
     from meddiff.models import network_module
 
-    code = ["meddiff.run_stable_diffusion", network_module(parsed_params(args)["model"]["kind"])]
+    code = ["meddiff.weights.stable_diffusion", network_module(parsed_params(args)["model"]["kind"])]
     return Files(weights_inputs(args.joint), weights_outputs(args.out), code)
 
 
 def run(args: argparse.Namespace) -> None:
     from meddiff.config import parse_model
     from meddiff.model_spec import ModelSpec, read_spec
-    from meddiff.run_stable_diffusion import take_classes
+    from meddiff.weights.stable_diffusion import take_classes
 
     keys = ("model", "num_classes", "channels", "image_size", "seed", "first_class")
     model, num_classes, channels, image_size, seed, first_class = require(args.params, *keys)

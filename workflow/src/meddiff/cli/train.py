@@ -44,7 +44,7 @@ def training_files(args: argparse.Namespace) -> tuple[list[Path], list[str]]:
     inputs = [store_manifest(folder) for folder in args.store]
     if args.pretrained:
         inputs.append(args.pretrained / "manifest.json")
-    return inputs, ["meddiff.train", network_module(kind), task_module(kind)]
+    return inputs, ["meddiff.training.trainer", network_module(kind), task_module(kind)]
 
 
 def files(args: argparse.Namespace) -> Files:
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> None:
     model, seed = require(args.params, "model", "seed")
     compute = ComputeConfig(**args.compute)
     if starts_processes(args):
-        from meddiff.launch import launch
+        from meddiff.training.launch import launch
 
         return launch(args.command_line, compute.processes, args.threads // compute.processes)
     if os.environ.get("RANK", "0") != "0":
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> None:
     import torch
 
     from meddiff.config import parse_model
-    from meddiff.run_model import train_model
+    from meddiff.training.run import train_model
 
     if args.threads:
         torch.set_num_threads(max(1, args.threads // started))

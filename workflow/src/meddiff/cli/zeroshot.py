@@ -19,14 +19,14 @@ def files(args: argparse.Namespace) -> Files:
     """What the command reads and writes."""
     from meddiff.models import network_module
 
-    code = ["meddiff.run_stable_diffusion", network_module(parsed_params(args)["model"]["kind"])]
+    code = ["meddiff.weights.stable_diffusion", network_module(parsed_params(args)["model"]["kind"])]
     return Files([args.pretrained / "manifest.json"], weights_outputs(args.out), code)
 
 
 def run(args: argparse.Namespace) -> None:
     from meddiff.config import parse_model
     from meddiff.model_spec import ModelSpec
-    from meddiff.run_stable_diffusion import take_pretrained
+    from meddiff.weights.stable_diffusion import take_pretrained
 
     keys = ("model", "num_classes", "channels", "image_size", "seed")
     model, num_classes, channels, image_size, seed = require(args.params, *keys)

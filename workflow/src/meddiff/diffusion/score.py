@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from meddiff.data.tensors import to_unit_range
+from meddiff.devices.out_of_memory import Halving
+from meddiff.devices.side_by_side import SideBySide
+from meddiff.devices.transfer import Fetch, evaluated, fetch, to_device
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.diffusion.noise import classification_noise, noise_keys, noise_levels
 from meddiff.diffusion.schedule import alpha_sigma
 from meddiff.diffusion.work_queue import Stopping, WorkQueue
-from meddiff.out_of_memory import Halving
 from meddiff.progress import track
-from meddiff.side_by_side import SideBySide
-from meddiff.transfer import Fetch, evaluated, fetch, to_device
 
 _AUTOCAST = {"fp16": torch.float16, "bf16": torch.bfloat16}
 _CPU_FILL = 8
@@ -71,7 +71,7 @@ def score(
     their order until it is decided, or a few more: which ones beyond depends on the batches, so a caller
     that wants a result that does not has to leave these out (`meddiff.diffusion.stopping.cut`).
 
-    Where memory runs out, passes are halved (`meddiff.out_of_memory`).
+    Where memory runs out, passes are halved (`meddiff.devices.out_of_memory`).
 
     Args:
         denoiser: the model, on the device to compute on; it is put into eval mode.

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from meddiff.data.store import Store
-from meddiff.edits import COUNTERFACTUAL, FACTUAL, read_pixels
 from meddiff.errors import DataError
 from meddiff.evaluate.counterfactual_measures import Evidence
+from meddiff.explaining.edits import COUNTERFACTUAL, FACTUAL, read_pixels
 from meddiff.io import atomic_path
 
 _SHOWN = ["image_id", "source", "target", "qualified", "valid", "valid_oracle", "l1", "class_l1"]

@@ -9,12 +9,12 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from meddiff.edits import COUNTERFACTUAL
 from meddiff.errors import DataError
 from meddiff.evaluate.counterfactual_settings import FrontSettings
 from meddiff.evaluate.settings import ScoringRun
 from meddiff.evaluate.statistics import mean_interval
 from meddiff.evaluate.style import Look, drawing, legend_below, line, looks, marker, panels
+from meddiff.explaining.edits import COUNTERFACTUAL
 
 COLUMNS = ["dataset", "model", "judge", "from_t", "cfg_scale", "validity_percent", "ci_low_percent"]
 COLUMNS += ["ci_high_percent", "l1", "images", "seeds"]

@@ -10,10 +10,10 @@ import pandas as pd
 from scipy import ndimage
 
 from meddiff.data.store import Store
-from meddiff.edits import COUNTERFACTUAL, FACTUAL, read_pixels
 from meddiff.errors import DataError
 from meddiff.evaluate import similarity
 from meddiff.evaluate.predictions import probabilities
+from meddiff.explaining.edits import COUNTERFACTUAL, FACTUAL, read_pixels
 
 _BATCH = 64  # images in memory at once
 _KEYS = ["image_id", "source", "target", "role", "main", "front", "from_t", "cfg_scale", "file"]
@@ -53,7 +53,7 @@ def measure(
     """Measures of every image of a run, in the order of its table.
 
     Args:
-        table: as ``explain`` writes it (`meddiff.edits.read_edit_table`).
+        table: as ``explain`` writes it (`meddiff.explaining.edits.read_edit_table`).
         images_dir: the folder with its images.
         store: the test images.
         predictions: of the diffusion classifier on them.

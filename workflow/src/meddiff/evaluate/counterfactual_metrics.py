@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from meddiff.edits import COUNTERFACTUAL, CYCLE, FACTUAL
 from meddiff.errors import DataError
 from meddiff.evaluate import similarity
 from meddiff.evaluate.counterfactual_settings import MeasureSettings
 from meddiff.evaluate.result_csv import read_csv
 from meddiff.evaluate.settings import ScoringRun
 from meddiff.evaluate.statistics import bootstrap_weights, mean_interval, percentile_interval
+from meddiff.explaining.edits import COUNTERFACTUAL, CYCLE, FACTUAL
 
 RUN = ["dataset", "model", "seed"]
 COLUMNS = [*RUN, "source", "target", "metric", "value", "ci_low", "ci_high", "n", "note"]

@@ -9,7 +9,6 @@ import numpy as np
 
 from meddiff.data.phantom.truth import MARKED_CLASSES, lesion_masks
 from meddiff.data.store import Store
-from meddiff.edits import read_edit_table
 from meddiff.errors import ConfigError, DataError
 from meddiff.evaluate.counterfactual_examples import make_examples, write_examples
 from meddiff.evaluate.counterfactual_measures import Evidence, measure, widen
@@ -18,6 +17,7 @@ from meddiff.evaluate.counterfactual_settings import MeasureSettings
 from meddiff.evaluate.predictions import read_predictions
 from meddiff.evaluate.result_csv import write_csv
 from meddiff.evaluate.settings import parse_params
+from meddiff.explaining.edits import read_edit_table
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from functools import partial
 
 import torch
 
-from meddiff.compute import prepare_network
 from meddiff.config.compute import ComputeConfig
 from meddiff.config.model import AnyModel
+from meddiff.devices.prepare import prepare_network
 from meddiff.models import build_model
 from meddiff.planning.networks import NetworkCost, network_input, training_passes
 

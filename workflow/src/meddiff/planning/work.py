@@ -9,15 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
-from meddiff.batch_size import CPU_INPUTS
 from meddiff.config import Config, parse_model
 from meddiff.config.counterfactual import ExplainParams
 from meddiff.config.model import AnyModel
-from meddiff.edits import COUNTERFACTUAL, plan
+from meddiff.explaining.edits import COUNTERFACTUAL, plan
 from meddiff.planning.networks import NetworkCost, network_cost, training_passes, with_architecture
 from meddiff.planning.sizes import SplitSizes
 from meddiff.records.today import Job
-from meddiff.run_scoring import shard_rows
+from meddiff.scoring.batch_size import CPU_INPUTS
+from meddiff.scoring.run import shard_rows
 
 _FP32 = 4
 

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from meddiff.config import Config
 from meddiff.errors import ReleaseError
-from meddiff.releases import PARTS, Part, release_path
+from meddiff.weights.releases import PARTS, Part, release_path
 
 ARCHIVE = "records.zip"
 _PROVENANCE = "provenance"

@@ -14,11 +14,11 @@ import yaml
 from meddiff.config import Config, top_level
 from meddiff.errors import ReleaseError
 from meddiff.io import sha256_file, write_text
-from meddiff.releases import WEIGHTS, Release, published_runs, release_path, write_release
 from meddiff.sharing.dvc_files import DvcFiles
 from meddiff.sharing.layout import ARCHIVE, layout_of
 from meddiff.sharing.snakemake_records import pack_records
 from meddiff.sharing.workflow_state import check_idle, jobs_to_do, output_files
+from meddiff.weights.releases import WEIGHTS, Release, published_runs, release_path, write_release
 
 STAGE = "reproduce"
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from meddiff.config import Config, top_level
 from meddiff.errors import ReleaseError
 from meddiff.io import sha256_file
-from meddiff.releases import PARTS, RESULTS, WEIGHTS, Part, Release, read_release, release_path
 from meddiff.sharing.dvc_files import DvcFiles
 from meddiff.sharing.layout import ARCHIVE
 from meddiff.sharing.snakemake_records import set_times, unpack_records
 from meddiff.sharing.workflow_state import check_idle, jobs_to_do
+from meddiff.weights.releases import PARTS, RESULTS, WEIGHTS, Part, Release, read_release, release_path
 
 log = logging.getLogger("meddiff")
 

@@ -12,8 +12,8 @@ from meddiff.errors import CheckpointError
 from meddiff.io import read_json, sha256_file, write_json
 from meddiff.model_spec import RUN, WEIGHTS, ModelSpec, write_config
 from meddiff.models import with_pretrained_architecture
-from meddiff.pretrained import verified_manifest
 from meddiff.provenance import environment
+from meddiff.weights.pretrained import verified_manifest
 
 TOKENS = "class_tokens"
 

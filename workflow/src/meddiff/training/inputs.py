@@ -12,8 +12,8 @@ from meddiff.data.store import Store
 from meddiff.io import sha256_file, sha256_json
 from meddiff.model_spec import ModelSpec
 from meddiff.models import network_module, task_module
-from meddiff.pretrained import verified_manifest
 from meddiff.provenance import code_hashes
+from meddiff.weights.pretrained import verified_manifest
 
 _SHOWN = 12
 _NAMES = {
@@ -53,7 +53,9 @@ def training_inputs(
     spec = ModelSpec.for_store(model, open_stores(store_dirs, "train"))
     inputs = {
         "params": {**spec.to_dict(), "seed": seed},
-        "code": code_hashes(["meddiff.train", network_module(model.kind), task_module(model.kind)]),
+        "code": code_hashes(
+            ["meddiff.training.trainer", network_module(model.kind), task_module(model.kind)]
+        ),
         "data": [sha256_file(folder / "manifest.json") for folder in store_dirs],
     }
     if pretrained_dir:

@@ -6,11 +6,11 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from meddiff.approval import APPROVED
 from meddiff.config import Config, top_level
 from meddiff.config.decisions import Decisions
 from meddiff.errors import ReleaseError
-from meddiff.releases import WEIGHTS, read_release, release_path
+from meddiff.training.approval import APPROVED
+from meddiff.weights.releases import WEIGHTS, read_release, release_path
 
 _TRAINING_RULES = ("train_model", "train_joint_model")
 

@@ -10,17 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from meddiff.batch_size import automatic_batch_size
 from meddiff.config.compute import DEFAULT_COMPUTE, ComputeConfig
 from meddiff.config.experiment import ALL_STEPS, StoppingConfig
 from meddiff.data.store import Store
 from meddiff.diffusion.stopping import make_rule
-from meddiff.image_rows import ImageRows
 from meddiff.io import sha256_file, sha256_json
 from meddiff.model_spec import WEIGHTS
 from meddiff.models import network_module
 from meddiff.provenance import code_hash, environment
-from meddiff.scored_blocks import LabelledImages, score_to_file
+from meddiff.scoring.batch_size import automatic_batch_size
+from meddiff.scoring.blocks import LabelledImages, score_to_file
+from meddiff.scoring.image_rows import ImageRows
 from meddiff.signals import stop_signal
 from meddiff.state_folder import reserved
 from meddiff.trained_model import default_device, device_name, load_model
@@ -63,7 +63,7 @@ def score_shard(
         out: the errors file to write.
         state_root: where partial results live.
         seed, steps, noise_levels, precision: see `meddiff.diffusion.score.score`.
-        batch_size: network inputs a pass; 0 for what fits the device (`meddiff.batch_size`).
+        batch_size: network inputs a pass; 0 for what fits the device (`meddiff.scoring.batch_size`).
         stopping: when the classification of an image stops.
         shard, shards: which share of the images, counted from 1.
         save_every_seconds: how often partial results are saved.

@@ -19,16 +19,16 @@ from accelerate import Accelerator
 from sklearn.metrics import accuracy_score, f1_score
 from torch import nn
 
-from meddiff.batches import Batch, BatchReader
 from meddiff.config.model import TrainConfig
 from meddiff.data.store import Store
-from meddiff.distributed import Processes
-from meddiff.ema import EMA
 from meddiff.errors import CheckpointError, Interrupted, MeddiffError
-from meddiff.optim import build_optimizer, lr_factor, order, set_lr
 from meddiff.progress import track
-from meddiff.train_step import Loss, TrainStep
-from meddiff.training_state import History, TrainingState
+from meddiff.training.batches import Batch, BatchReader
+from meddiff.training.distributed import Processes
+from meddiff.training.ema import EMA
+from meddiff.training.optim import build_optimizer, lr_factor, order, set_lr
+from meddiff.training.state import History, TrainingState
+from meddiff.training.step import Loss, TrainStep
 
 log = logging.getLogger("meddiff")
 

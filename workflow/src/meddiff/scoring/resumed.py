@@ -12,7 +12,7 @@ from meddiff.diffusion.denoiser import Denoiser
 from meddiff.diffusion.score import Images, score
 from meddiff.diffusion.stopping import Rule, stopping_steps
 from meddiff.errors import MeddiffError
-from meddiff.partial_errors import PartialErrors
+from meddiff.scoring.partial_errors import PartialErrors
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from meddiff.io import read_json, write_json
 from meddiff.model_spec import RUN, WEIGHTS, ModelSpec, write_config
 from meddiff.models import with_pretrained_architecture
 from meddiff.provenance import environment
-from meddiff.released import RELEASES, verified_files
+from meddiff.weights.released import RELEASES, verified_files
 
 
 def import_released(
@@ -24,7 +24,7 @@ def import_released(
         seed: of the run that the weights are for; it changes nothing about them.
         release: the model's folder in the release.
         folder: a copy of the release.
-        manifest: what the model's files must be, as `meddiff.released.fetch_released` writes it.
+        manifest: what the model's files must be, as `meddiff.weights.released.fetch_released` writes it.
         out_dir: gets the files.
 
     Raises:

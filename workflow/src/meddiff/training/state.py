@@ -21,7 +21,7 @@ from meddiff.checkpoint import (
     with_prefix,
     without_prefix,
 )
-from meddiff.ema import EMA
+from meddiff.training.ema import EMA
 
 log = logging.getLogger("meddiff")
 

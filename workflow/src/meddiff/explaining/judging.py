@@ -10,14 +10,14 @@ import numpy as np
 
 from meddiff.config.counterfactual import ExplainParams
 from meddiff.data.store import Store
+from meddiff.devices.out_of_memory import Halving
 from meddiff.diffusion import vote
 from meddiff.diffusion.denoiser import Denoiser
-from meddiff.edits import COUNTERFACTUAL, Edit, read_images
-from meddiff.feature_network import FeatureNetwork
+from meddiff.explaining.edits import COUNTERFACTUAL, Edit, read_images
+from meddiff.explaining.feature_network import FeatureNetwork
 from meddiff.io import atomic_path, sha256_json
-from meddiff.out_of_memory import Halving
-from meddiff.partial_errors import PartialErrors
-from meddiff.resumed_scoring import resumed_score
+from meddiff.scoring.partial_errors import PartialErrors
+from meddiff.scoring.resumed import resumed_score
 
 Columns = dict[str, np.ndarray]
 

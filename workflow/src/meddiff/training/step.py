@@ -8,13 +8,13 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from meddiff.batches import Batch, Part
 from meddiff.config.augmentation import Augmentation
 from meddiff.config.model import TrainConfig
 from meddiff.data.augment import augment
 from meddiff.data.tensors import to_unit_range
-from meddiff.distributed import Processes
-from meddiff.shared_norm import SharedNorm
+from meddiff.training.batches import Batch, Part
+from meddiff.training.distributed import Processes
+from meddiff.training.shared_norm import SharedNorm
 
 
 class Loss(Protocol):

@@ -1,8 +1,8 @@
 """Published weights are not trained anew by accident.
 
 Before a model is trained, `approve` compares what it would be trained from with what its published weights
-were made from (`meddiff.releases`). It stops while the weights are still there: Snakemake deletes the outputs
-of a training job before that job starts.
+were made from (`meddiff.weights.releases`). It stops while the weights are still there: Snakemake deletes the
+outputs of a training job before that job starts.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any, Literal
 
 from meddiff.errors import CheckpointError, ReleaseError
 from meddiff.io import read_json, sha256_json, write_json
-from meddiff.releases import PublishedRun, release_path
-from meddiff.training_inputs import differences
+from meddiff.training.inputs import differences
+from meddiff.weights.releases import PublishedRun, release_path
 
 log = logging.getLogger("meddiff")
 
@@ -35,7 +35,7 @@ def approve(
 
     Args:
         run: ``<dataset>/<model>/seed<k>``.
-        inputs: `meddiff.training_inputs.training_inputs` of today.
+        inputs: `meddiff.training.inputs.training_inputs` of today.
         published: the published model, or None where it is not published.
         decision: what the user said about it.
         out: gets ``{"inputs", "key", "decision"}``.

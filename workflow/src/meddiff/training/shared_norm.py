@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from meddiff.distributed import SumOverProcesses
+from meddiff.training.distributed import SumOverProcesses
 
 
 class SharedNorm:

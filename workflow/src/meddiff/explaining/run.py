@@ -13,22 +13,22 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from meddiff.batch_size import automatic_batch_size
 from meddiff.config.compute import DEFAULT_COMPUTE, ComputeConfig
 from meddiff.config.counterfactual import ExplainParams
 from meddiff.data.store import Store
+from meddiff.devices.out_of_memory import Halving
 from meddiff.diffusion.denoiser import Denoiser
-from meddiff.edits import COUNTERFACTUAL, Edit, batches, edit_table, plan, read_images
 from meddiff.errors import ConfigError, Interrupted
-from meddiff.explain import edit_images
-from meddiff.feature_network import FeatureNetwork
+from meddiff.explaining.counterfactuals import edit_images
+from meddiff.explaining.edits import COUNTERFACTUAL, Edit, batches, edit_table, plan, read_images
+from meddiff.explaining.feature_network import FeatureNetwork
+from meddiff.explaining.judging import SelfJudge, feature_distances, oracle_columns, write_features
 from meddiff.io import atomic_path, sha256_file, sha256_json
-from meddiff.judging import SelfJudge, feature_distances, oracle_columns, write_features
 from meddiff.model_spec import WEIGHTS, ModelSpec
 from meddiff.models import network_module
-from meddiff.out_of_memory import Halving
 from meddiff.progress import track
 from meddiff.provenance import code_hash
+from meddiff.scoring.batch_size import automatic_batch_size
 from meddiff.signals import stop_signal
 from meddiff.state_folder import reserved
 from meddiff.trained_model import default_device, device_name, load_model
@@ -60,18 +60,18 @@ def explain_run(
     Args:
         weights_dir: folder with weights and configuration of the diffusion model.
         store_dir, split: the images.
-        images_dir: folder to write, with one lossless PNG an edit (`meddiff.edits.Edit.file`); what is in it
-            is replaced.
-        table: CSV to write: `meddiff.edits.COLUMNS`; `prediction` and `p_<k>`, decision and probabilities of
-            the model itself (counterfactuals only); `oracle_prediction` and `oracle_p_<k>`; and
-            `feature_distance` to the test image. Columns of a network that is not given are left out.
-        features: NumPy archive to write, see `meddiff.judging.write_features`; its `generated` are the
-            experiment's counterfactuals in the order of the table.
+        images_dir: folder to write, with one lossless PNG an edit (`meddiff.explaining.edits.Edit.file`);
+            what is in it is replaced.
+        table: CSV to write: `meddiff.explaining.edits.COLUMNS`; `prediction` and `p_<k>`, decision and
+            probabilities of the model itself (counterfactuals only); `oracle_prediction` and `oracle_p_<k>`;
+            and `feature_distance` to the test image. Columns of a network that is not given are left out.
+        features: NumPy archive to write, see `meddiff.explaining.judging.write_features`; its `generated`
+            are the experiment's counterfactuals in the order of the table.
         state_root: where partial results live.
         params: settings.
         oracle_dir: weights of a baseline that classifies too, or None.
         features_dir: weights of a baseline for features and their distances, or None.
-        batch_size: network inputs a pass; 0 for what fits the device (`meddiff.batch_size`).
+        batch_size: network inputs a pass; 0 for what fits the device (`meddiff.scoring.batch_size`).
         save_every_seconds: how often partial classifications are saved.
         compute: attention kernel, memory format, compilation; changes images only by rounding.
 
@@ -195,7 +195,7 @@ def _state_key(weights_dir: Path, store_dir: Path, split: str, spec: ModelSpec, 
             "spec": spec.to_dict(),
             "store": sha256_file(store_dir / "manifest.json"),
             "split": split,
-            "code": code_hash(["meddiff.explain", network_module(spec.model.kind)]),
+            "code": code_hash(["meddiff.explaining.counterfactuals", network_module(spec.model.kind)]),
         }
     )
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from meddiff.config.model import TrainConfig
 from meddiff.data.images import usable_cpus
 from meddiff.diffusion.noise import noise_keys
-from meddiff.distributed import Processes
+from meddiff.training.distributed import Processes
 
 T = TypeVar("T")
 

@@ -12,12 +12,10 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
-from meddiff.approval import check_approved
 from meddiff.checkpoint import save_weights
-from meddiff.compute import compile_network, prepare_network
 from meddiff.config.compute import DEFAULT_COMPUTE, ComputeConfig
 from meddiff.config.model import AnyModel
-from meddiff.distributed import Processes
+from meddiff.devices.prepare import compile_network, prepare_network
 from meddiff.errors import ConfigError
 from meddiff.io import sha256_json, write_json
 from meddiff.model_spec import RUN, WEIGHTS, ModelSpec, write_config
@@ -25,9 +23,11 @@ from meddiff.models import build_task, with_pretrained_architecture
 from meddiff.provenance import environment
 from meddiff.signals import stop_signal
 from meddiff.state_folder import reserved
-from meddiff.train import Trainer
 from meddiff.trained_model import device_name
-from meddiff.training_inputs import open_stores, training_inputs
+from meddiff.training.approval import check_approved
+from meddiff.training.distributed import Processes
+from meddiff.training.inputs import open_stores, training_inputs
+from meddiff.training.trainer import Trainer
 
 log = logging.getLogger("meddiff")
 
@@ -57,7 +57,8 @@ def train_model(
         tracker_dir: folder for TensorBoard; None for no tracking.
         pretrained_dir: folder of the weights to begin from, as ``meddiff pretrained`` makes it; given if
             and only if the model has ``pretrained``.
-        approved: what `meddiff.approval.approve` wrote; training starts only if nothing has changed since.
+        approved: what `meddiff.training.approval.approve` wrote; training starts only if nothing has changed
+            since.
         compute: attention kernel, memory format, compilation.
 
     Raises:

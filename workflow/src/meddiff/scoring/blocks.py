@@ -18,8 +18,8 @@ from meddiff.diffusion.denoiser import Denoiser
 from meddiff.diffusion.error_file import errors_file
 from meddiff.diffusion.score import Images, step_logsnr
 from meddiff.diffusion.stopping import Rule, cut
-from meddiff.partial_errors import PartialErrors
-from meddiff.resumed_scoring import resumed_score
+from meddiff.scoring.partial_errors import PartialErrors
+from meddiff.scoring.resumed import resumed_score
 
 log = logging.getLogger("meddiff")
 

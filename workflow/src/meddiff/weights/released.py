@@ -37,19 +37,20 @@ class Release:
 # By name, as in meddiff.models: an edit of one importer makes no other kind's weights stale.
 RELEASES: dict[str, Release] = {
     "unet": Release(
-        ("model_1.safetensors", "model_2.safetensors"), ("meddiff.official", "load_official_diffusion")
+        ("model_1.safetensors", "model_2.safetensors"),
+        ("meddiff.weights.official", "load_official_diffusion"),
     ),
-    "dit": Release(("model_1.safetensors",), ("meddiff.official", "load_official_diffusion")),
+    "dit": Release(("model_1.safetensors",), ("meddiff.weights.official", "load_official_diffusion")),
     "stable_diffusion": Release(
         (
             *("unet/config.json", "unet/*.safetensors", "vae/config.json", "vae/*.safetensors"),
             *("text_encoder/config.json", "text_encoder/*.safetensors", "tokenizer/*.json"),
             "scheduler/scheduler_config.json",
         ),
-        ("meddiff.official", "load_official_pipeline"),
+        ("meddiff.weights.official", "load_official_pipeline"),
         optional=("tokenizer/*.txt",),
     ),
-    "timm": Release(("model.safetensors",), ("meddiff.official_baselines", "load_official_baseline")),
+    "timm": Release(("model.safetensors",), ("meddiff.weights.official_baselines", "load_official_baseline")),
 }
 # Where several folders of a release fit, the authors' training loop names the selected one so.
 _SELECTED = "best_checkpoint"

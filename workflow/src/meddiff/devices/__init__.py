@@ -1,0 +1,1 @@
+"""How computations meet the machine: memory formats, compilation, copies, threads, lack of memory."""

@@ -1,0 +1,1 @@
+"""Counterfactual images, and how they are judged."""
