@@ -21,8 +21,7 @@ from torch import Tensor
 
 from image_files import real_images
 from meddiff.config.model import TrainConfig
-from meddiff.data.tensors import to_unit_range
-from meddiff.diffusion.haar import haar_transform
+from meddiff.diffusion.haar import haar_transform_of_pixels
 from meddiff.training.batches import BatchReader
 from meddiff.training.distributed import Processes
 from meddiff.training.optim import epoch_batches
@@ -55,7 +54,7 @@ def measure(runs: int = 3, threads: int = 1) -> dict[str, Any]:
 
         def ours() -> Iterator[Tensor]:
             for batch in reader.read(iter(orders)):
-                yield haar_transform(to_unit_range(batch.parts[0].images))
+                yield haar_transform_of_pixels(batch.parts[0].images)
 
         def plain() -> Iterator[Tensor]:
             for rows in orders:

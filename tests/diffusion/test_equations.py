@@ -9,8 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from meddiff.data.tensors import to_unit_range
 from meddiff.diffusion import parameterization
-from meddiff.diffusion.haar import haar_transform, inverse_haar_transform
+from meddiff.diffusion.haar import haar_transform, haar_transform_of_pixels, inverse_haar_transform
 from meddiff.diffusion.schedule import ShiftedCosineSchedule, alpha_sigma
 from meddiff.diffusion.weighting import loss_weight
 
@@ -63,6 +64,29 @@ def test_haar_keeps_the_range(seed):
 def test_haar_refuses_odd_sides(shape):
     with pytest.raises(ValueError, match="even sides"):
         haar_transform(torch.zeros(shape))
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    shape=st.tuples(
+        st.integers(1, 3), st.sampled_from([2, 6, 8]), st.sampled_from([2, 4, 10]), st.sampled_from([1, 3])
+    ),
+    seed=st.integers(0, 2**31),
+)
+def test_haar_of_pixels_is_that_of_the_images(shape, seed):
+    pixels = torch.randint(0, 256, shape, generator=torch.Generator().manual_seed(seed), dtype=torch.uint8)
+    expected = haar_transform(to_unit_range(pixels).double())
+    torch.testing.assert_close(haar_transform_of_pixels(pixels), expected.float(), rtol=0, atol=3e-7)
+
+
+def test_haar_of_black_and_white_pixels():
+    pixels = torch.zeros(1, 2, 4, 1, dtype=torch.uint8)
+    pixels[..., 2:, :] = 255
+    pixels[0, 0, 0] = 255
+    bands = haar_transform_of_pixels(pixels)[0, :, 0]
+    assert bands.T.tolist() == pytest.approx(torch.tensor([[-0.5, 0.5, 0.5, 0.5], [1, 0, 0, 0]]).numpy())
+    with pytest.raises(ValueError, match="even sides, got 2 x 3"):
+        haar_transform_of_pixels(pixels[:, :, :3])
 
 
 def test_inverse_haar_refuses_channels_that_are_not_bands():

@@ -179,8 +179,8 @@ def test_images_stop_where_the_full_errors_say(
 
 def test_images_are_encoded_once_while_they_are_worked_on(denoiser, images, full, monkeypatch):
     encoded = []
-    encode = type(denoiser).encode
-    monkeypatch.setattr(type(denoiser), "encode", lambda self, x: encoded.append(len(x)) or encode(self, x))
+    encode = denoiser.encode_pixels
+    monkeypatch.setattr(denoiser, "encode_pixels", lambda x: encoded.append(len(x)) or encode(x))
     rule = make_rule(RULES[0], STOPPED_STEPS, 3)
     score(denoiser, images, NAMES, seed=4, steps=STOPPED_STEPS, batch_size=33, stopping=rule)
     assert sum(encoded) == IMAGES

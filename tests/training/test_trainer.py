@@ -11,7 +11,7 @@ from trainer_samples import CONFIGS, SEED, Scripted, trainer, weights
 from core_samples import SIDE, tiny_config, write_store
 from meddiff.checkpoint import load_state
 from meddiff.data.store import Store
-from meddiff.data.tensors import to_unit_range
+from meddiff.data.tensors import in_unit_range, to_unit_range
 from meddiff.diffusion.score import score
 from meddiff.errors import MeddiffError
 from meddiff.models import build_model
@@ -48,7 +48,7 @@ def test_every_epoch_takes_every_image_once(splits, tmp_path):
     class Watch:
         def loss(self, model, images, labels, keys, steps):
             seen.append((images, labels, keys, steps))
-            return model(images).square().sum(dim=1)
+            return model(in_unit_range(images)).square().sum(dim=1)
 
         def classify(self, model, store, on_batch):
             return np.zeros(len(store), dtype=np.int64)
@@ -57,7 +57,7 @@ def test_every_epoch_takes_every_image_once(splits, tmp_path):
     batches = [b for epoch in range(3) for b in epoch_batches(20, 8, SEED, epoch)]
     assert len(seen) == len(batches) == 9
     for step, (rows, (images, labels, keys, steps)) in enumerate(zip(batches, seen, strict=True)):
-        assert torch.equal(images, to_unit_range(torch.from_numpy(train.images[rows])))
+        assert torch.equal(images, torch.from_numpy(train.images[rows]))
         assert labels.tolist() == train.labels[rows].tolist()
         assert steps.tolist() == [step] * len(rows)
         assert len({tuple(key) for key in keys.tolist()}) == len(rows)
@@ -105,7 +105,7 @@ def test_loss_and_learning_rate_of_the_record(splits, tmp_path):
     class Constant(Scripted):
         def loss(self, model, images, labels, keys, steps):
             # The value does not depend on the weights: 2 a sample, in the short batch too.
-            return model(images).sum(dim=1) * 0 + 2.0
+            return model(in_unit_range(images)).sum(dim=1) * 0 + 2.0
 
     config = tiny_config("timm", train={"epochs": 2, "lr": 0.5, "warmup_steps": 0, "validate_every": 2})
     run = trainer(config, tmp_path, Constant([valid.labels]))
@@ -122,7 +122,7 @@ def test_clipping_leaves_out_the_class_embedding_as_published_only(preset, clipp
 
     class Huge(Scripted):
         def loss(self, model, images, labels, keys, steps):
-            x = model.encode(images)
+            x = model.encode_pixels(images)
             return 1e6 * model(x, torch.zeros(len(x)), labels).square().flatten(1).sum(dim=1)
 
     config = tiny_config("unet", preset, train={"epochs": 1})

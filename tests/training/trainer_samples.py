@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from core_samples import ARCHITECTURES, SIDE, tiny_config
+from meddiff.data.tensors import in_unit_range
 from meddiff.models import build_model, build_task
 from meddiff.training.trainer import Trainer
 
@@ -44,7 +45,7 @@ class Scripted:
         self.models: list[dict[str, Tensor]] = []
 
     def loss(self, model, images, labels, keys, steps):
-        return model(images).square().sum(dim=1)
+        return model(in_unit_range(images)).square().sum(dim=1)
 
     def classify(self, model, store, on_batch):
         self.models.append(weights(model))

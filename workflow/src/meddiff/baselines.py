@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from meddiff.config.model import TimmModelConfig
 from meddiff.data.store import Store
-from meddiff.data.tensors import to_unit_range
+from meddiff.data.tensors import in_unit_range, to_unit_range
 from meddiff.errors import CheckpointError, ConfigError, MeddiffError
 from meddiff.progress import track
 
@@ -139,7 +139,7 @@ class TimmTask:
 
     def loss(self, model: nn.Module, images: Tensor, labels: Tensor, keys: Tensor, steps: Tensor) -> Tensor:
         """See `classification_loss`."""
-        return classification_loss(model, images, labels)
+        return classification_loss(model, in_unit_range(images), labels)
 
     def classify(self, model: TimmClassifier, store: Store, on_batch: Callable[[], None]) -> np.ndarray:
         """The most probable class."""

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from meddiff.config.model import DiffusionModelConfig
-from meddiff.diffusion.haar import haar_transform, inverse_haar_transform
+from meddiff.data.tensors import to_unit_range
+from meddiff.diffusion.haar import haar_transform, haar_transform_of_pixels, inverse_haar_transform
 from meddiff.diffusion.parameterization import eps_from_v, x_from_eps, x_from_v
 from meddiff.diffusion.schedule import ShiftedCosineSchedule, alpha_sigma
 
@@ -105,13 +106,17 @@ class Denoiser(nn.Module, ABC):
     def encode(self, images: Tensor) -> Tensor:
         """Images in [-1, 1], [N, C, H, W], to the space the diffusion runs in, [N, *input_shape]."""
 
+    def encode_pixels(self, pixels: Tensor) -> Tensor:
+        """Like `encode`, for images as they are stored: uint8 [N, H, W, C]."""
+        return self.encode(to_unit_range(pixels))
+
     @abstractmethod
     def decode(self, x: Tensor) -> Tensor:
         """Undo `encode`: images [N, C, H, W], not clamped."""
 
     def encode_for_training(self, images: Tensor, keys: Tensor, steps: Tensor) -> Tensor:
-        """Like `encode`; a stochastic encoder draws from (`keys`, `steps`)."""
-        return self.encode(images)
+        """Like `encode`, or `encode_pixels` for uint8; a stochastic encoder draws from (`keys`, `steps`)."""
+        return self.encode_pixels(images) if images.dtype == torch.uint8 else self.encode(images)
 
     def training_logsnr(self, t: Tensor) -> Tensor:
         """Noise levels of training at `t` in [0, 1); those of `schedule` unless said otherwise."""
@@ -137,6 +142,9 @@ class PixelDenoiser(Denoiser):
 
     def encode(self, images: Tensor) -> Tensor:
         return haar_transform(images) if self.wavelet else images
+
+    def encode_pixels(self, pixels: Tensor) -> Tensor:
+        return haar_transform_of_pixels(pixels) if self.wavelet else super().encode_pixels(pixels)
 
     def decode(self, x: Tensor) -> Tensor:
         return inverse_haar_transform(x) if self.wavelet else x

@@ -66,7 +66,7 @@ def training_loss(
     """Loss of one batch with its noise drawn from (`keys`, `steps`).
 
     Args:
-        images: fp32 [N, C, H, W] in [-1, 1].
+        images: fp32 [N, C, H, W] in [-1, 1], or as they are stored, uint8 [N, H, W, C].
         class_ids: int64 [N].
         keys: int64 [N, 2], one key a position of the global batch.
         steps: int64 [N], the optimizer step.

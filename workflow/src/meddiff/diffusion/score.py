@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from meddiff.data.tensors import to_unit_range
 from meddiff.devices.out_of_memory import Halving
 from meddiff.devices.side_by_side import SideBySide
 from meddiff.devices.transfer import Fetch, evaluated, fetch, to_device
@@ -150,7 +149,7 @@ class _Encoded:
         new = [row for row in rows.tolist() if row not in self._kept]
         if new:
             pixels = to_device(np.array(self._images[new]), device)
-            x = self._denoiser.encode(to_unit_range(pixels))
+            x = self._denoiser.encode_pixels(pixels)
             if not self._keep:
                 return x
             self._kept |= {row: one.clone() for row, one in zip(new, x, strict=True)}

@@ -10,6 +10,7 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor
 
 from meddiff.config.model import StableDiffusionConfig
+from meddiff.data.tensors import in_unit_range
 from meddiff.diffusion.all_classes import can_share, unet_for_all_classes
 from meddiff.diffusion.attention import attend_by_class, attends_by_class
 from meddiff.diffusion.denoiser import Denoiser
@@ -86,7 +87,7 @@ class StableDiffusionDenoiser(Denoiser):
 
     def encode_for_training(self, images: Tensor, keys: Tensor, steps: Tensor) -> Tensor:
         """A draw from the autoencoder's posterior, scaled."""
-        posterior = self._posterior(images)
+        posterior = self._posterior(in_unit_range(images))
         noise = normal(keys, steps, posterior.mean.shape[1:], STREAM_LATENT)
         return (posterior.mean + posterior.std * noise) * self.vae.config.scaling_factor
 

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from meddiff.data.tensors import to_unit_range
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.diffusion.noise import STREAM_SAMPLER, noise_keys, normal
 from meddiff.diffusion.sample import counterfactual
@@ -62,7 +61,7 @@ def edit_images(
 
     dtype = _AUTOCAST.get(precision)
     with torch.inference_mode():
-        x = denoiser.encode(to_unit_range(torch.from_numpy(np.array(images)).to(device)))
+        x = denoiser.encode_pixels(torch.from_numpy(np.array(images)).to(device))
         with torch.autocast(device.type, dtype=dtype, enabled=dtype is not None):
             edited = counterfactual(
                 denoiser,

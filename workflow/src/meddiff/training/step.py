@@ -21,7 +21,10 @@ class Loss(Protocol):
     """What is minimised."""
 
     def loss(self, model: nn.Module, images: Tensor, labels: Tensor, keys: Tensor, steps: Tensor) -> Tensor:
-        """Loss of each image, fp32 [N]; `keys` and `steps` are its source of randomness."""
+        """Loss of each image, fp32 [N]; `keys` and `steps` are its source of randomness.
+
+        Images are as they are stored (uint8 [N, H, W, C]), or augmented (fp32 [N, C, H, W] in [-1, 1]).
+        """
 
 
 class _LossModule(nn.Module):
@@ -33,9 +36,8 @@ class _LossModule(nn.Module):
         self._task, self._augmentation = task, augmentation
 
     def forward(self, images: Tensor, labels: Tensor, keys: Tensor, steps: Tensor) -> Tensor:
-        images = to_unit_range(images)
         if self._augmentation:
-            images = augment(images, self._augmentation, keys, steps)
+            images = augment(to_unit_range(images), self._augmentation, keys, steps)
         return self._task.loss(self.model, images, labels, keys, steps)
 
 
