@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from meddiff.data.store import Store, build_store
 from meddiff.data.tables import SPLITS
 
 ROOT = Path(__file__).parents[1]
-REAL = ROOT.parent / "shared" / "real" / "nih-cxr"
+REAL = Path(os.environ.get("MEDDIFF_ROOT_NIH_CXR") or ROOT.parent / "shared" / "real" / "nih-cxr")
 
 
 @dataclass(frozen=True)

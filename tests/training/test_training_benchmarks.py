@@ -43,7 +43,7 @@ def test_training_benchmark_times_both_datasets(benchmark):
         milliseconds = result[dataset]["milliseconds"]
         assert [len(values) for values in milliseconds.values()] == [2, 2]
         ratios = [a / b for a, b in zip(milliseconds["plain, 0 workers"], milliseconds["ours"], strict=True)]
-        assert result[key]["min"] == pytest.approx(min(ratios))
+        assert result[key]["runs"] == pytest.approx(ratios)
 
 
 @pytest.mark.slow
