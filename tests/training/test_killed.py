@@ -131,9 +131,9 @@ def test_killed_at_random_moments(work):
 
 def small_blocks(*arguments) -> None:
     """The command where four images are a block: three blocks, of whole batches as in one block."""
-    from meddiff import scored_blocks
+    from meddiff.scoring import blocks
 
-    scored_blocks._PAIRS_OF_BLOCK = 8
+    blocks._PAIRS_OF_BLOCK = 8
     command(*arguments)
 
 
