@@ -1,6 +1,6 @@
 """The paper's classification procedure, written plainly: what meddiff's scoring is measured against.
 
-Every image is decoded and transformed by itself (Pillow, NumPy, PyWavelets). A batch of images is then
+Every image is decoded and transformed by itself (`reference_data`). A batch of images is then
 noised N times; each time the network is asked about one class after another, and the class with the lowest
 error gets a vote. Nothing is stored in advance, nothing stops early, and classes share no work.
 
@@ -14,32 +14,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pywt
 import torch
 from PIL import Image
 from torch import Tensor
 
 from meddiff.diffusion.denoiser import PixelDenoiser
 from meddiff.diffusion.noise import STREAM_EPS, STREAM_T, noise_keys, normal, uniform
+from reference_data import transform, wavelet
 
 
-def load_image(path: Path, size: int, channels: int, wavelet: bool) -> Tensor:
+def load_image(path: Path, size: int, channels: int, haar: bool) -> Tensor:
     """One image as the network takes it.
 
     Returns:
         fp32 [C, size, size] in [-1, 1], or its Haar coefficients [4 C, size / 2, size / 2].
     """
-    image = Image.open(path).convert("L" if channels == 1 else "RGB")
-    image = image.resize((size, size), Image.Resampling.BILINEAR)
-    pixels = np.asarray(image, dtype=np.float32).reshape(size, size, channels).transpose(2, 0, 1)
-    pixels = (pixels / 255 - 0.5) / 0.5
-    if not wavelet:
-        return torch.from_numpy(pixels)
-    bands = []
-    for channel in pixels:
-        approximation, details = pywt.dwt2(channel, "haar")
-        bands += [approximation, *details]
-    return torch.from_numpy(np.stack(bands) / 2)
+    image = transform(size)(Image.open(path).convert("L" if channels == 1 else "RGB"))
+    return wavelet(image) if haar else image
 
 
 @torch.no_grad()

@@ -23,6 +23,12 @@ def wavelet(image: Tensor) -> Tensor:
     return torch.from_numpy(np.stack(bands)) / 2
 
 
+def transform(size: int, hflip: float = 0.0) -> transforms.Compose:
+    """A Pillow image to fp32 [C, size, size] in [-1, 1], flipped with probability `hflip`."""
+    steps = [transforms.Resize((size, size)), transforms.ToTensor(), transforms.Normalize([0.5], [0.5])]
+    return transforms.Compose([transforms.RandomHorizontalFlip(hflip), *steps] if hflip else steps)
+
+
 class ImageFiles(Dataset):
     """Network inputs [4, size / 2, size / 2] of grey image files, and their labels."""
 
@@ -34,10 +40,7 @@ class ImageFiles(Dataset):
             hflip: probability of a left-right flip.
         """
         self._files, self._labels = files, labels
-        steps = [transforms.Resize((size, size)), transforms.ToTensor(), transforms.Normalize([0.5], [0.5])]
-        if hflip:
-            steps.insert(0, transforms.RandomHorizontalFlip(hflip))
-        self._transform = transforms.Compose(steps)
+        self._transform = transform(size, hflip)
 
     def __len__(self) -> int:
         return len(self._files)
