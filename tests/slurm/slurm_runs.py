@@ -18,7 +18,7 @@ import yaml
 from slurm_cluster import GPU_PARTITION, Cluster, wait_until
 from workflow_samples import EXPERIMENT, MODELS, Project, make_project
 
-EPOCHS = 40  # enough to be stopped in the middle
+EPOCHS = 80  # enough to be stopped in the middle
 EXPERIMENT_NAME = "cluster"
 RUNS = Path("results") / EXPERIMENT_NAME / "small_chest"
 UNET, RESNET = RUNS / "small_unet/seed0", RUNS / "small_resnet/seed0"
@@ -152,22 +152,31 @@ def hold(project: Project, *words: str, other_than: Held | None = None) -> Held:
     return held
 
 
-def hold_training(project: Project, model: str, other_than: Held | None = None) -> Held:
-    """Stop a training in the middle, after it has saved its state at least once."""
-    job = other_than.job if other_than else None
-    log = project.folder / f"logs/{EXPERIMENT_NAME}/small_chest/{model}/seed0/train.log"
+def hold_trainings(project: Project, *models: str, other_than: Iterable[Held] = ()) -> list[Held]:
+    """Stop the training of each model in the middle, as soon as it has saved its state at least once.
 
-    def trained() -> list[Held]:
-        return [one for one in commands(project, "train", f"{model}/seed0/weights") if one.job != job]
+    Models are watched at the same time: while one is waited for, another could come to its end.
+    """
+    jobs = {one.job for one in other_than}
+    held: dict[str, Held] = {}
 
-    def is_in_the_middle() -> bool:
+    def hold_if_in_the_middle(model: str) -> None:
+        words = ("train", f"{model}/seed0/weights")
+        trained = [one for one in commands(project, *words) if one.job not in jobs]
+        log = project.folder / f"logs/{EXPERIMENT_NAME}/small_chest/{model}/seed0/train.log"
         # A state is saved after each epoch's line, so two lines mean one state. Each command's log is new.
-        return bool(trained()) and log.read_text().count(" epoch ") >= 2
+        if trained and log.read_text().count(" epoch ") >= 2:
+            held[model] = trained[0]
+            os.kill(held[model].pid, signal.SIGSTOP)
 
-    wait_until(is_in_the_middle, f"{model} to train", PATIENCE)
-    held = trained()[0]
-    os.kill(held.pid, signal.SIGSTOP)
-    return held
+    def all_are_held() -> bool:
+        for model in models:
+            if model not in held:
+                hold_if_in_the_middle(model)
+        return len(held) == len(models)
+
+    wait_until(all_are_held, f"{' and '.join(models)} to train", PATIENCE)
+    return [held[model] for model in models]
 
 
 def share_a_card(times: Iterable[tuple[str, str]]) -> bool:

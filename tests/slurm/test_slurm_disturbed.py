@@ -19,7 +19,7 @@ from slurm_runs import (
     Held,
     commands,
     hold,
-    hold_training,
+    hold_trainings,
     on_cluster,
     same_results,
     share_a_card,
@@ -69,13 +69,12 @@ def was_requeued(cluster: Cluster, held: Held) -> bool:
 
 def disturb(cluster: Cluster, project: Project) -> None:
     """Everything that can happen to jobs, while the main process runs."""
-    unet, resnet = hold_training(project, "small_unet"), hold_training(project, "small_resnet")
+    first = unet, resnet = hold_trainings(project, "small_unet", "small_resnet")
     # One is warned, which also lets a stopped process go on: it saves and ends. For the other it is too late.
     end_walltime(cluster, unet, 100)
     end_walltime(cluster, resnet, 1)
 
-    unet = hold_training(project, "small_unet", other_than=unet)
-    resnet = hold_training(project, "small_resnet", other_than=resnet)
+    unet, resnet = hold_trainings(project, "small_unet", "small_resnet", other_than=first)
     cluster.stop_job_database()
     node = cluster.jobs()[unet.job]["NodeList"]
     cluster.set_node(node, "down")
