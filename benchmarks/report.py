@@ -69,10 +69,17 @@ def _scoring(title: str, part: dict[str, Any]) -> str:
     sweep = [["delta", "steps an image", "agreement with all steps"]]
     sweep += [[d, f"{r['steps']:.1f}", f"{100 * r['agreement']:.1f} %"] for d, r in part["by_delta"].items()]
     return (
-        f"## Scoring, {title}\n\n{part['images']} images, {part['threads']} threads; making the store takes "
+        f"## Scoring, {title}\n\n{_images(part)}, {part['threads']} threads; making the store takes "
         f"{part['store_seconds']:.2f} s once.\n\n{_table(rows)}\n\n"
         f"The sequential rule at other deltas, replayed from the errors of all steps:\n\n{_table(sweep)}"
     )
+
+
+def _images(part: dict[str, Any]) -> str:
+    runs = part.get("images_of_runs", [part["images"]])
+    if sum(runs) == part["images"] and len(runs) > 1:
+        return f"{part['images']} images, divided among {len(runs)} runs ({', '.join(map(str, runs))})"
+    return f"{part['images']} images"
 
 
 def _network(switches: list[dict[str, Any]]) -> str:

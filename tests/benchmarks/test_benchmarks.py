@@ -79,6 +79,22 @@ def test_scoring_is_measured(trained, monkeypatch):
     assert result["by_delta"][str(result["delta"])]["agreement"] == result["sequential_agreement"]
 
 
+def test_runs_may_divide_the_images_among_them(trained, monkeypatch):
+    monkeypatch.setattr(scoring, "STEPS", 7)
+    whole, divided = measure(trained, runs=2), measure(trained, runs=2, divide=True)
+    assert divided["images_of_runs"] == [6, 6] and whole["images_of_runs"] == [12, 12]
+    for name in (
+        "accuracy",
+        "exact_identical",
+        "exact_steps",
+        "sequential_steps",
+        "sequential_agreement",
+        "by_delta",
+    ):
+        assert divided[name] == whole[name]
+    assert divided["sequential_aurc_delta"] == pytest.approx(whole["sequential_aurc_delta"])
+
+
 def parts(**changes: Any) -> dict[str, Any]:
     """Results of all parts that a figure is made from."""
     both = {
