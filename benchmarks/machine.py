@@ -30,7 +30,7 @@ def describe() -> dict[str, Any]:
 
 
 def load() -> float:
-    """Processes that were running or waiting on average in the last minute, beside the benchmark's own."""
+    """Processes that were running or waiting on average in the last minute: near 0 on an idle machine."""
     return os.getloadavg()[0]
 
 
