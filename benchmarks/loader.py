@@ -22,6 +22,7 @@ from torch import Tensor
 
 from image_files import real_images
 from meddiff.config.model import TrainConfig
+from meddiff.devices.host_memory import keep_freed_memory
 from meddiff.diffusion.haar import haar_transform_of_pixels
 from meddiff.training.batches import BatchReader
 from meddiff.training.distributed import Processes
@@ -44,6 +45,7 @@ def measure(runs: int = 3, threads: int = 1) -> dict[str, Any]:
         one value a run, and their median; largest_difference of a coefficient between the sides.
     """
     torch.set_num_threads(threads)
+    keep_freed_memory()  # as training on a CPU does; the plain side has it too
     with tempfile.TemporaryDirectory() as name:
         images = real_images(Path(name), IMAGES, SIZE)
         orders = epoch_batches(IMAGES, BATCH_SIZE, seed=0, epoch=0)

@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+import reference_network
 from meddiff.config.compute import ComputeConfig
 from meddiff.config.experiment import StoppingConfig
 from meddiff.data.images import decode
@@ -65,7 +66,7 @@ def measure(trained: Trained, runs: int = 3, divide: bool = False) -> dict[str, 
     at least 99.5 % of the whole split, found from the errors of all steps.
     """
     denoiser, _ = load_model(trained.weights, torch.device("cpu"))
-    plain_network, _ = load_model(trained.weights, torch.device("cpu"), PLAIN)
+    plain_network = reference_network.plain(load_model(trained.weights, torch.device("cpu"), PLAIN)[0])
     store = Store.open(trained.store, "test")
     table = pd.read_csv(trained.split, dtype={"image_id": str})
     files = dict(zip(table["image_id"], (trained.root / path for path in table["path"]), strict=True))

@@ -22,6 +22,7 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
+import reference_network
 from image_files import ROOT, Images, phantom_images, real_images
 from meddiff.config.compute import DEFAULT_COMPUTE
 from meddiff.config.load import load_model
@@ -102,7 +103,8 @@ def _network(config: DiffusionModelConfig) -> nn.Module:
 def _ours(config: DiffusionModelConfig, images: Images, folder: Path) -> Steps:
     """Steps of the trainer that `meddiff train` runs; the sum of losses so far after each."""
     processes = Processes(Accelerator(cpu=True))
-    model = prepare_network(_network(config), DEFAULT_COMPUTE, torch.device("cpu"), "no")
+    device = torch.device("cpu")
+    model = prepare_network(_network(config), DEFAULT_COMPUTE, device, "no", for_training=True)
     trainer = Trainer(model, build_task(config, SEED), config.train, SEED, folder, processes)
     store, steps = images.store, range(_TOTAL)
     reader = BatchReader(store.images, store.labels, processes, config.train, SEED)
@@ -117,7 +119,7 @@ def _plain(config: DiffusionModelConfig, images: Images, workers: int) -> Steps:
     augmentation = config.train.augmentation
     files = ImageFiles(images.files, images.labels, SIZE, augmentation.hflip if augmentation else 0.0)
     data = batches(files, config.train.batch_size, workers)
-    return train(_network(config), config, data, _TOTAL)
+    return train(reference_network.plain(_network(config)), config, data, _TOTAL)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from torchvision.transforms.v2 import functional as reference
 
 from meddiff.config.augmentation import Augmentation
-from meddiff.data.augment import _affine, _move, augment
+from meddiff.data.augment import _affine, _move, augment, augment_pixels
+from meddiff.data.tensors import to_unit_range
 from meddiff.diffusion.noise import noise_keys
 
 EVERYTHING = Augmentation(
@@ -46,6 +47,32 @@ def test_half_of_the_images_are_flipped():
     kept = (out - x).abs().amax(dim=(1, 2, 3)) < 1e-5
     assert bool((flipped ^ kept).all())
     assert 150 < int(flipped.sum()) < 250
+
+
+@pytest.mark.parametrize(
+    "flips", [{}, {"hflip": 0.5}, {"vflip": 0.5}, {"hflip": 0.5, "vflip": 0.5}, {"hflip": 1.0}]
+)
+def test_flips_of_stored_images_are_those_of_augment_and_exact(flips):
+    pixels = torch.randint(
+        0, 256, (30, 8, 12, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
+    config, keys = Augmentation(**flips), noise_keys(0, [str(i) for i in range(30)])
+    out = augment_pixels(pixels, config, keys, steps(30))
+    assert out.dtype == torch.uint8
+    expected = augment(to_unit_range(pixels), config, keys, steps(30))
+    assert torch.allclose(to_unit_range(out), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "setting", [{"rotation": 9}, {"shift": 0.1}, {"scale": 0.1}, {"blur_sigma": (0.5, 1.0)}]
+)
+def test_stored_images_that_change_their_values_become_augmented_ones(setting):
+    pixels = torch.randint(
+        0, 256, (4, 8, 8, 1), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
+    config, keys = Augmentation(hflip=0.5, **setting), noise_keys(0, "abcd")
+    out = augment_pixels(pixels, config, keys, steps(4))
+    assert torch.equal(out, augment(to_unit_range(pixels), config, keys, steps(4)))
 
 
 @pytest.mark.parametrize(("height", "width"), [(12, 12), (12, 20)])

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from diffusers import UNet2DConditionModel
+from diffusers.models.attention_processor import AttnProcessor2_0
 from torch import Tensor, nn
 
 from core_samples import ARCHITECTURES, tiny_config
 from meddiff.diffusion import unet as unet_module
 from meddiff.diffusion.all_classes import can_share, unet_for_all_classes
-from meddiff.diffusion.attention import attend_by_class, attends_by_class
+from meddiff.diffusion.attention import attend_by_class, attends_by_class, freeze_queries
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.diffusion.score import score
 from meddiff.models import build_model
@@ -65,7 +67,15 @@ def inputs(tokens: int, side: int = 8) -> tuple[Tensor, Tensor, Tensor]:
     return z, torch.linspace(-5, 5, INPUTS), torch.randn(CLASSES, tokens, TOKEN_SIZE, generator=generator)
 
 
+def with_own_attention(unet: UNet2DConditionModel) -> UNet2DConditionModel:
+    """A copy that computes as diffusers does, nothing frozen."""
+    own = copy.deepcopy(unet).requires_grad_(True)
+    own.set_attn_processor(AttnProcessor2_0())
+    return own
+
+
 def one_pass_a_class(unet: UNet2DConditionModel, z: Tensor, level: Tensor, tokens: Tensor) -> Tensor:
+    unet = with_own_attention(unet)
     expanded = [own.expand(len(z), -1, -1) for own in tokens]
     return torch.stack([unet(z, level, encoder_hidden_states=own, return_dict=False)[0] for own in expanded])
 
@@ -88,6 +98,26 @@ def test_output_is_that_of_one_pass_a_class(layout, tokens):
         expected, actual = one_pass_a_class(unet, *arguments), unet_for_all_classes(unet, *arguments)
     assert (expected[0] - expected[1]).abs().max() > 1e-3
     torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_gradients_with_a_single_token_are_those_of_diffusers(layout):
+    unet = build_unet(layout)
+    freeze_queries(unet)
+    own = with_own_attention(unet)
+    z, level, tokens = inputs(1)
+    tokens = tokens[[0, 1, 2, 1, 0]]
+    for network in (unet, own):
+        network(z, level, encoder_hidden_states=tokens, return_dict=False)[0].square().sum().backward()
+    frozen = 0
+    for (name, parameter), expected in zip(unet.named_parameters(), own.parameters(), strict=True):
+        if parameter.requires_grad:
+            torch.testing.assert_close(parameter.grad, expected.grad, rtol=1e-3, atol=1e-3, msg=name)
+        else:
+            frozen += 1
+            assert expected.grad.abs().max() < 1e-3, name
+    # The norm before, queries and keys of every layer that sees the token.
+    assert frozen == 4 * sum(layer.is_cross_attention for layer in unet.modules() if hasattr(layer, "to_q"))
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])

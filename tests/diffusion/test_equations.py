@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meddiff.data.tensors import to_unit_range
-from meddiff.diffusion import parameterization
+from meddiff.diffusion import haar, parameterization
 from meddiff.diffusion.haar import haar_transform, haar_transform_of_pixels, inverse_haar_transform
 from meddiff.diffusion.schedule import ShiftedCosineSchedule, alpha_sigma
 from meddiff.diffusion.weighting import loss_weight
@@ -77,6 +77,15 @@ def test_haar_of_pixels_is_that_of_the_images(shape, seed):
     pixels = torch.randint(0, 256, shape, generator=torch.Generator().manual_seed(seed), dtype=torch.uint8)
     expected = haar_transform(to_unit_range(pixels).double())
     torch.testing.assert_close(haar_transform_of_pixels(pixels), expected.float(), rtol=0, atol=3e-7)
+
+
+def test_haar_of_pixels_is_the_same_in_parts(monkeypatch):
+    pixels = torch.randint(
+        0, 256, (5, 6, 4, 3), generator=torch.Generator().manual_seed(0), dtype=torch.uint8
+    )
+    at_once = haar_transform_of_pixels(pixels)
+    monkeypatch.setattr(haar, "_CACHED_PIXELS", 4 * 6 * 4)  # 15 channels: four parts, the last one shorter
+    assert torch.equal(haar_transform_of_pixels(pixels), at_once)
 
 
 def test_haar_of_black_and_white_pixels():

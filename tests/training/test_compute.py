@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import platform
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
 import yaml
 from diffusers.models.attention_dispatch import AttentionBackendName
+from torch import nn
 
 from core_samples import SIDE, tiny_config, write_store
 from meddiff.config.compute import ComputeConfig
@@ -76,6 +82,61 @@ def test_memory_format_is_that_of_convolutions(kind, setting, expected):
     weights = [p for p in model.parameters() if p.ndim == 4 and p.shape[1] > 1 and p.shape[2] > 1]
     assert weights
     assert all(p.is_contiguous(memory_format=torch.channels_last) == expected for p in weights)
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("unet", False), ("timm", True)])
+def test_networks_with_group_norms_train_in_the_usual_format_on_a_cpu(kind, expected):
+    model = build_model(tiny_config(kind), 2, 3, 32)
+    prepare_network(model, ComputeConfig(), CPU, "fp32", for_training=True)
+    weights = [p for p in model.parameters() if p.ndim == 4 and p.shape[1] > 1 and p.shape[2] > 1]
+    assert all(p.is_contiguous(memory_format=torch.channels_last) == expected for p in weights)
+
+
+def test_group_norms_stay_contiguous_where_no_gradient_is_taken():
+    model, plain = (build_model(tiny_config("unet"), 2, 1, SIDE) for _ in range(2))
+    plain.load_state_dict(model.state_dict())
+    prepare_network(model, ComputeConfig(channels_last=True), CPU, "fp32")
+    norm = next(layer for layer in model.modules() if isinstance(layer, nn.GroupNorm))
+    formats = []
+    norm.register_forward_pre_hook(lambda layer, inputs: formats.append(inputs[0].is_contiguous()))
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(3, *model.input_shape, generator=generator)
+    inputs = x, torch.zeros(3), torch.tensor([0, 1, 1])
+    with torch.inference_mode():
+        torch.testing.assert_close(model(*inputs), plain(*inputs), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(model(*inputs), plain(*inputs), rtol=1e-4, atol=1e-5)
+    assert formats == [True, False]
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's allocator")
+def test_the_process_keeps_memory_that_a_network_frees():
+    """In a process of its own, since this can't be undone."""
+    script = """
+import resource, torch
+from meddiff.devices.host_memory import keep_freed_memory
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(5):
+        [torch.ones(2**20) for _ in range(8)]
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+torch.set_num_threads(1)
+faults()
+print(faults())
+assert keep_freed_memory()
+faults()
+print(faults())
+"""
+    # Whether the allocator's own limits matter depends on where the arrays happen to lie; these do.
+    limits = {"MALLOC_TRIM_THRESHOLD_": "131072", "MALLOC_MMAP_THRESHOLD_": "131072"}
+    run = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, **limits},
+    )
+    before, after = map(int, run.stdout.split())
+    assert before > 10_000 and after < 100
 
 
 @pytest.mark.parametrize(

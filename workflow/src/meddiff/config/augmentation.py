@@ -24,6 +24,11 @@ class Augmentation(Strict):
         default="reflect", description="what comes in at the edges of a moved image"
     )
 
+    @property
+    def only_flips(self) -> bool:
+        """Whether pixels are at most exchanged, so that no value changes."""
+        return not (self.rotation or self.shift or self.scale or self.blur_sigma)
+
 
 class Augmentations(Strict):
     """The augmentation of each preset, used by models that say ``augment: true``."""

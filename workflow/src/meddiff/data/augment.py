@@ -9,10 +9,32 @@ from torch import Tensor
 from torch.nn import functional
 
 from meddiff.config.augmentation import Augmentation
+from meddiff.data.tensors import to_unit_range
 from meddiff.diffusion.noise import STREAM_AUGMENTATION, uniform
 
 _BLUR_TAPS = 5
 _DRAWS = 7
+_FLIP_X, _FLIP_Y = 0, 1  # of the draws
+
+
+def augment_pixels(pixels: Tensor, config: Augmentation, keys: Tensor, steps: Tensor) -> Tensor:
+    """`augment` of stored images, which stay what they are where there are only flips.
+
+    Args:
+        pixels: uint8 [N, H, W, C].
+        config, keys, steps: see `augment`.
+
+    Returns:
+        uint8 [N, H, W, C] if ``config.only_flips``, else fp32 [N, C, H, W] in [-1, 1].
+    """
+    if not config.only_flips:
+        return augment(to_unit_range(pixels), config, keys, steps)
+    draws = uniform(keys, steps, _DRAWS, STREAM_AUGMENTATION)
+    for probability, column, axis in ((config.hflip, _FLIP_X, 2), (config.vflip, _FLIP_Y, 1)):
+        if probability:
+            flipped = (draws[:, column] < probability)[:, None, None, None]
+            pixels = torch.where(flipped, pixels.flip(axis), pixels)
+    return pixels
 
 
 def augment(images: Tensor, config: Augmentation, keys: Tensor, steps: Tensor) -> Tensor:
@@ -43,8 +65,8 @@ def _affine(draws: Tensor, config: Augmentation, shape: torch.Size) -> Tensor:
     signed = 2.0 * draws - 1.0
     angle = signed[:, 2] * math.radians(config.rotation)
     scale = 1.0 + signed[:, 5] * config.scale
-    flip_x = torch.where(draws[:, 0] < config.hflip, -1.0, 1.0)
-    flip_y = torch.where(draws[:, 1] < config.vflip, -1.0, 1.0)
+    flip_x = torch.where(draws[:, _FLIP_X] < config.hflip, -1.0, 1.0)
+    flip_y = torch.where(draws[:, _FLIP_Y] < config.vflip, -1.0, 1.0)
     # Coordinates are relative to the sides: on an image that is not square a rotation needs their ratio.
     ratio = shape[0] / shape[1]
     cos, sin = angle.cos() * scale, angle.sin() * scale

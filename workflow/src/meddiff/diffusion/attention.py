@@ -61,8 +61,8 @@ class DispatchedAttention:
 class ClassCrossAttention:
     """Attention processor that also takes tokens of K classes, [K, L, D], for K * N inputs, class by class.
 
-    Keys and values are then made once a class and not once an input. A single token needs no queries either:
-    whatever they are, all the attention goes to it. Other inputs are left to the processor before.
+    Keys and values are then made once a class and not once an input. A single token needs no queries and
+    keys: whatever they are, all the attention goes to it. Other inputs are left to the processor before.
     """
 
     def __init__(self, inner: AttnProcessor2_0 | DispatchedAttention) -> None:
@@ -76,23 +76,20 @@ class ClassCrossAttention:
         attention_mask: Tensor | None = None,
         temb: Tensor | None = None,
     ) -> Tensor:
-        """Attend from `hidden_states` [K * N, P, C]; [K * N, P, C], or [K * N, 1, C] if that is the same
-        for all positions and nothing has to be added to it."""
+        """Attend from `hidden_states` [K * N, P, C]; [K * N, P, C], or [K * N, 1, C] where that is the same
+        for all positions."""
         tokens = encoder_hidden_states
-        if tokens is None or len(tokens) == len(hidden_states):
+        if tokens is None or (len(tokens) == len(hidden_states) and tokens.shape[1] > 1):
             return self.inner(attn, hidden_states, tokens, attention_mask, temb)
         inputs = len(hidden_states) // len(tokens)
         value = attn.to_v(tokens)
         if tokens.shape[1] == 1:
-            attended = value
-        else:
-            # All inputs of a class form one long sequence of queries.
-            query = attn.to_q(hidden_states).unflatten(0, (len(tokens), inputs)).flatten(1, 2)
-            query, key, value = (x.unflatten(-1, (attn.heads, -1)) for x in (query, attn.to_k(tokens), value))
-            attended = self._attend(query, key, value).flatten(2)
-        attended = attn.to_out[1](attn.to_out[0](attended))
-        if tokens.shape[1] == 1:
-            return attended.repeat_interleave(inputs, dim=0)
+            output = attn.to_out[1](attn.to_out[0](value))
+            return output.repeat_interleave(inputs, dim=0) if inputs > 1 else output
+        # All inputs of a class form one long sequence of queries.
+        query = attn.to_q(hidden_states).unflatten(0, (len(tokens), inputs)).flatten(1, 2)
+        query, key, value = (x.unflatten(-1, (attn.heads, -1)) for x in (query, attn.to_k(tokens), value))
+        attended = attn.to_out[1](attn.to_out[0](self._attend(query, key, value).flatten(2)))
         return attended.unflatten(1, (inputs, -1)).flatten(0, 1)
 
     def _attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -108,6 +105,19 @@ def attend_by_class(module: nn.Module) -> None:
     for layer in module.modules():
         if isinstance(layer, Attention) and layer.is_cross_attention and _is_plain(layer):
             layer.set_processor(ClassCrossAttention(layer.processor))
+
+
+def freeze_queries(module: nn.Module) -> None:
+    """Freeze what only makes queries and keys for `ClassCrossAttention`, in networks with a single token.
+
+    Nothing depends on these weights, so that they have no gradient, which distributed training asks of all
+    that are not frozen.
+    """
+    for block in module.modules():
+        layer = getattr(block, "attn2", None)
+        if layer is not None and isinstance(layer.processor, ClassCrossAttention):
+            for unused in (block.norm2, layer.to_q, layer.to_k):
+                unused.requires_grad_(False)
 
 
 def attends_by_class(module: nn.Module) -> bool:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 _LARGEST_PIXEL = 255
+_CACHED_PIXELS = 1 << 20
 
 
 def haar_transform(images: Tensor) -> Tensor:
@@ -55,18 +56,31 @@ def haar_transform_of_pixels(pixels: Tensor) -> Tensor:
     n, height, width, channels = pixels.shape
     _check_even(height, width)
     planes = pixels.permute(0, 3, 1, 2).flatten().view(torch.int16)
-    neighbours = planes.reshape(n, channels, height, width // 2)
-    low, high = neighbours & 255, (neighbours >> 8) & 255
-    left, right = (low, high) if sys.byteorder == "little" else (high, low)
-    bands = torch.empty(n, channels, 4, height // 2, width // 2, device=pixels.device)
-    sums = torch.empty_like(left[..., 0::2, :])
-    for band, add in enumerate((torch.add, torch.sub)):
-        of_left, of_right = (add(side[..., 0::2, :], side[..., 1::2, :]) for side in (left, right))
-        bands[:, :, band] = torch.add(of_left, of_right, out=sums)
-        bands[:, :, band + 2] = torch.sub(of_left, of_right, out=sums)
-    bands *= 2 / (4 * _LARGEST_PIXEL)
-    bands[:, :, 0] -= 1
+    neighbours = planes.reshape(n * channels, height, width // 2)
+    bands = torch.empty(n * channels, 4, height // 2, width // 2, device=pixels.device)
+    # On a CPU the whole numbers of a few images stay in its cache from one operation to the next.
+    at_once = max(1, _CACHED_PIXELS // (height * width)) if pixels.device.type == "cpu" else len(bands)
+    scratch = neighbours.new_empty(3, min(at_once, len(bands)), height, width // 2)
+    for some, of_some in zip(neighbours.split(at_once), bands.split(at_once), strict=True):
+        _write_bands(some, scratch[:, : len(some)], of_some)
     return bands.reshape(n, 4 * channels, height // 2, width // 2)
+
+
+def _write_bands(neighbours: Tensor, scratch: Tensor, bands: Tensor) -> None:
+    """Write `bands`, fp32 [N, 4, H, W], of int16 [N, 2 H, W] (two pixels each); `scratch` is three such."""
+    low, high, sums = scratch
+    torch.bitwise_and(neighbours, 255, out=low)
+    torch.bitwise_right_shift(neighbours, 8, out=high).bitwise_and_(255)
+    left, right = (low, high) if sys.byteorder == "little" else (high, low)
+    torch.add(left, right, out=sums)
+    differences = torch.sub(left, right, out=left)
+    of_blocks = right.view(2, *bands[:, 0].shape)[0]
+    for band, of_rows in ((0, sums), (2, differences)):
+        top, bottom = of_rows[:, ::2], of_rows[:, 1::2]
+        bands[:, band] = torch.add(top, bottom, out=of_blocks)
+        bands[:, band + 1] = torch.sub(top, bottom, out=of_blocks)
+    bands *= 2 / (4 * _LARGEST_PIXEL)
+    bands[:, 0] -= 1
 
 
 def _check_even(height: int, width: int) -> None:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from meddiff.config.model import DiffusionModelConfig
 from meddiff.diffusion.all_classes import can_share, unet_for_all_classes
-from meddiff.diffusion.attention import attend_by_class, attends_by_class
+from meddiff.diffusion.attention import attend_by_class, attends_by_class, freeze_queries
 from meddiff.diffusion.denoiser import PixelDenoiser
 from meddiff.errors import ConfigError
 
@@ -28,6 +28,7 @@ class UNetDenoiser(PixelDenoiser):
         )
         self.class_embedding = nn.Embedding(num_classes + 1, dimension)
         attend_by_class(self.backbone)
+        freeze_queries(self.backbone)
         self._shares = can_share(self.backbone, *self.input_shape[1:]) and attends_by_class(self.backbone)
         self._embedding_outside = bool(config.embedding_outside)
 

@@ -87,7 +87,8 @@ def train_model(
     module = spec.build()
     if pretrained_dir:
         module.load_pretrained(pretrained_dir)
-    prepare_network(module, compute, accelerator.device, model.train.mixed_precision)
+    precision = model.train.mixed_precision
+    prepare_network(module, compute, accelerator.device, precision, for_training=True)
     parameters = sum(p.numel() for p in module.parameters())
     log.info("%s: %.2f M parameters, %d training images", model.title, parameters / 1e6, len(train.labels))
     folder, stop = state_root / key[:16], stop_signal()

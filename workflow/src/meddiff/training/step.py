@@ -10,8 +10,7 @@ from torch import Tensor, nn
 
 from meddiff.config.augmentation import Augmentation
 from meddiff.config.model import TrainConfig
-from meddiff.data.augment import augment
-from meddiff.data.tensors import to_unit_range
+from meddiff.data.augment import augment_pixels
 from meddiff.training.batches import Batch, Part
 from meddiff.training.distributed import Processes
 from meddiff.training.shared_norm import SharedNorm
@@ -37,7 +36,7 @@ class _LossModule(nn.Module):
 
     def forward(self, images: Tensor, labels: Tensor, keys: Tensor, steps: Tensor) -> Tensor:
         if self._augmentation:
-            images = augment(to_unit_range(images), self._augmentation, keys, steps)
+            images = augment_pixels(images, self._augmentation, keys, steps)
         return self._task.loss(self.model, images, labels, keys, steps)
 
 
