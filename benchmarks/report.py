@@ -57,7 +57,7 @@ def _scoring(title: str, part: dict[str, Any]) -> str:
         "all_steps": ("meddiff, all steps", steps, part["all_steps_speedup"]),
         "exact": ("meddiff, exact stopping", part["exact_steps"], part["exact_speedup"]),
         "sequential": (
-            f"meddiff, sequential stopping, delta {part['delta']:g}",
+            f"meddiff, sequential stopping, {part['order']} order, delta {part['delta']:g}",
             part["sequential_steps"],
             part["sequential_speedup"],
         ),
@@ -66,13 +66,24 @@ def _scoring(title: str, part: dict[str, Any]) -> str:
         seconds = ", ".join(f"{value:.1f}" for value in part["seconds"][key])
         speedup = "" if ratios is None else ", ".join(f"{ratio:.2f}x" for ratio in ratios)
         rows.append([name, seconds, f"{used:.1f}", speedup])
-    sweep = [["delta", "steps an image", "agreement with all steps"]]
-    sweep += [[d, f"{r['steps']:.1f}", f"{100 * r['agreement']:.1f} %"] for d, r in part["by_delta"].items()]
+    orders = part["by_delta"]
+    sweep = [["delta", *(f"{what}, {name}" for name in orders for what in ("steps an image", "agreement"))]]
+    for delta in orders[part["order"]]:
+        cells = [orders[name][delta] for name in orders]
+        sweep.append(
+            [delta, *(text for c in cells for text in (f"{c['steps']:.1f}", _percent(c["agreement"])))]
+        )
     return (
         f"## Scoring, {title}\n\n{_images(part)}, {part['threads']} threads; making the store takes "
         f"{part['store_seconds']:.2f} s once.\n\n{_table(rows)}\n\n"
-        f"The sequential rule at other deltas, replayed from the errors of all steps:\n\n{_table(sweep)}"
+        "The sequential rule at other deltas, with steps in the order drawn and in the spread order, "
+        "replayed from the errors of all steps; agreement is with the decisions of all steps:\n\n"
+        f"{_table(sweep)}"
     )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
 
 
 def _images(part: dict[str, Any]) -> str:

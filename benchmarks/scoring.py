@@ -27,7 +27,8 @@ from meddiff.config.experiment import StoppingConfig
 from meddiff.data.images import decode
 from meddiff.data.store import Store, resize
 from meddiff.diffusion import vote
-from meddiff.diffusion.score import score
+from meddiff.diffusion.score import score, step_logsnr
+from meddiff.diffusion.step_order import in_order, spread_order
 from meddiff.diffusion.stopping import cut, make_rule, stopping_steps
 from meddiff.evaluate.metrics import aurc
 from meddiff.trained_model import load_model
@@ -38,6 +39,7 @@ PLAIN = ComputeConfig(attention="sdpa", channels_last=False)
 PAPER_BATCH = 128  # images at once in the paper's scripts
 DELTAS = (0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.12, 0.15, 0.2, 0.3, 0.4)
 LEAST_AGREEMENT = 0.995
+ORDER = "spread"
 
 
 @dataclass(frozen=True)
@@ -72,11 +74,13 @@ def measure(trained: Trained, runs: int = 3, divide: bool = False) -> dict[str, 
     files = dict(zip(table["image_id"], (trained.root / path for path in table["path"]), strict=True))
     paths = [files[name] for name in store.image_ids]
     started = time.perf_counter()
-    full = _score(denoiser, store, None)
+    full, logsnr = score(denoiser, store.images, store.image_ids, seed=SEED, steps=STEPS)
     seconds: dict[str, list[float]] = {"all_steps": [time.perf_counter() - started]}
-    majority, curve = vote.majority(full), _by_delta(full)
+    spread = spread_order(logsnr, SEED, store.image_ids)
+    curves = {name: _by_delta(full, order) for name, order in (("drawn", None), ("spread", spread))}
+    majority, curve = vote.majority(full), curves[ORDER]
     delta = max((d for d, row in curve.items() if row["agreement"] >= LEAST_AGREEMENT), default=min(DELTAS))
-    exact, sequential = StoppingConfig(kind="exact"), StoppingConfig(kind="sequential", delta=delta)
+    exact, sequential = StoppingConfig(kind="exact"), _sequential(delta)
     seconds |= {"plain": [], "exact": [], "sequential": []}
     decided: dict[str, list[np.ndarray]] = {"plain": [], "exact": [], "sequential": []}
     stopped_errors: list[np.ndarray] = []
@@ -111,7 +115,8 @@ def measure(trained: Trained, runs: int = 3, divide: bool = False) -> dict[str, 
         "all_steps_speedup": [(sum if divide else median)(seconds["plain"]) / seconds["all_steps"][0]],
         "all_steps_identical": bool(np.array_equal(plain, majority)),
         "delta": delta,
-        "by_delta": {str(d): row for d, row in curve.items()},
+        "order": ORDER,
+        "by_delta": {name: {str(d): row for d, row in rows.items()} for name, rows in curves.items()},
         "sequential_speedup": _ratios(seconds["plain"], seconds["sequential"]),
         "sequential_steps": float(last.steps.mean()),
         "sequential_agreement": float((last.majority() == plain).mean()),
@@ -119,26 +124,31 @@ def measure(trained: Trained, runs: int = 3, divide: bool = False) -> dict[str, 
     }
 
 
-def _score(
-    denoiser: torch.nn.Module, store: Store, stopping: StoppingConfig | None, rows: np.ndarray | None = None
-) -> np.ndarray:
-    """Errors [I, S, K] of all images or of `rows`, NaN after the step where an image stopped."""
-    rule = make_rule(stopping, STEPS, store.num_classes) if stopping else None
-    rows = np.arange(len(store)) if rows is None else rows
+def _score(denoiser: torch.nn.Module, store: Store, stopping: StoppingConfig, rows: np.ndarray) -> np.ndarray:
+    """Errors [I, S, K] of `rows`, NaN for the steps that come after an image stopped."""
+    rule = make_rule(stopping, STEPS, store.num_classes)
     names = [store.image_ids[row] for row in rows]
-    errors, _ = score(denoiser, store.images[rows], names, seed=SEED, steps=STEPS, stopping=rule)
-    return cut(errors, stopping_steps(errors, rule)) if rule else errors
+    order = None
+    if stopping.order == "spread":
+        levels = step_logsnr(denoiser, names, seed=SEED, steps=STEPS, levels="uniform")
+        order = spread_order(levels, SEED, names)
+    errors, _ = score(denoiser, store.images[rows], names, seed=SEED, steps=STEPS, stopping=rule, order=order)
+    return cut(errors, stopping_steps(in_order(errors, order), rule), order)
 
 
-def _by_delta(full: np.ndarray) -> dict[float, dict[str, float]]:
+def _by_delta(full: np.ndarray, order: np.ndarray | None) -> dict[float, dict[str, float]]:
     """Steps and agreement of the sequential rule, replayed from the errors of all steps."""
     majority, found = vote.majority(full), {}
     for delta in DELTAS:
-        config = StoppingConfig(kind="sequential", delta=delta)
-        used = stopping_steps(full, make_rule(config, *full.shape[1:]))
-        agrees = vote.majority(cut(full, used)) == majority
+        rule = make_rule(_sequential(delta), *full.shape[1:])
+        used = stopping_steps(in_order(full, order), rule)
+        agrees = vote.majority(cut(full, used, order)) == majority
         found[delta] = {"steps": float(used.mean()), "agreement": float(agrees.mean())}
     return found
+
+
+def _sequential(delta: float) -> StoppingConfig:
+    return StoppingConfig(kind="sequential", delta=delta, order=ORDER)
 
 
 def _aurc(tally: vote.Tally, labels: np.ndarray) -> float:

@@ -76,7 +76,10 @@ def test_scoring_is_measured(trained, monkeypatch):
     assert result["exact_speedup"] == pytest.approx(
         np.divide(result["seconds"]["plain"], result["seconds"]["exact"])
     )
-    assert result["by_delta"][str(result["delta"])]["agreement"] == result["sequential_agreement"]
+    assert set(result["by_delta"]) == {"drawn", "spread"}
+    chosen = result["by_delta"][result["order"]][str(result["delta"])]
+    assert chosen["agreement"] == result["sequential_agreement"]
+    assert chosen["steps"] == result["sequential_steps"]
 
 
 def test_runs_may_divide_the_images_among_them(trained, monkeypatch):
@@ -106,7 +109,8 @@ def parts(**changes: Any) -> dict[str, Any]:
         "exact_steps": 300.0,
         "sequential_steps": 40.0,
         "delta": 0.1,
-        "by_delta": {"0.1": {"steps": 40.0, "agreement": 1.0}},
+        "order": "spread",
+        "by_delta": {name: {"0.1": {"steps": 40.0, "agreement": 1.0}} for name in ("drawn", "spread")},
         "all_steps_speedup": [1.1],
         "exact_speedup": [2.5, 1.9, 2.1],
         "exact_identical": True,

@@ -13,7 +13,8 @@ from core_samples import SIDE, tiny_config
 from meddiff.config.experiment import StoppingConfig
 from meddiff.diffusion import score as scoring
 from meddiff.diffusion.denoiser import Denoiser
-from meddiff.diffusion.score import classification_errors, score
+from meddiff.diffusion.score import classification_errors, score, step_logsnr
+from meddiff.diffusion.step_order import in_order, spread_order
 from meddiff.diffusion.stopping import cut, make_rule, stopping_steps
 from meddiff.diffusion.vote import majority, mean
 from meddiff.models import build_model
@@ -175,6 +176,22 @@ def test_images_stop_where_the_full_errors_say(
     assert np.isfinite(logsnr).all()
     if fill == 1:
         np.testing.assert_array_equal(np.isnan(errors), np.isnan(cut(full, stops)))
+
+
+@pytest.mark.parametrize("config", RULES, ids=["exact", "sequential", "mean"])
+@pytest.mark.parametrize("batch_size", [3, 90])
+def test_images_stop_where_the_full_errors_in_spread_order_say(denoiser, images, full, config, batch_size):
+    rule = make_rule(config, STOPPED_STEPS, 3)
+    logsnr = step_logsnr(denoiser, NAMES, seed=4, steps=STOPPED_STEPS, levels="uniform")
+    order = spread_order(logsnr, 4, NAMES)
+    stops = stopping_steps(in_order(full, order), rule)
+    settings = {"seed": 4, "steps": STOPPED_STEPS, "batch_size": batch_size, "stopping": rule, "order": order}
+    # Begun in the order drawn, which leaves other steps behind.
+    begun, _ = score(denoiser, images, NAMES, **settings | {"order": None})
+    for errors in (None, begun):
+        errors, _ = score(denoiser, images, NAMES, errors=errors, **settings)
+        np.testing.assert_array_equal(stopping_steps(in_order(errors, order), rule), stops)
+        np.testing.assert_allclose(cut(errors, stops, order), cut(full, stops, order), rtol=1e-5)
 
 
 def test_images_are_encoded_once_while_they_are_worked_on(denoiser, images, full, monkeypatch):

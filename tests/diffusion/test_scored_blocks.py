@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.diffusion.error_file import gather_errors, load_errors
 from meddiff.diffusion.schedule import ShiftedCosineSchedule
+from meddiff.diffusion.step_order import in_order, spread_order
 from meddiff.diffusion.stopping import MajorityRule, cut, stopping_steps
 from meddiff.scoring import blocks as scored_blocks
 from meddiff.scoring.blocks import LabelledImages, score_to_file
@@ -48,7 +49,7 @@ def stored(folder: Path, images: int) -> np.memmap:
     return np.load(folder / "images.npy", mmap_mode="r")
 
 
-def score_images(folder: Path, images: int, rule: MajorityRule | None = None) -> Path:
+def score_images(folder: Path, images: int, rule: MajorityRule | None = None, spread: bool = False) -> Path:
     """Score generated images; the errors file."""
     folder.mkdir(exist_ok=True)
     ids = [f"image {row}" for row in range(images)]
@@ -66,6 +67,7 @@ def score_images(folder: Path, images: int, rule: MajorityRule | None = None) ->
             precision="fp32",
             model="a network without weights",
             rule=rule,
+            spread=spread,
             stop=lambda: False,
         )
     return folder / "errors.nc"
@@ -111,6 +113,14 @@ def test_blocks_change_nothing(tmp_path, monkeypatch):
     full = one["errors"].values
     np.testing.assert_allclose(stopped, cut(full, stopping_steps(full, rule)), rtol=1e-5)
     assert np.isnan(stopped).any()
+    spread = load_errors(score_images(tmp_path / "spread", 60, rule, spread=True))["errors"].values
+    order = spread_order(one["logsnr"].values, 0, one["image"].values.tolist())
+    expected = cut(full, stopping_steps(in_order(full, order), rule), order)
+    np.testing.assert_allclose(spread, expected, rtol=1e-5)
+    assert not np.array_equal(np.isnan(spread), np.isnan(stopped))
+    # What one order left is completed by the other.
+    again = load_errors(score_images(tmp_path / "stopped", 60, rule, spread=True))["errors"].values
+    np.testing.assert_allclose(again, spread, rtol=1e-5)
 
 
 def test_no_more_pairs_than_a_block_has_room_for_are_one_image():

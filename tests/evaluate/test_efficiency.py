@@ -15,6 +15,7 @@ from error_samples import save_errors
 from meddiff.cli import main
 from meddiff.config.experiment import FigureStyle, StoppingConfig
 from meddiff.diffusion import vote
+from meddiff.diffusion.step_order import in_order, spread_order
 from meddiff.diffusion.stopping import cut, make_rule, stopping_steps
 from meddiff.errors import DataError
 from meddiff.evaluate import replay as replaying
@@ -22,9 +23,9 @@ from meddiff.evaluate.efficiency import METRICS, RunErrors, efficiency, procedur
 from meddiff.evaluate.efficiency_figure import draw_efficiency, efficiency_figure_data
 from meddiff.evaluate.efficiency_table import efficiency_grids
 from meddiff.evaluate.metrics import point_metrics
-from meddiff.evaluate.predictions import from_errors, probabilities
+from meddiff.evaluate.predictions import errors_in_order, from_errors, probabilities
 from meddiff.evaluate.render import to_latex, to_markdown
-from meddiff.evaluate.replay import EXACT, FIRST, SEQUENTIAL, Procedure, replay
+from meddiff.evaluate.replay import EXACT, FIRST, SEQUENTIAL, SPREAD, Procedure, replay
 from meddiff.evaluate.settings import EfficiencyFigureSettings, EfficiencySettings
 
 STEPS = 61
@@ -72,7 +73,14 @@ def stopped(dataset: xr.Dataset, config: StoppingConfig) -> xr.Dataset:
     """The errors file that scoring with `config` writes."""
     errors = dataset["errors"].values
     rule = make_rule(config, *errors.shape[1:])
-    return dataset.assign(errors=(dataset["errors"].dims, cut(errors, stopping_steps(errors, rule))))
+    order = None
+    if config.order == "spread":
+        order = spread_order(
+            dataset["logsnr"].values, int(dataset.attrs["seed"]), dataset["image"].values.tolist()
+        )
+    used = stopping_steps(in_order(errors, order), rule)
+    stopped = dataset.assign(errors=(dataset["errors"].dims, cut(errors, used, order)))
+    return stopped.assign_attrs(stopping=config.model_dump_json())
 
 
 def test_procedures_are_those_below_the_full_run_and_the_full_run() -> None:
@@ -87,12 +95,15 @@ def test_procedures_are_those_below_the_full_run_and_the_full_run() -> None:
 @pytest.mark.parametrize("decision", ["majority", "mean"])
 def test_a_replayed_rule_is_what_scoring_with_it_gives(classes, decision, monkeypatch) -> None:
     monkeypatch.setattr(replaying, "_BLOCK_ELEMENTS", 7 * STEPS * classes)  # several blocks
-    dataset = sample_errors(steps=STEPS, classes=classes)
+    dataset = sample_errors(steps=STEPS, classes=classes).assign_attrs(seed=7)
     configs = [StoppingConfig(kind="sequential", decision=decision, delta=0.2)]
+    configs += [configs[0].model_copy(update={"order": "spread"})]
     configs += [StoppingConfig(kind="exact")] * (decision == "majority")
+    order = spread_order(dataset["logsnr"].values, 7, dataset["image"].values.tolist())
     for config in configs:
         setting = np.nan if config.delta is None else config.delta
-        (got,) = replay(dataset["errors"].values, [Procedure(decision, config.kind, setting)])
+        rule = SPREAD if config.order == "spread" else config.kind
+        (got,) = replay(dataset["errors"].values, [Procedure(decision, rule, setting)], spread=order)
         expected = from_errors(stopped(dataset, config), decision)
         assert expected["steps_used"].min() < STEPS
         np.testing.assert_array_equal(got.steps, expected["steps_used"])
@@ -101,6 +112,18 @@ def test_a_replayed_rule_is_what_scoring_with_it_gives(classes, decision, monkey
         np.testing.assert_allclose(got.confidence, p)
         kind = "vote_entropy" if decision == "majority" else "softmax_entropy"
         np.testing.assert_allclose(got.uncertainty, expected[f"uncertainty_{kind}"], atol=1e-12)
+
+
+def test_step_ablation_of_a_stopped_run_takes_steps_as_they_were_evaluated() -> None:
+    dataset = sample_errors(steps=STEPS).assign_attrs(seed=7)
+    errors = stopped(dataset, StoppingConfig(kind="exact", order="spread"))
+    assert np.isnan(errors["errors"].values[:, 0]).any()
+    ordered = errors_in_order(errors)
+    done = np.isfinite(ordered).all(axis=2)
+    assert (np.diff(done.astype(int), axis=1) <= 0).all() and done[:, 0].all()
+    np.testing.assert_array_equal(vote.majority(ordered), vote.majority(dataset["errors"].values))
+    drawn = stopped(dataset, StoppingConfig(kind="exact"))
+    np.testing.assert_array_equal(errors_in_order(drawn), drawn["errors"].values)
 
 
 def test_first_steps_are_a_run_of_so_many_steps() -> None:
@@ -226,7 +249,7 @@ def test_other_noise_levels_are_shown_beside() -> None:
     assert set(data["further"]) == {"", "low_discrepancy"}
     layout = settings_of().model_dump(include={"datasets", "models", "runs", "confidence"})
     figure = draw_efficiency(data, EfficiencyFigureSettings.model_validate(layout))
-    assert len(figure.axes[0].lines) == 4
+    assert len(figure.axes[0].lines) == 5
     assert "low-discrepancy levels" in [text.get_text() for text in figure.legends[0].get_texts()]
     with pytest.raises(DataError, match="different images"):
         table_of(RunErrors(test, variants={"antithetic": other.isel(image=slice(20))}))
@@ -256,7 +279,8 @@ def test_grid_names_procedures_and_shows_paired_differences() -> None:
     assert [block.title for block in grid.blocks] == ["UNet (majority)", "UNet (mean error)"]
     names = [row[0].value for row in grid.blocks[0].rows]
     expected = ["first 1", "first 5", "first 25", f"all {STEPS} steps", "exact"]
-    assert names == [*expected, "sequential, δ = 0.01", "sequential, δ = 0.2"]
+    drawn = ["sequential, δ = 0.01", "sequential, δ = 0.2"]
+    assert names == [*expected, *drawn, *(name.replace(",", ", spread order,") for name in drawn)]
     exact = grid.blocks[0].rows[4]
     assert exact[3].detail == "(0.0 [0.0, 0.0])" and exact[4].value == "100.0"
     assert float(exact[2].value.rstrip("×")) == pytest.approx(STEPS / float(exact[1].value), abs=0.1)
@@ -275,7 +299,7 @@ def test_figure_shows_every_procedure_by_majority() -> None:
         settings,
     )
     data = efficiency_figure_data(table)
-    assert len(data) == 2 * 3 * 7
+    assert len(data) == 2 * 3 * 9
     assert (data.loc[data["metric"] == "agreement", "value"].max()) == 100
     style = FigureStyle(width=9.0, height=2.6)
     shown = EfficiencyFigureSettings(
@@ -284,10 +308,16 @@ def test_figure_shows_every_procedure_by_majority() -> None:
     figure = draw_efficiency(data, shown)
     assert len(figure.axes) == 6
     for axes in figure.axes:
-        first, sequential, exact = axes.lines
-        assert [len(each.get_xdata()) for each in (first, sequential, exact)] == [4, 2, 1]
+        first, sequential, spread, exact = axes.lines
+        assert [len(each.get_xdata()) for each in (first, sequential, spread, exact)] == [4, 2, 2, 1]
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert {"UNet", "sequential stopping", "exact stopping", "90 % interval"} <= set(labels)
+    assert {
+        "UNet",
+        "sequential stopping",
+        "sequential, steps in spread order",
+        "exact stopping",
+        "90 % interval",
+    } <= set(labels)
 
 
 def test_commands_write_table_and_figure(tmp_path: Path, caplog) -> None:

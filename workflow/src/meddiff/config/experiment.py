@@ -27,11 +27,17 @@ class StoppingConfig(Strict):
         lt=0.5,
         description="sequential: largest probability that an image's decision differs from that of all steps",
     )
+    order: Literal["drawn", "spread"] = Field(
+        default="drawn",
+        description="of steps: as drawn, or so that every beginning covers the noise levels evenly",
+    )
 
     @model_validator(mode="after")
     def _goes_together(self) -> StoppingConfig:
         if (self.delta is not None) != (self.kind == "sequential"):
             raise ValueError("delta is needed with `kind: sequential`, and goes with no other kind")
+        if self.order != "drawn" and self.kind == "none":
+            raise ValueError("`order` goes with a kind that stops; without one all steps are evaluated")
         if self.kind == "exact" and self.decision == "mean":
             raise ValueError(
                 "`kind: exact` goes with `decision: majority`: errors have no bound, so the lowest mean "

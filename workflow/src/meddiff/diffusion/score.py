@@ -15,6 +15,7 @@ from meddiff.devices.transfer import Fetch, evaluated, fetch, to_device
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.diffusion.noise import classification_noise, noise_keys, noise_levels
 from meddiff.diffusion.schedule import alpha_sigma
+from meddiff.diffusion.step_order import in_order
 from meddiff.diffusion.work_queue import Stopping, WorkQueue
 from meddiff.progress import track
 
@@ -60,6 +61,7 @@ def score(
     precision: str = "fp32",
     errors: np.ndarray | None = None,
     stopping: Stopping | None = None,
+    order: np.ndarray | None = None,
     on_batch: Callable[[np.ndarray], None] | None = None,
     description: str = "scoring",
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -83,6 +85,8 @@ def score(
         precision: ``fp32``, or ``fp16`` / ``bf16`` for the network's body; errors are fp32.
         errors: earlier result [I, S, K] to complete; NaN marks what is missing.
         stopping: where images stop; None evaluates all steps of all images.
+        order: [I, S] steps of each image in the order in which they are evaluated and `stopping` sees them;
+            by their number if not given (`meddiff.diffusion.step_order`).
         on_batch: called with the tensor so far after every batch (to save it).
         description: shown with the progress.
 
@@ -98,7 +102,8 @@ def score(
         errors = np.full((len(image_ids), steps, classes), np.nan, dtype=np.float32)
     keys = noise_keys(seed, image_ids).to(device)
     pairs_per_batch = max(1, batch_size // classes)
-    queue = WorkQueue(errors, stopping)
+    ordered = in_order(errors, order)
+    queue = WorkQueue(ordered, stopping)
     total = None if stopping else -(-int(np.isnan(errors).any(axis=2).sum()) // pairs_per_batch)
     encoded = _Encoded(denoiser, images, keep=stopping is not None)
     halving = Halving(pairs_per_batch, device, description)
@@ -107,8 +112,13 @@ def score(
 
     def errors_of(pairs: np.ndarray) -> Tensor:
         # A batch of another size would be compiled again, and recorded again as a CUDA graph.
-        filled = _padded(pairs, halving.size) if denoiser.is_compiled else pairs
+        filled = steps_of(_padded(pairs, halving.size) if denoiser.is_compiled else pairs)
         return _score_pairs(denoiser, encoded, keys, levels, side_by_side, filled)[: len(pairs)]
+
+    def steps_of(pairs: np.ndarray) -> np.ndarray:
+        if order is None:
+            return pairs
+        return np.stack((pairs[:, 0], order[pairs[:, 0], pairs[:, 1]]), axis=1)
 
     def queued(batch: np.ndarray) -> Fetch:
         return fetch(torch.cat(halving(errors_of, batch)))
@@ -118,7 +128,8 @@ def score(
     with torch.inference_mode(), _autocast(device, precision), side_by_side:
         results = evaluated(queue.batches(pairs_per_batch, fill), queued, _batches_ahead(device, stopping))
         for batch, result in track(results, description, total):
-            errors[batch[:, 0], batch[:, 1]] = result
+            rows, steps_now = steps_of(batch).T
+            errors[rows, steps_now] = ordered[batch[:, 0], batch[:, 1]] = result
             if on_batch is not None:
                 on_batch(errors)
     return errors, step_logsnr(denoiser, image_ids, seed=seed, steps=steps, levels=levels)
@@ -127,13 +138,16 @@ def score(
 def step_logsnr(
     denoiser: Denoiser, image_ids: Sequence[str], *, seed: int, steps: int, levels: str
 ) -> np.ndarray:
-    """LogSNR of the classification steps of images, fp32 [I, S]; arguments as in `score`."""
-    keys = noise_keys(seed, image_ids).to(next(denoiser.parameters()).device)
+    """LogSNR of the classification steps of images, fp32 [I, S]; arguments as in `score`.
+
+    On the CPU, whatever the model is on: an order of steps by these must not depend on the device.
+    """
+    keys = noise_keys(seed, image_ids)
     result = np.empty((len(image_ids), steps), dtype=np.float32)
     with torch.inference_mode():
         for row, key in enumerate(keys):
-            t = noise_levels(key.expand(steps, 2), torch.arange(steps, device=key.device), levels)
-            result[row] = denoiser.schedule.logsnr(t).cpu().numpy()
+            t = noise_levels(key.expand(steps, 2), torch.arange(steps), levels)
+            result[row] = denoiser.schedule.logsnr(t).numpy()
     return result
 
 

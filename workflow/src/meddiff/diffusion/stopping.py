@@ -1,7 +1,8 @@
 """Rules that say after how many steps the classification of an image may stop (numpy and scipy only).
 
-A rule looks at the steps of an image in their order and at nothing else, so where an image stops does not
-depend on the batch, the shard or other images. N is the number of steps of the full run.
+A rule looks at the steps of an image in their order (`meddiff.diffusion.step_order`) and at nothing else, so
+where an image stops does not depend on the batch, the shard or other images. N is the number of steps of the
+full run.
 
 **Exact, by majority.** Stop when the leader has more votes than any rival can still get. A rival that could
 draw level keeps the image going, since a tie is decided by mean errors of all steps.
@@ -32,6 +33,7 @@ from scipy.special import stdtrit
 
 from meddiff.config.experiment import StoppingConfig
 from meddiff.diffusion.majority_rule import MajorityRule
+from meddiff.diffusion.step_order import by_number
 from meddiff.diffusion.vote_table import most_rival_votes
 
 Ints = NDArray[np.int64]
@@ -81,10 +83,18 @@ def stopping_steps(errors: NDArray[np.floating], rule: Rule) -> Ints:
     return np.concatenate(wanted) if wanted else np.empty(0, np.int64)
 
 
-def cut(errors: NDArray[np.floating], steps_used: Ints) -> NDArray[np.floating]:
-    """`errors` [I, N, K] with NaN (not evaluated) after the first ``steps_used[i]`` steps of image i."""
-    later = np.arange(errors.shape[1]) >= np.asarray(steps_used)[:, None]
-    return np.where(later[..., None], np.nan, errors)
+def cut(errors: NDArray[np.floating], steps_used: Ints, order: Ints | None = None) -> NDArray[np.floating]:
+    """`errors` [I, N, K] with NaN (not evaluated) but for the first ``steps_used[i]`` steps of image i.
+
+    Args:
+        order: [I, N] which steps come first, by number; by their number if not given.
+    """
+    return np.where(used_steps(steps_used, errors.shape[1], order)[..., None], errors, np.nan)
+
+
+def used_steps(steps_used: Ints, steps: int, order: Ints | None = None) -> NDArray[np.bool_]:
+    """[I, N] whether a step is among the first ``steps_used[i]`` of image i; arguments as in `cut`."""
+    return by_number(np.arange(steps) < np.asarray(steps_used)[:, None], order)
 
 
 @dataclass(frozen=True)

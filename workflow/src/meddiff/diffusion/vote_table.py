@@ -22,7 +22,9 @@ together, with delta / (K - 1) in place of delta (a union bound over the classes
 The other classes' votes may leave the two any number T <= N of votes, so the bound is required for all T.
 The predictive probability is that of the case in which all remaining steps vote for one of the two.
 
-Low-discrepancy noise levels are not independent draws; for them the bound is an approximation.
+Low-discrepancy noise levels are not independent draws, and in the spread order not all orders are equally
+likely: there the bound is an approximation. Where votes depend on the noise level it is on the safe side,
+since beginnings are then more like the whole.
 """
 
 from __future__ import annotations

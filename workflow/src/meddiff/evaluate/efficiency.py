@@ -1,10 +1,10 @@
 """What fewer classification steps cost, replayed from stored errors (`meddiff.evaluate.replay`).
 
 Procedures look at the same errors: the first n steps of every image, or each image's steps up to where a
-stopping rule stops it. Steps are taken in their order, so a replay gives what scoring with that procedure
-would have given. Where there are errors of the validation split, steps are also weighted by noise level
-(`meddiff.diffusion.level_weights`); where the test split was scored with other noise levels too, these are
-shown beside.
+stopping rule stops it. Steps are taken in their order, or in the spread one, so a replay gives what scoring
+with that procedure would have given. Where there are errors of the validation split, steps are also weighted
+by noise level (`meddiff.diffusion.level_weights`); where the test split was scored with other noise levels
+too, these are shown beside.
 """
 
 from __future__ import annotations
@@ -18,11 +18,22 @@ import numpy as np
 import pandas as pd
 
 from meddiff.diffusion.level_weights import LevelWeights, fit_level_weights
+from meddiff.diffusion.step_order import spread_order
 from meddiff.errors import DataError
 from meddiff.evaluate.figure_data import one_value, same_images
 from meddiff.evaluate.layout import in_layout_order
 from meddiff.evaluate.predictions import error_array
-from meddiff.evaluate.replay import EXACT, FIRST, REFERENCE, SEQUENTIAL, WEIGHTED, Outcome, Procedure, replay
+from meddiff.evaluate.replay import (
+    EXACT,
+    FIRST,
+    REFERENCE,
+    SEQUENTIAL,
+    SPREAD,
+    WEIGHTED,
+    Outcome,
+    Procedure,
+    replay,
+)
 from meddiff.evaluate.resampled import CalibrationError, RiskCoverage
 from meddiff.evaluate.settings import EfficiencySettings, ScoringRun
 from meddiff.evaluate.statistics import bootstrap, percentile_interval
@@ -66,7 +77,8 @@ def procedures(run: RunErrors, settings: EfficiencySettings) -> list[Procedure]:
             numbers = _numbers(errors.sizes["step"], settings)
             found += [Procedure(decision, FIRST, n, levels) for n in numbers]
         found += [Procedure(decision, EXACT, np.nan, own)] * (decision == "majority")
-        found += [Procedure(decision, SEQUENTIAL, delta, own) for delta in sorted(settings.deltas)]
+        for rule in (SEQUENTIAL, SPREAD):
+            found += [Procedure(decision, rule, delta, own) for delta in sorted(settings.deltas)]
     return found
 
 
@@ -143,7 +155,9 @@ class _Statistics:
             here = [i for i, procedure in enumerate(wanted) if procedure.levels == levels]
             errors = errors.sortby("image")
             logsnr = errors["logsnr"].transpose("image", "step").values
-            replayed = replay(_complete(what, errors), [wanted[i] for i in here], logsnr, weights)
+            ids, seed_of_noise = errors["image"].values.tolist(), int(errors.attrs.get("seed", 0))
+            spread = spread_order(logsnr, seed_of_noise, ids)
+            replayed = replay(_complete(what, errors), [wanted[i] for i in here], logsnr, weights, spread)
             outcomes |= dict(zip(here, replayed, strict=True))
         full = _full_runs(wanted, own_levels(test))
         self._parts = []

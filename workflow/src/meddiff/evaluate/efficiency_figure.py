@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from meddiff.evaluate.replay import EXACT, FIRST, SEQUENTIAL
+from meddiff.evaluate.replay import EXACT, FIRST, SEQUENTIAL, SPREAD
 from meddiff.evaluate.settings import EfficiencyFigureSettings
 from meddiff.evaluate.style import Look, drawing, legend_below, line, looks, panels
 
@@ -29,6 +29,11 @@ _FURTHER: dict[str, tuple[str, Any]] = {
     "low_discrepancy": ("v", (0, (5, 1.2, 1.2, 1.2))),
     "antithetic": ("x", (0, (1.0, 2.2))),
     "uniform": ("+", (0, (7, 2))),
+}
+_SQUARES = {"marker": "s", "markersize": 3.6, "markeredgewidth": 0.5}
+_SEQUENTIAL: dict[str, dict[str, Any]] = {
+    SEQUENTIAL: {"linewidth": 1.6, "markeredgecolor": "white", **_SQUARES},
+    SPREAD: {"linewidth": 0.9, "markerfacecolor": "white", **_SQUARES},
 }
 _FURTHER_TITLES = {"weighted_votes": "weighted votes", "low_discrepancy": "low-discrepancy levels"}
 _FURTHER_TITLES |= {"antithetic": "antithetic noise", "uniform": "uniform levels"}
@@ -107,18 +112,9 @@ def _draw(axes: Axes, part: pd.DataFrame, look: Look) -> None:
         marker="o",
         markersize=2.2,
     )
-    sequential = part[part["rule"] == SEQUENTIAL].sort_values("passes")
-    axes.plot(
-        sequential["passes"],
-        sequential["value"],
-        color=look.color,
-        linewidth=1.6,
-        marker="s",
-        markersize=3.6,
-        markeredgecolor="white",
-        markeredgewidth=0.5,
-        zorder=4,
-    )
+    for rule, form in _SEQUENTIAL.items():
+        sequential = part[part["rule"] == rule].sort_values("passes")
+        axes.plot(sequential["passes"], sequential["value"], color=look.color, zorder=4, **form)
     exact = part[part["rule"] == EXACT]
     axes.plot(exact["passes"], exact["value"], **_exact(look.color))
 
@@ -153,12 +149,12 @@ def _legend(
 ) -> list[list[tuple[Artist, str]]]:
     titles = settings.model_titles()
     models = [(line(by_model[name]), titles[name]) for name in titles if (table["model"] == name).any()]
-    squares = {"marker": "s", "markersize": 3.6, "linewidth": 1.6}
     dots = {"linestyle": _DASHES, "linewidth": 1.0, "marker": "o", "markersize": 2.2}
     band = Patch(color=_GREY, alpha=2 * _BAND_ALPHA, linewidth=0)
     rules: list[tuple[Artist, str]] = [
         (Line2D([], [], color=_GREY, **dots), "same number of steps for all"),
-        (Line2D([], [], color=_GREY, **squares), "sequential stopping"),
+        (Line2D([], [], color=_GREY, **_SEQUENTIAL[SEQUENTIAL]), "sequential stopping"),
+        (Line2D([], [], color=_GREY, **_SEQUENTIAL[SPREAD]), "sequential, steps in spread order"),
         (Line2D([], [], **_exact(_GREY)), "exact stopping"),
         (band, f"{100 * settings.confidence:g} % interval"),
     ]

@@ -9,7 +9,7 @@ import pandas as pd
 from meddiff.evaluate.efficiency import METRICS
 from meddiff.evaluate.layout import row_title, rows_of, signed
 from meddiff.evaluate.render import Block, Cell, Column, Grid
-from meddiff.evaluate.replay import EXACT, FIRST, SEQUENTIAL, WEIGHTED
+from meddiff.evaluate.replay import EXACT, FIRST, SEQUENTIAL, SPREAD, WEIGHTED
 from meddiff.evaluate.settings import EfficiencySettings
 
 _TITLES = {"accuracy": "Accuracy (%)", "agreement": "Agreement (%)", "aurc": "AURC", "ece": "ECE"}
@@ -73,6 +73,8 @@ def _procedure(row: Any, full: float, own: str) -> str:
         return "exact"
     if row["rule"] == SEQUENTIAL:
         return f"sequential, δ = {row['setting']:g}"
+    if row["rule"] == SPREAD:
+        return f"sequential, spread order, δ = {row['setting']:g}"
     number = f"{row['setting']:g}"
     levels = "" if row["levels"] == own else f", {row['levels'].replace('_', ' ')}"
     return (f"all {number} steps" if row["setting"] == full else f"first {number}") + levels

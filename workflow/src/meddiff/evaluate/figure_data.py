@@ -13,7 +13,7 @@ from meddiff.diffusion import vote
 from meddiff.errors import ConfigError, DataError
 from meddiff.evaluate.layout import in_layout_order
 from meddiff.evaluate.metrics import selective_accuracy
-from meddiff.evaluate.predictions import UNCERTAINTY, error_array, is_correct
+from meddiff.evaluate.predictions import UNCERTAINTY, errors_in_order, is_correct
 from meddiff.evaluate.resampled import SelectiveAccuracy
 from meddiff.evaluate.settings import Run, ScoringRun, StepAblationSettings, UncertaintySettings
 from meddiff.evaluate.statistics import bootstrap, mean_interval, percentile_interval
@@ -57,7 +57,7 @@ def step_ablation(
         steps = [*sorted({n for n in settings.steps if n < total}), total]
         correct: dict[str, list[np.ndarray]] = {"majority": [], "mean": []}
         for seed in seeds:
-            every, chosen = vote.prefix(error_array(seed)), np.asarray(steps) - 1
+            every, chosen = vote.prefix(errors_in_order(seed)), np.asarray(steps) - 1
             tally = vote.Tally(every.steps[:, chosen], every.counts[:, chosen], every.mean[:, chosen])
             label = seed["label"].values[:, None]
             correct["majority"].append(tally.majority() == label)

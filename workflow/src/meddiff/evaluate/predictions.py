@@ -6,6 +6,7 @@ Classes are indices into the dataset's class list.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from meddiff.diffusion import vote
+from meddiff.diffusion.step_order import in_order, spread_order
 from meddiff.errors import DataError
 from meddiff.io import atomic_path
 
@@ -172,6 +174,17 @@ def error_array(dataset: xr.Dataset) -> np.ndarray:
             "in all); the scoring run is not complete: delete the errors file and score again"
         )
     return errors
+
+
+def errors_in_order(dataset: xr.Dataset) -> np.ndarray:
+    """`error_array` with the steps of each image in the order in which they were evaluated."""
+    errors = error_array(dataset)
+    if json.loads(dataset.attrs.get("stopping", "{}")).get("order") != "spread":
+        return errors
+    logsnr = dataset["logsnr"].transpose("image", "step").values
+    return in_order(
+        errors, spread_order(logsnr, int(dataset.attrs["seed"]), dataset["image"].values.tolist())
+    )
 
 
 def _table(

@@ -9,9 +9,10 @@ import numpy as np
 from meddiff.config.experiment import StoppingConfig
 from meddiff.diffusion import vote
 from meddiff.diffusion.level_weights import LevelWeights
+from meddiff.diffusion.step_order import in_order
 from meddiff.diffusion.stopping import make_rule, stopping_steps
 
-FIRST, EXACT, SEQUENTIAL = "first", "exact", "sequential"
+FIRST, EXACT, SEQUENTIAL, SPREAD = "first", "exact", "sequential", "sequential_spread"
 # Each decision, and the one whose full run it is compared with.
 REFERENCE = {
     "majority": "majority",
@@ -29,7 +30,8 @@ class Procedure:
 
     Attributes:
         decision: a key of `REFERENCE`.
-        rule: ``first`` (the same number of steps for every image), ``exact`` or ``sequential``.
+        rule: ``first`` (the same number of steps for every image), ``exact``, ``sequential``, or
+            ``sequential_spread`` (the steps in the spread order, see `meddiff.diffusion.step_order`).
         setting: number of steps, NaN, or delta.
         levels: kind of noise levels.
     """
@@ -62,6 +64,7 @@ def replay(
     wanted: list[Procedure],
     logsnr: np.ndarray | None = None,
     weights: LevelWeights | None = None,
+    spread: np.ndarray | None = None,
 ) -> list[Outcome]:
     """What each procedure does.
 
@@ -70,14 +73,17 @@ def replay(
         wanted: the procedures.
         logsnr: [I, N], for weighted decisions.
         weights: for weighted decisions.
+        spread: [I, N] the steps in the spread order, for ``sequential_spread``.
     """
     block = max(1, _BLOCK_ELEMENTS // (errors.shape[1] * errors.shape[2]))
     parts = []
     for start in range(0, len(errors), block):
-        part = _Block(errors[start : start + block])
+        rows = slice(start, start + block)
+        part = _Block(errors[rows])
+        in_spread_order = None if spread is None else _Block(in_order(errors[rows], spread[rows]))
         if weights is not None and logsnr is not None:
-            part.weigh(logsnr[start : start + block], weights)
-        parts.append([part.outcome(procedure) for procedure in wanted])
+            part.weigh(logsnr[rows], weights)
+        parts.append([(in_spread_order if p.rule == SPREAD else part).outcome(p) for p in wanted])
     names = ("steps", "prediction", "confidence", "uncertainty")
     return [
         Outcome(*(np.concatenate([getattr(outcome, name) for outcome in outcomes]) for name in names))
@@ -109,7 +115,8 @@ class _Block:
             used = np.full(images, total)
         else:
             delta = None if procedure.rule == EXACT else procedure.setting
-            config = StoppingConfig(kind=procedure.rule, decision=procedure.decision, delta=delta)
+            kind = EXACT if procedure.rule == EXACT else SEQUENTIAL
+            config = StoppingConfig(kind=kind, decision=procedure.decision, delta=delta)
             used = stopping_steps(self._errors, make_rule(config, total, classes))
         last = np.arange(images), used - 1
         tally = vote.Tally(used, self._running.counts[last], self._running.mean[last])

@@ -17,6 +17,7 @@ import numpy as np
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.diffusion.error_file import errors_file
 from meddiff.diffusion.score import Images, step_logsnr
+from meddiff.diffusion.step_order import spread_order
 from meddiff.diffusion.stopping import Rule, cut
 from meddiff.scoring.partial_errors import PartialErrors
 from meddiff.scoring.resumed import resumed_score
@@ -75,6 +76,7 @@ def score_to_file(
     precision: str,
     model: str,
     rule: Rule | None = None,
+    spread: bool = False,
     save_every_seconds: float = 600.0,
     stop: Callable[[], bool],
 ) -> None:
@@ -89,6 +91,7 @@ def score_to_file(
         seed, steps, noise_levels, batch_size, precision: see `meddiff.diffusion.score.score`.
         model: name of the weights, for messages.
         rule: where images stop; the file has NaN after that.
+        spread: whether steps are evaluated in the spread order (`meddiff.diffusion.step_order`).
         save_every_seconds: how often partial results are saved.
         stop: asked after every batch.
 
@@ -100,6 +103,13 @@ def score_to_file(
     blocks = list(_blocks(len(data), len(data.class_names)))
     used = np.full(len(data), steps, dtype=np.int64)
     scored = wasted = 0
+
+    def levels_of(rows: slice) -> tuple[np.ndarray, np.ndarray | None]:
+        """LogSNR of the steps of a block, and their order."""
+        ids = data.image_ids[rows]
+        logsnr = step_logsnr(denoiser, ids, seed=seed, steps=steps, levels=noise_levels)
+        return logsnr, spread_order(logsnr, seed, ids) if spread else None
+
     for number, rows in enumerate(blocks):
         block = resumed_score(
             denoiser,
@@ -112,6 +122,7 @@ def score_to_file(
             batch_size=batch_size,
             precision=precision,
             rule=rule,
+            order=levels_of(rows)[1] if spread else None,
             model=model,
             setting="score.precision",
             description="scoring" if len(blocks) == 1 else f"scoring, block {number + 1} of {len(blocks)}",
@@ -133,8 +144,8 @@ def score_to_file(
             images = rows.stop - rows.start
             partial = PartialErrors(_block_file(folder, number), save_every_seconds, stop)
             errors = partial.read(images, steps, len(data.class_names))
-            logsnr = step_logsnr(denoiser, data.image_ids[rows], seed=seed, steps=steps, levels=noise_levels)
-            write(rows.start, cut(errors, used[rows]) if rule else errors, logsnr)
+            logsnr, order = levels_of(rows)
+            write(rows.start, cut(errors, used[rows], order) if rule else errors, logsnr)
 
 
 def _blocks(images: int, classes: int) -> Iterator[slice]:

@@ -10,7 +10,8 @@ import numpy as np
 
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.diffusion.score import Images, score
-from meddiff.diffusion.stopping import Rule, stopping_steps
+from meddiff.diffusion.step_order import in_order
+from meddiff.diffusion.stopping import Rule, stopping_steps, used_steps
 from meddiff.errors import MeddiffError
 from meddiff.scoring.partial_errors import PartialErrors
 
@@ -41,6 +42,7 @@ def resumed_score(
     steps: int,
     precision: str,
     rule: Rule | None = None,
+    order: np.ndarray | None = None,
     model: str,
     setting: str,
     **settings: Any,
@@ -51,6 +53,7 @@ def resumed_score(
         denoiser, images, image_ids, steps, precision: see `meddiff.diffusion.score.score`.
         partial: where the errors are kept.
         rule: where images stop; None evaluates all steps.
+        order: [I, S] of their steps, see `meddiff.diffusion.score.score`.
         model, setting: names of the weights and of the key that sets `precision`, for a message.
         settings: others of `score`.
 
@@ -69,11 +72,12 @@ def resumed_score(
         precision=precision,
         errors=known,
         stopping=rule,
+        order=order,
         on_batch=partial.on_batch,
         **settings,
     )
-    used = stopping_steps(errors, rule) if rule else np.full(len(image_ids), steps)
-    needed = np.arange(steps) < used[:, None]
+    used = stopping_steps(in_order(errors, order), rule) if rule else np.full(len(image_ids), steps)
+    needed = used_steps(used, steps, order)
     finite = np.isfinite(errors).all(axis=2)
     if not finite[needed].all():
         raise MeddiffError(

@@ -112,6 +112,7 @@ def score_shard(
             precision=precision,
             model=str(weights_dir),
             rule=rule,
+            spread=stopping.order == "spread",
             save_every_seconds=save_every_seconds,
             stop=stop,
         )
