@@ -57,7 +57,7 @@ def _scoring(title: str, part: dict[str, Any]) -> str:
         "all_steps": ("meddiff, all steps", steps, part["all_steps_speedup"]),
         "exact": ("meddiff, exact stopping", part["exact_steps"], part["exact_speedup"]),
         "sequential": (
-            f"meddiff, sequential stopping, {part['order']} order, delta {part['delta']:g}",
+            f"meddiff, sequential stopping, delta {part['delta']:g}, at least {part['min_steps']} steps",
             part["sequential_steps"],
             part["sequential_speedup"],
         ),
@@ -66,24 +66,27 @@ def _scoring(title: str, part: dict[str, Any]) -> str:
         seconds = ", ".join(f"{value:.1f}" for value in part["seconds"][key])
         speedup = "" if ratios is None else ", ".join(f"{ratio:.2f}x" for ratio in ratios)
         rows.append([name, seconds, f"{used:.1f}", speedup])
-    orders = part["by_delta"]
-    sweep = [["delta", *(f"{what}, {name}" for name in orders for what in ("steps an image", "agreement"))]]
-    for delta in orders[part["order"]]:
-        cells = [orders[name][delta] for name in orders]
-        sweep.append(
-            [delta, *(text for c in cells for text in (f"{c['steps']:.1f}", _percent(c["agreement"])))]
-        )
     return (
         f"## Scoring, {title}\n\n{_images(part)}, {part['threads']} threads; making the store takes "
         f"{part['store_seconds']:.2f} s once.\n\n{_table(rows)}\n\n"
-        "The sequential rule at other deltas, with steps in the order drawn and in the spread order, "
-        "replayed from the errors of all steps; agreement is with the decisions of all steps:\n\n"
-        f"{_table(sweep)}"
+        "The sequential rule, replayed from the errors of all steps: steps an image, share of decisions that "
+        "are those of all steps, and change of AURC; with steps in the order drawn, and in the spread order "
+        f"with different least numbers of steps:\n\n{_table(_sweep(part['replayed']))}"
     )
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
+def _sweep(replayed: list[dict[str, Any]]) -> list[list[str]]:
+    """A row a delta, a column an order and least number of steps (only 1 in the order drawn)."""
+    columns: dict[tuple[str, int], dict[float, str]] = {}
+    for row in replayed:
+        if row["order"] == "spread" or row["min_steps"] == 1:
+            text = f"{row['steps']:.1f}, {100 * row['agreement']:.1f} %, {row['aurc_delta']:+.4f}"
+            columns.setdefault((row["order"], row["min_steps"]), {})[row["delta"]] = text
+    heads = [f"{order}, at least {number}" if number > 1 else order for order, number in columns]
+    deltas = next(iter(columns.values()))
+    return [["delta", *heads]] + [
+        [f"{delta:g}", *(cells[delta] for cells in columns.values())] for delta in deltas
+    ]
 
 
 def _images(part: dict[str, Any]) -> str:

@@ -76,10 +76,27 @@ def test_scoring_is_measured(trained, monkeypatch):
     assert result["exact_speedup"] == pytest.approx(
         np.divide(result["seconds"]["plain"], result["seconds"]["exact"])
     )
-    assert set(result["by_delta"]) == {"drawn", "spread"}
-    chosen = result["by_delta"][result["order"]][str(result["delta"])]
+    names = ("order", "delta", "min_steps")
+    (chosen,) = [row for row in result["replayed"] if all(row[name] == result[name] for name in names)]
     assert chosen["agreement"] == result["sequential_agreement"]
     assert chosen["steps"] == result["sequential_steps"]
+    assert chosen["aurc_delta"] == pytest.approx(result["sequential_aurc_delta"])
+
+
+@pytest.mark.parametrize(
+    ("rows", "steps"),
+    [
+        ([(10, 0.99, 0.0), (20, 1.0, 0.004), (30, 1.0, 0.0)], 20),
+        ([(10, 1.0, 0.03), (20, 1.0, -0.006), (30, 0.995, -0.004)], 30),
+        ([(10, 1.0, 0.03), (20, 1.0, 0.01), (30, 0.99, 0.0)], 20),
+        ([(10, 0.9, 0.0), (20, 0.98, 0.01)], 20),
+    ],
+)
+def test_fewest_steps_of_those_that_decide_and_rank_alike(rows, steps):
+    names = ("steps", "agreement", "aurc_delta")
+    replayed = [{"order": "spread", **dict(zip(names, row, strict=True))} for row in rows]
+    drawn = {**replayed[0], "order": "drawn", "steps": 1, "agreement": 1.0, "aurc_delta": 0.0}
+    assert scoring._chosen([drawn, *replayed])["steps"] == steps
 
 
 def test_runs_may_divide_the_images_among_them(trained, monkeypatch):
@@ -92,7 +109,7 @@ def test_runs_may_divide_the_images_among_them(trained, monkeypatch):
         "exact_steps",
         "sequential_steps",
         "sequential_agreement",
-        "by_delta",
+        "replayed",
     ):
         assert divided[name] == whole[name]
     assert divided["sequential_aurc_delta"] == pytest.approx(whole["sequential_aurc_delta"])
@@ -110,7 +127,11 @@ def parts(**changes: Any) -> dict[str, Any]:
         "sequential_steps": 40.0,
         "delta": 0.1,
         "order": "spread",
-        "by_delta": {name: {"0.1": {"steps": 40.0, "agreement": 1.0}} for name in ("drawn", "spread")},
+        "min_steps": 16,
+        "replayed": [
+            {"order": o, "min_steps": 1, "delta": 0.1, "steps": 40.0, "agreement": 1.0, "aurc_delta": 0.0}
+            for o in ("drawn", "spread")
+        ],
         "all_steps_speedup": [1.1],
         "exact_speedup": [2.5, 1.9, 2.1],
         "exact_identical": True,

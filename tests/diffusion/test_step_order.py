@@ -88,6 +88,20 @@ def test_where_votes_depend_on_the_level_fewer_decisions_differ():
     assert differs[1] < differs[0] / 3
 
 
+def test_no_image_stops_before_the_least_number_of_steps():
+    errors = np.random.default_rng(0).random((200, 101, 2)) - np.array([0.0, 0.6])
+    for decision in ("majority", "mean"):
+        settings = {"kind": "sequential", "decision": decision, "delta": 0.2}
+        early, late = (
+            stopping_steps(errors, make_rule(StoppingConfig(**settings, min_steps=least), 101, 2))
+            for least in (1, 40)
+        )
+        assert early.min() < 40 and late.min() >= 40
+        assert late.max() <= 101
+    with pytest.raises(ValueError, match="min_steps goes with"):
+        StoppingConfig(kind="exact", min_steps=2)
+
+
 def test_an_order_needs_a_rule_that_stops():
     with pytest.raises(ValueError, match="goes with a kind that stops"):
         StoppingConfig(order="spread")

@@ -27,6 +27,11 @@ class StoppingConfig(Strict):
         lt=0.5,
         description="sequential: largest probability that an image's decision differs from that of all steps",
     )
+    min_steps: int = Field(
+        default=1,
+        ge=1,
+        description="sequential: no image stops before; more steps rank certain images by their certainty",
+    )
     order: Literal["drawn", "spread"] = Field(
         default="drawn",
         description="of steps: as drawn, or so that every beginning covers the noise levels evenly",
@@ -36,6 +41,8 @@ class StoppingConfig(Strict):
     def _goes_together(self) -> StoppingConfig:
         if (self.delta is not None) != (self.kind == "sequential"):
             raise ValueError("delta is needed with `kind: sequential`, and goes with no other kind")
+        if self.min_steps > 1 and self.kind != "sequential":
+            raise ValueError("min_steps goes with `kind: sequential` only")
         if self.order != "drawn" and self.kind == "none":
             raise ValueError("`order` goes with a kind that stops; without one all steps are evaluated")
         if self.kind == "exact" and self.decision == "mean":

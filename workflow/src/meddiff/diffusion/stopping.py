@@ -18,6 +18,9 @@ Stop when it excludes, for every rival, that the rival ends with the lower mean.
 the looks, which are on a geometric grid, and the rivals (Bonferroni), so under normality the decision differs
 from that of the full run with a probability of at most delta. Elsewhere this is an approximation, which is
 why there is no look before step 16.
+
+With `min_steps` no image stops earlier. Decisions need it not; but images that stop after a few steps are all
+about equally certain, and ranking them by uncertainty takes finer shares.
 """
 
 from __future__ import annotations
@@ -63,10 +66,10 @@ def make_rule(config: StoppingConfig, steps: int, classes: int) -> Rule | None:
     if config.kind == "none":
         return None
     if config.decision == "mean":
-        return MeanRule(steps, classes, config.delta)
+        return MeanRule(steps, classes, config.delta, config.min_steps)
     if config.kind == "exact":
         return MajorityRule(steps)
-    return MajorityRule(steps, most_rival_votes(steps, classes, config.delta))
+    return MajorityRule(steps, most_rival_votes(steps, classes, config.delta, config.min_steps))
 
 
 def stopping_steps(errors: NDArray[np.floating], rule: Rule) -> Ints:
@@ -105,18 +108,20 @@ class MeanRule:
         steps: N.
         classes: K.
         delta: probability of another decision than that of the full run, for normal differences.
+        min_steps: before which the rule does not look.
     """
 
     steps: int
     classes: int
     delta: float
+    min_steps: int = 1
 
     @cached_property
     def looks(self) -> Ints:
         """Numbers of steps after which the rule looks, in ascending order, all below N."""
         count = int(np.log(max(self.steps / _FIRST_LOOK, 1)) / np.log(_LOOK_RATIO)) + 1
         looks = np.unique(np.rint(_FIRST_LOOK * _LOOK_RATIO ** np.arange(count)).astype(np.int64))
-        return looks[looks < self.steps]
+        return looks[(looks >= self.min_steps) & (looks < self.steps)]
 
     @cached_property
     def _bounds(self) -> NDArray[np.float64]:

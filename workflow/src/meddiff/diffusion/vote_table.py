@@ -43,13 +43,14 @@ _HALVINGS = 16
 
 
 @lru_cache(maxsize=64)
-def most_rival_votes(steps: int, classes: int, delta: float) -> Ints:
+def most_rival_votes(steps: int, classes: int, delta: float, min_steps: int = 1) -> Ints:
     """The most votes that a rival may have for stopping, by the number of votes of leader and rival.
 
     Args:
         steps: N of the full run.
         classes: K, 2 or more.
         delta: largest probability that the decision differs from that of the full run.
+        min_steps: number of votes before which nothing stops.
 
     Returns:
         [N + 1], read-only and never decreasing; -1 where no result is clear enough.
@@ -61,6 +62,7 @@ def most_rival_votes(steps: int, classes: int, delta: float) -> Ints:
     for level in (high, *[None] * _HALVINGS):  # the largest level first, then bisection
         middle = (low + high) / 2 if level is None else level
         most = _allowed(risk, np.exp(middle))
+        most[:min_steps] = -1
         if disagreement(most, classes) <= share:
             best, low = most, middle
         else:
