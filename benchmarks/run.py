@@ -26,6 +26,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 RESULTS = HERE / "results"
 REAL_ROOT = "MEDDIFF_ROOT_NIH_CXR"
+FORMAT = 2  # of what the parts return: results of another one are not kept
 
 log = logging.getLogger("benchmarks")
 
@@ -105,7 +106,8 @@ def _earlier(described: dict[str, Any]) -> dict[str, Any]:
     if not path.is_file():
         return {}
     document = json.loads(path.read_text(encoding="utf-8"))
-    return document["parts"] if document["machine"] == described else {}
+    same = document["machine"] == described and document.get("format") == FORMAT
+    return document["parts"] if same else {}
 
 
 def _write(described: dict[str, Any], parts: dict[str, Any]) -> None:
@@ -114,6 +116,7 @@ def _write(described: dict[str, Any], parts: dict[str, Any]) -> None:
         **{name: entry["value"] if entry else None for name, entry in entries.items()},
         "spread": entries,
         "machine": described,
+        "format": FORMAT,
         "parts": {part: parts[part] for part in PARTS if part in parts},
     }
     write_json(RESULTS / "latest.json", document)

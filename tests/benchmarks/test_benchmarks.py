@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
+import run
 import scoring
 from core_samples import SIDE, tiny_config, write_store
 from figures import FIGURES, PHANTOM, REAL
@@ -200,3 +201,13 @@ def test_table_has_every_figure_and_says_what_was_not_reached():
     (row,) = [row for row in rows if "exact stopping against the plain procedure, chest phantom" in row]
     assert row.endswith("| 2.1 [1.9, 2.5] | 3 | at least 2x | yes |")
     assert sum(row.endswith("| no |") for row in rows) == 3
+
+
+def test_earlier_results_are_kept_where_they_can_be_compared(tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "RESULTS", tmp_path)
+    assert run._earlier(MACHINE) == {}
+    run._write(MACHINE, parts())
+    assert run._earlier(MACHINE) == parts()
+    assert run._earlier({**MACHINE, "torch": "3"}) == {}
+    monkeypatch.setattr(run, "FORMAT", run.FORMAT + 1)
+    assert run._earlier(MACHINE) == {}
