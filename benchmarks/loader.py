@@ -27,17 +27,19 @@ from meddiff.diffusion.haar import haar_transform_of_pixels
 from meddiff.training.batches import BatchReader
 from meddiff.training.distributed import Processes
 from meddiff.training.optim import epoch_batches
-from reference_data import ImageFiles
+from reference_data import ImageFiles, plain_batches, seconds_of_batches
+from separate import SeparateProcess
 
 SIZE, IMAGES, BATCH_SIZE = 256, 256, 64
-REPEATS = 10  # of our side in a run: it would be too short to time otherwise
+ROUNDS = 5  # in which both sides take turns in a run: the machine's own speed changes within seconds
+REPEATS = 10  # of our side in a round: it would be too short to time otherwise
 
 
 def measure(runs: int = 3, threads: int = 1) -> dict[str, Any]:
     """Images per second of both sides in each run, and their ratios.
 
     Args:
-        runs: of each side, in turn.
+        runs: of both sides, which take turns in each.
         threads: of torch, for both sides; left so.
 
     Returns:
@@ -45,8 +47,8 @@ def measure(runs: int = 3, threads: int = 1) -> dict[str, Any]:
         one value a run, and their median; largest_difference of a coefficient between the sides.
     """
     torch.set_num_threads(threads)
-    keep_freed_memory()  # as training on a CPU does; the plain side has it too
-    with tempfile.TemporaryDirectory() as name:
+    keep_freed_memory()  # as training on a CPU does
+    with tempfile.TemporaryDirectory() as name, SeparateProcess(threads) as elsewhere:
         images = real_images(Path(name), IMAGES, SIZE)
         orders = epoch_batches(IMAGES, BATCH_SIZE, seed=0, epoch=0)
         config = TrainConfig(epochs=1, batch_size=BATCH_SIZE)
@@ -59,22 +61,25 @@ def measure(runs: int = 3, threads: int = 1) -> dict[str, Any]:
             for batch in reader.read(iter(orders)):
                 yield haar_transform_of_pixels(batch.parts[0].images)
 
-        def plain() -> Iterator[Tensor]:
-            for rows in orders:
-                yield torch.stack([files[row][0] for row in rows])
-
-        difference = max(float((a - b).abs().max()) for a, b in zip(plain(), ours(), strict=True))
+        plain = plain_batches(files, orders)
+        difference = max(float((a - b).abs().max()) for a, b in zip(plain, ours(), strict=True))
+        elsewhere(seconds_of_batches, files, orders)
         seconds: dict[str, list[float]] = {"plain": [], "ours": []}
         for _ in range(runs):
-            seconds["plain"].append(_seconds(plain, 1))
-            seconds["ours"].append(_seconds(ours, REPEATS))
+            rounds = [
+                (elsewhere(seconds_of_batches, files, orders), _seconds(ours, REPEATS)) for _ in range(ROUNDS)
+            ]
+            for side, values in zip(("plain", "ours"), zip(*rounds, strict=True), strict=True):
+                seconds[side].append(sum(values))
     ratios = [a / b for a, b in zip(seconds["plain"], seconds["ours"], strict=True)]
     return {
         "source": images.source,
         "size": SIZE,
         "batch_size": BATCH_SIZE,
         "threads": threads,
-        "images_per_second": {side: [IMAGES / value for value in values] for side, values in seconds.items()},
+        "images_per_second": {
+            side: [ROUNDS * IMAGES / value for value in values] for side, values in seconds.items()
+        },
         "ratio": {"runs": ratios, "median": median(ratios)},
         "largest_difference": difference,
     }

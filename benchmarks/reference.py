@@ -10,8 +10,10 @@ comes from `meddiff.diffusion.noise`, so that decisions can be compared image by
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +23,7 @@ from torch import Tensor
 from meddiff.diffusion.denoiser import PixelDenoiser
 from meddiff.diffusion.noise import STREAM_EPS, STREAM_T, noise_keys, normal, uniform
 from reference_data import transform, wavelet
+from reference_network import trained
 
 
 def load_image(path: Path, size: int, channels: int, haar: bool) -> Tensor:
@@ -81,3 +84,15 @@ def classify(
         tied = votes == votes.max(dim=1, keepdim=True).values
         decisions.append(torch.where(tied, total, torch.inf).argmin(dim=1))
     return torch.cat(decisions).numpy()
+
+
+def timed(weights_dir: Path, *arguments: Any) -> tuple[float, np.ndarray]:
+    """Wall-clock seconds and result of `classify` for the network in `weights_dir`, which is loaded before.
+
+    Args:
+        arguments: of `classify`, but for the network.
+    """
+    network = trained(weights_dir)
+    started = time.perf_counter()
+    decisions = classify(network, *arguments)
+    return time.perf_counter() - started, decisions

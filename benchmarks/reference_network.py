@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from functools import cache
+from pathlib import Path
 from typing import TypeVar
 
+import torch
 from diffusers.models.attention_processor import Attention, AttnProcessor2_0
 from torch import nn
+
+from meddiff.checkpoint import load_weights
+from meddiff.config.model import DiffusionModelConfig
+from meddiff.model_spec import WEIGHTS, read_spec
+from meddiff.models import build_model
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -19,3 +27,17 @@ def plain(network: Network) -> Network:
         if isinstance(layer, Attention):
             layer.set_processor(AttnProcessor2_0())
     return network.requires_grad_(True)
+
+
+@cache
+def trained(weights_dir: Path) -> nn.Module:
+    """The network in the workflow's folder `weights_dir`, plain, on the CPU in eval mode."""
+    network = read_spec(weights_dir).build()
+    load_weights(weights_dir / WEIGHTS, network)
+    return plain(network).eval()
+
+
+def untrained(config: DiffusionModelConfig, size: int, seed: int) -> nn.Module:
+    """A network for grey images of two classes and `size` px, as meddiff builds it."""
+    torch.manual_seed(seed)
+    return build_model(config, num_classes=2, channels=1, image_size=size)

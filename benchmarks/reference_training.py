@@ -8,6 +8,8 @@ loop over all weights for their average, and the loss read at every step.
 from __future__ import annotations
 
 import copy
+import itertools
+import time
 from collections.abc import Iterator
 
 import torch
@@ -19,6 +21,9 @@ from meddiff.config.model import DiffusionModelConfig
 from meddiff.diffusion.denoiser import PixelDenoiser
 from meddiff.diffusion.weighting import loss_weight
 from reference_data import ImageFiles
+from reference_network import plain, untrained
+
+_begun: dict[str, Iterator[float]] = {}  # trainings that `begin` began
 
 
 def batches(images: ImageFiles, batch_size: int, workers: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -73,3 +78,25 @@ def _follow(average: PixelDenoiser, model: PixelDenoiser, step: int, config: Dif
     buffers = dict(model.named_buffers())
     for name, own in average.named_buffers():
         own.copy_(buffers[name])
+
+
+def begin(
+    name: str,
+    config: DiffusionModelConfig,
+    images: ImageFiles,
+    size: int,
+    seed: int,
+    workers: int,
+    total_steps: int,
+) -> None:
+    """Make ready to train a fresh network, whose steps `seconds_a_step` then makes."""
+    network = plain(untrained(config, size, seed))
+    _begun[name] = train(network, config, batches(images, config.train.batch_size, workers), total_steps)
+
+
+def seconds_a_step(name: str, count: int) -> float:
+    """Mean wall-clock time of the next `count` steps of the training `name`."""
+    started = time.perf_counter()
+    for _ in itertools.islice(_begun[name], count):
+        pass
+    return (time.perf_counter() - started) / count

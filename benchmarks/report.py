@@ -30,7 +30,8 @@ def _machine(machine: dict[str, Any]) -> str:
     return (
         f"{machine['cpus']} CPUs ({machine['processor']}, {machine['vector_instructions']}), "
         f"{machine['memory_gib']} GiB{gpu}; {versions}. Made by `make bench`. Ratios are of two things that "
-        "were timed one after the other in the same process, median [min, max] over runs."
+        "were timed in turn, median [min, max] over runs; "
+        "where the runs divide the images among them, of all images together [min, max]."
     )
 
 
@@ -90,7 +91,7 @@ def _sweep(replayed: list[dict[str, Any]]) -> list[list[str]]:
 
 
 def _images(part: dict[str, Any]) -> str:
-    runs = part.get("images_of_runs", [part["images"]])
+    runs = part["images_of_runs"]
     if sum(runs) == part["images"] and len(runs) > 1:
         return f"{part['images']} images, divided among {len(runs)} runs ({', '.join(map(str, runs))})"
     return f"{part['images']} images"

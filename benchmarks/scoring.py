@@ -10,9 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from itertools import product
 from pathlib import Path
 from statistics import median
@@ -22,8 +20,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-import reference_network
-from meddiff.config.compute import ComputeConfig
+import reference
 from meddiff.config.experiment import StoppingConfig
 from meddiff.data.images import decode
 from meddiff.data.store import Store, resize
@@ -33,10 +30,9 @@ from meddiff.diffusion.step_order import in_order, spread_order
 from meddiff.diffusion.stopping import cut, make_rule, stopping_steps
 from meddiff.evaluate.metrics import aurc
 from meddiff.trained_model import load_model
-from reference import classify
+from separate import SeparateProcess
 
 STEPS, SEED = 501, 0
-PLAIN = ComputeConfig(attention="sdpa", channels_last=False)
 PAPER_BATCH = 128  # images at once in the paper's scripts
 DELTAS = (0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.12, 0.15, 0.2, 0.3, 0.4)
 MIN_STEPS = (1, 16, 32, 64, 128)
@@ -70,7 +66,6 @@ def measure(trained: Trained, runs: int = 3, divide: bool = False) -> dict[str, 
     0.005 of theirs, found from the errors of all steps.
     """
     denoiser, _ = load_model(trained.weights, torch.device("cpu"))
-    plain_network = reference_network.plain(load_model(trained.weights, torch.device("cpu"), PLAIN)[0])
     store = Store.open(trained.store, "test")
     table = pd.read_csv(trained.split, dtype={"image_id": str})
     files = dict(zip(table["image_id"], (trained.root / path for path in table["path"]), strict=True))
@@ -86,20 +81,23 @@ def measure(trained: Trained, runs: int = 3, divide: bool = False) -> dict[str, 
     decided: dict[str, list[np.ndarray]] = {"plain": [], "exact": [], "sequential": []}
     stopped_errors: list[np.ndarray] = []
 
-    def timed(name: str, run: Callable[[], np.ndarray]) -> np.ndarray:
+    def timed(name: str, stopping: StoppingConfig, rows: np.ndarray) -> np.ndarray:
         started = time.perf_counter()
-        result = run()
+        result = _score(denoiser, store, stopping, rows)
         seconds[name].append(time.perf_counter() - started)
-        decided[name].append(result if result.ndim == 1 else vote.majority(result))
+        decided[name].append(vote.majority(result))
         return result
 
     everything = np.arange(len(store))
     shares = np.array_split(everything, runs) if divide else [everything] * runs
-    for rows in shares:
-        own = [paths[row] for row in rows], [store.image_ids[row] for row in rows]
-        timed("plain", partial(classify, plain_network, *own, SEED, STEPS, PAPER_BATCH))
-        timed("exact", partial(_score, denoiser, store, exact, rows))
-        stopped_errors.append(timed("sequential", partial(_score, denoiser, store, sequential, rows)))
+    with SeparateProcess(torch.get_num_threads()) as elsewhere:
+        for rows in shares:
+            own = [paths[row] for row in rows], [store.image_ids[row] for row in rows]
+            taken, decisions = elsewhere(reference.timed, trained.weights, *own, SEED, STEPS, PAPER_BATCH)
+            seconds["plain"].append(taken)
+            decided["plain"].append(decisions)
+            timed("exact", exact, rows)
+            stopped_errors.append(timed("sequential", sequential, rows))
     plain = np.concatenate(decided["plain"]) if divide else decided["plain"][0]
     last = vote.tally(np.concatenate(stopped_errors) if divide else stopped_errors[-1])
     return {

@@ -13,31 +13,33 @@ import itertools
 import json
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 from typing import Any
 
 import torch
 from accelerate import Accelerator
-from torch import nn
 
-import reference_network
 from image_files import ROOT, Images, phantom_images, real_images
 from meddiff.config.compute import DEFAULT_COMPUTE
 from meddiff.config.load import load_model
 from meddiff.config.model import DiffusionModelConfig
 from meddiff.devices.prepare import prepare_network
-from meddiff.models import build_model, build_task
+from meddiff.models import build_task
 from meddiff.training.batches import BatchReader
 from meddiff.training.distributed import Processes
 from meddiff.training.optim import order
 from meddiff.training.trainer import Trainer
 from reference_data import ImageFiles
-from reference_training import batches, train
+from reference_network import untrained
+from reference_training import begin, seconds_a_step
+from separate import SeparateProcess
 
 SIZE, IMAGES, SEED = 32, 256, 0
-WARM_UP, STEPS = 3, 20
+WARM_UP, STEPS = 3, 4
+ROUNDS = 8  # in which all sides take turns in a run: the machine's own speed changes within seconds
 WORKERS = (0, 2)
 _TOTAL = 10_000  # length of the learning rate's schedule; the benchmark stops before
 
@@ -45,7 +47,7 @@ Steps = Iterator[Any]
 
 
 def measure(runs: int = 3, threads: int = 1) -> dict[str, Any]:
-    """Time both sides in turn, `runs` times `STEPS` steps each.
+    """Time both sides `runs` times; in a run they make `STEPS` steps in turn, `ROUNDS` times.
 
     Args:
         runs: of each side and dataset.
@@ -58,26 +60,33 @@ def measure(runs: int = 3, threads: int = 1) -> dict[str, Any]:
     """
     torch.set_num_threads(threads)
     results = {}
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, SeparateProcess(threads) as elsewhere:
         real = real_images(Path(name, "real"), IMAGES, SIZE)
         phantom = phantom_images(Path(name, "phantom"), IMAGES, SIZE)
         for key, dataset, images in (("", "nih_cxr", real), ("_phantom", "phantom_chest", phantom)):
             config = load_model("tiny_unet", dataset, "fixed", ROOT / "config")
-            result = _compare(config, images, Path(name, f"state{key}"), runs)
+            result = _compare(config, images, Path(name, f"state{key}"), runs, elsewhere)
             results[f"train_step_ratio{key}"] = result.pop("ratio")
             results[dataset] = result
     return {"batch_size": config.train.batch_size, "size": SIZE, "threads": threads, **results}
 
 
-def _compare(config: DiffusionModelConfig, images: Images, folder: Path, runs: int) -> dict[str, Any]:
-    sides: dict[str, Steps] = {"ours": _ours(config, images, folder)}
-    sides |= {f"plain, {workers} workers": _plain(config, images, workers) for workers in WORKERS}
-    for steps in sides.values():
-        _seconds_a_step(steps, WARM_UP)
+def _compare(
+    config: DiffusionModelConfig, images: Images, folder: Path, runs: int, elsewhere: SeparateProcess
+) -> dict[str, Any]:
+    steps = _ours(config, images, folder)
+    sides: dict[str, Callable[[int], float]] = {"ours": partial(_seconds_a_step, steps)}
+    for workers in WORKERS:
+        name = f"plain, {workers} workers"
+        elsewhere(begin, name, config, _files(config, images), SIZE, SEED, workers, _TOTAL)
+        sides[name] = partial(elsewhere, seconds_a_step, name)
+    for seconds_of in sides.values():
+        seconds_of(WARM_UP)
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(runs):
-        for name, steps in sides.items():
-            seconds[name].append(_seconds_a_step(steps, STEPS))
+        rounds = [[seconds_of(STEPS) for seconds_of in sides.values()] for _ in range(ROUNDS)]
+        for name, values in zip(sides, zip(*rounds, strict=True), strict=True):
+            seconds[name].append(mean(values))
     plain = min(list(sides)[1:], key=lambda name: median(seconds[name]))
     ratios = [a / b for a, b in zip(seconds[plain], seconds["ours"], strict=True)]
     return {
@@ -95,16 +104,11 @@ def _seconds_a_step(steps: Steps, count: int) -> float:
     return (time.perf_counter() - started) / count
 
 
-def _network(config: DiffusionModelConfig) -> nn.Module:
-    torch.manual_seed(SEED)
-    return build_model(config, num_classes=2, channels=1, image_size=SIZE)
-
-
 def _ours(config: DiffusionModelConfig, images: Images, folder: Path) -> Steps:
     """Steps of the trainer that `meddiff train` runs; the sum of losses so far after each."""
     processes = Processes(Accelerator(cpu=True))
     device = torch.device("cpu")
-    model = prepare_network(_network(config), DEFAULT_COMPUTE, device, "no", for_training=True)
+    model = prepare_network(untrained(config, SIZE, SEED), DEFAULT_COMPUTE, device, "no", for_training=True)
     trainer = Trainer(model, build_task(config, SEED), config.train, SEED, folder, processes)
     store, steps = images.store, range(_TOTAL)
     reader = BatchReader(store.images, store.labels, processes, config.train, SEED)
@@ -114,12 +118,9 @@ def _ours(config: DiffusionModelConfig, images: Images, folder: Path) -> Steps:
         yield trainer.state.loss_sum
 
 
-def _plain(config: DiffusionModelConfig, images: Images, workers: int) -> Steps:
-    """Steps of the plain script; the loss of each."""
+def _files(config: DiffusionModelConfig, images: Images) -> ImageFiles:
     augmentation = config.train.augmentation
-    files = ImageFiles(images.files, images.labels, SIZE, augmentation.hflip if augmentation else 0.0)
-    data = batches(files, config.train.batch_size, workers)
-    return train(reference_network.plain(_network(config)), config, data, _TOTAL)
+    return ImageFiles(images.files, images.labels, SIZE, augmentation.hflip if augmentation else 0.0)
 
 
 if __name__ == "__main__":
