@@ -58,7 +58,7 @@ def _scoring(title: str, part: dict[str, Any]) -> str:
         "all_steps": ("meddiff, all steps", steps, part["all_steps_speedup"]),
         "exact": ("meddiff, exact stopping", part["exact_steps"], part["exact_speedup"]),
         "sequential": (
-            f"meddiff, sequential stopping, delta {part['delta']:g}, at least {part['min_steps']} steps",
+            f"meddiff, sequential stopping, delta {part['delta']:g}" + _at_least(part["min_steps"]),
             part["sequential_steps"],
             part["sequential_speedup"],
         ),
@@ -83,11 +83,15 @@ def _sweep(replayed: list[dict[str, Any]]) -> list[list[str]]:
         if row["order"] == "spread" or row["min_steps"] == 1:
             text = f"{row['steps']:.1f}, {100 * row['agreement']:.1f} %, {row['aurc_delta']:+.4f}"
             columns.setdefault((row["order"], row["min_steps"]), {})[row["delta"]] = text
-    heads = [f"{order}, at least {number}" if number > 1 else order for order, number in columns]
+    heads = [order + _at_least(number) for order, number in columns]
     deltas = next(iter(columns.values()))
     return [["delta", *heads]] + [
         [f"{delta:g}", *(cells[delta] for cells in columns.values())] for delta in deltas
     ]
+
+
+def _at_least(steps: int) -> str:
+    return f", at least {steps} steps" if steps > 1 else ""
 
 
 def _images(part: dict[str, Any]) -> str:
