@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -63,7 +62,7 @@ def prepare_network(
     return module.to(memory_format=torch.channels_last)
 
 
-def _contiguous_without_gradient(layer: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Any, ...] | None:
+def _contiguous_without_gradient(layer: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
     return None if torch.is_grad_enabled() else tuple(value.contiguous() for value in inputs)
 
 

@@ -155,8 +155,10 @@ class _Statistics:
             here = [i for i, procedure in enumerate(wanted) if procedure.levels == levels]
             errors = errors.sortby("image")
             logsnr = errors["logsnr"].transpose("image", "step").values
-            ids, seed_of_noise = errors["image"].values.tolist(), int(errors.attrs.get("seed", 0))
-            spread = spread_order(logsnr, seed_of_noise, ids)
+            spread = None
+            if any(wanted[i].rule == SPREAD for i in here):
+                ids = errors["image"].values.tolist()
+                spread = spread_order(logsnr, int(errors.attrs.get("seed", 0)), ids)
             replayed = replay(_complete(what, errors), [wanted[i] for i in here], logsnr, weights, spread)
             outcomes |= dict(zip(here, replayed, strict=True))
         full = _full_runs(wanted, own_levels(test))
