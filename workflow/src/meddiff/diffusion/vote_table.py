@@ -23,8 +23,8 @@ The other classes' votes may leave the two any number T <= N of votes, so the bo
 The predictive probability is that of the case in which all remaining steps vote for one of the two.
 
 Low-discrepancy noise levels are not independent draws, and in the spread order not all orders are equally
-likely: there the bound is an approximation. In our replays fewer decisions differed in the spread order than in
-the order drawn, since its beginnings are more like the whole.
+likely: there the bound is an approximation. In our replays fewer decisions differed in the spread order than
+in the order drawn, since its beginnings are more like the whole.
 """
 
 from __future__ import annotations
