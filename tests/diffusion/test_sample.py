@@ -5,35 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from meddiff.config import parse_model
-from meddiff.diffusion.denoiser import PixelDenoiser
+from gaussian_samples import DEVIATION, MEANS, GaussianDenoiser
 from meddiff.diffusion.sample import counterfactual, sample
-from meddiff.diffusion.schedule import alpha_sigma
-
-MEANS, DEVIATION = (-0.5, 0.75), 0.3
-
-
-class GaussianDenoiser(PixelDenoiser):
-    """The optimal eps for pixels that are N(mean of the class, DEVIATION^2)."""
-
-    def __init__(self) -> None:
-        config = parse_model(
-            {
-                "title": "Gaussian",
-                "family": "diffusion",
-                "kind": "unet",
-                "wavelet": False,
-                "prediction": "epsilon",
-                "schedule": {"image_size": 32, "noise_size": 32},
-                "train": {"epochs": 1},
-            }
-        )
-        super().__init__(config, num_classes=2, channels=1, image_size=4)
-
-    def forward(self, z, logsnr, class_ids):
-        alpha, sigma = alpha_sigma(logsnr, z.ndim)
-        mean = torch.tensor((*MEANS, sum(MEANS) / 2))[class_ids].reshape(-1, 1, 1, 1)
-        return sigma * (z - alpha * mean) / (alpha**2 * DEVIATION**2 + sigma**2)
 
 
 def _noise(seed, shape):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meddiff.config.experiment import StoppingConfig
+from meddiff.config.experiment import ScoreConfig, StoppingConfig
 from meddiff.diffusion import vote
 from meddiff.diffusion.step_order import by_number, in_order, spread_order
 from meddiff.diffusion.stopping import cut, make_rule, stopping_steps, used_steps
@@ -100,6 +100,10 @@ def test_no_image_stops_before_the_least_number_of_steps():
         assert late.max() <= 101
     with pytest.raises(ValueError, match="min_steps goes with"):
         StoppingConfig(kind="exact", min_steps=2)
+    stopping = {"kind": "sequential", "delta": 0.1, "min_steps": 102}
+    with pytest.raises(ValueError, match=r"stopping.min_steps: must be at most steps, 101"):
+        ScoreConfig(steps=101, stopping=stopping)
+    assert ScoreConfig(steps=102, stopping=stopping).stopping.min_steps == 102
 
 
 def test_an_order_needs_a_rule_that_stops():

@@ -88,6 +88,15 @@ class ScoreConfig(Strict):
             )
         return self
 
+    @model_validator(mode="after")
+    def _stopping_is_possible(self) -> ScoreConfig:
+        if self.stopping.min_steps > self.steps:
+            raise ValueError(
+                f"stopping.min_steps: must be at most steps, {self.steps}, or no image ever stops; got "
+                f"{self.stopping.min_steps}"
+            )
+        return self
+
 
 class EvaluateConfig(Strict):
     """Statistics of tables and figures; changing these recomputes nothing on a GPU."""

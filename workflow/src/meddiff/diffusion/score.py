@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from meddiff.devices.autocast import autocast
 from meddiff.devices.out_of_memory import Halving
 from meddiff.devices.side_by_side import SideBySide
 from meddiff.devices.transfer import Fetch, evaluated, fetch, to_device
@@ -19,7 +20,6 @@ from meddiff.diffusion.step_order import in_order
 from meddiff.diffusion.work_queue import Stopping, WorkQueue
 from meddiff.progress import track
 
-_AUTOCAST = {"fp16": torch.float16, "bf16": torch.bfloat16}
 _CPU_FILL = 8
 
 
@@ -63,6 +63,7 @@ def score(
     stopping: Stopping | None = None,
     order: np.ndarray | None = None,
     on_batch: Callable[[np.ndarray], None] | None = None,
+    in_parts: Halving | None = None,
     description: str = "scoring",
 ) -> tuple[np.ndarray, np.ndarray]:
     """Errors of all images at all steps and for all classes.
@@ -88,6 +89,7 @@ def score(
         order: [I, S] steps of each image in the order in which they are evaluated and `stopping` sees them;
             by their number if not given (`meddiff.diffusion.step_order`).
         on_batch: called with the tensor so far after every batch (to save it).
+        in_parts: what an earlier call that ran out of memory has learned; of this call only if not given.
         description: shown with the progress.
 
     Returns:
@@ -106,9 +108,9 @@ def score(
     queue = WorkQueue(ordered, stopping)
     total = None if stopping else -(-int(np.isnan(errors).any(axis=2).sum()) // pairs_per_batch)
     encoded = _Encoded(denoiser, images, keep=stopping is not None)
-    halving = Halving(pairs_per_batch, device, description)
+    halving = in_parts or passes_in_parts(denoiser, batch_size, description)
 
-    side_by_side = SideBySide(device, lambda: _autocast(device, precision))
+    side_by_side = SideBySide(device, lambda: autocast(device, precision))
 
     def errors_of(pairs: np.ndarray) -> Tensor:
         # A batch of another size would be compiled again, and recorded again as a CUDA graph.
@@ -125,7 +127,7 @@ def score(
 
     fill = None if denoiser.is_compiled else _fill(device)
     denoiser.eval()
-    with torch.inference_mode(), _autocast(device, precision), side_by_side:
+    with torch.inference_mode(), autocast(device, precision), side_by_side:
         results = evaluated(queue.batches(pairs_per_batch, fill), queued, _batches_ahead(device, stopping))
         for batch, result in track(results, description, total):
             rows, steps_now = steps_of(batch).T
@@ -133,6 +135,16 @@ def score(
             if on_batch is not None:
                 on_batch(errors)
     return errors, step_logsnr(denoiser, image_ids, seed=seed, steps=steps, levels=levels)
+
+
+def passes_in_parts(denoiser: Denoiser, batch_size: int, description: str = "scoring") -> Halving:
+    """What halves the passes of `score` where memory runs out; several calls can share one.
+
+    Args:
+        denoiser, batch_size, description: as in `score`.
+    """
+    device = next(denoiser.parameters()).device
+    return Halving(max(1, batch_size // denoiser.num_classes), device, description)
 
 
 def step_logsnr(
@@ -213,8 +225,3 @@ def _batches_ahead(device: torch.device, stopping: Stopping | None) -> int:
     With a stopping rule none can be: which pairs come next depends on the result.
     """
     return 1 if device.type == "cuda" and stopping is None else 0
-
-
-def _autocast(device: torch.device, precision: str) -> torch.autocast:
-    dtype = _AUTOCAST.get(precision)
-    return torch.autocast(device.type, dtype=dtype, enabled=dtype is not None)

@@ -9,12 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from meddiff.devices.autocast import autocast
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.diffusion.noise import STREAM_SAMPLER, noise_keys, normal
 from meddiff.diffusion.sample import counterfactual
 from meddiff.errors import MeddiffError
-
-_AUTOCAST = {"fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 def edit_images(
@@ -59,10 +58,9 @@ def edit_images(
         steps_of_all = torch.full((len(keys),), step, device=device)
         return normal(keys, steps_of_all, denoiser.input_shape, STREAM_SAMPLER)
 
-    dtype = _AUTOCAST.get(precision)
     with torch.inference_mode():
         x = denoiser.encode_pixels(torch.from_numpy(np.array(images)).to(device))
-        with torch.autocast(device.type, dtype=dtype, enabled=dtype is not None):
+        with autocast(device, precision):
             edited = counterfactual(
                 denoiser,
                 x,

@@ -12,13 +12,12 @@ import torch
 
 from meddiff.config.compute import ComputeConfig
 from meddiff.config.model import AnyModel
+from meddiff.devices.autocast import autocast
 from meddiff.devices.prepare import prepare_network
 from meddiff.models import build_model
 from meddiff.planning.networks import NetworkCost, network_input, training_passes
 
 log = logging.getLogger("meddiff")
-
-_AUTOCAST = {"fp16": torch.float16, "bf16": torch.bfloat16}
 
 _FLOPS_OF_A_CPU_PASS = 2e10
 _SMALLEST = 2  # batch normalisation needs more than one image
@@ -81,15 +80,13 @@ def calibrate(
 
 def _forward(network: torch.nn.Module, images: torch.Tensor, precision: str, batch: int) -> None:
     network.eval()
-    dtype = _AUTOCAST.get(precision)
-    with torch.inference_mode(), torch.autocast(images.device.type, dtype=dtype, enabled=dtype is not None):
+    with torch.inference_mode(), autocast(images.device, precision):
         network(*network_input(network, images[:batch]))
 
 
 def _backward(network: torch.nn.Module, images: torch.Tensor, precision: str, batch: int) -> None:
     network.train()
-    dtype = _AUTOCAST.get(precision)
-    with torch.autocast(images.device.type, dtype=dtype, enabled=dtype is not None):
+    with autocast(images.device, precision):
         loss = network(*network_input(network, images[:batch])).float().square().mean()
     loss.backward()
     network.zero_grad(set_to_none=True)

@@ -16,7 +16,7 @@ import numpy as np
 
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.diffusion.error_file import errors_file
-from meddiff.diffusion.score import Images, step_logsnr
+from meddiff.diffusion.score import Images, passes_in_parts, step_logsnr
 from meddiff.diffusion.step_order import spread_order
 from meddiff.diffusion.stopping import Rule, cut
 from meddiff.scoring.partial_errors import PartialErrors
@@ -103,6 +103,7 @@ def score_to_file(
     blocks = list(_blocks(len(data), len(data.class_names)))
     used = np.full(len(data), steps, dtype=np.int64)
     scored = wasted = 0
+    in_parts = passes_in_parts(denoiser, batch_size)
 
     def levels_of(rows: slice) -> tuple[np.ndarray, np.ndarray | None]:
         """LogSNR of the steps of a block, and their order."""
@@ -120,6 +121,7 @@ def score_to_file(
             steps=steps,
             levels=noise_levels,
             batch_size=batch_size,
+            in_parts=in_parts,
             precision=precision,
             rule=rule,
             order=levels_of(rows)[1] if spread else None,

@@ -7,7 +7,6 @@ import json
 import numpy as np
 import pytest
 import xarray as xr
-from scoring_samples import IMAGES, assert_same, run, stop_after
 
 from error_samples import save_errors
 from meddiff.cli import main
@@ -18,6 +17,7 @@ from meddiff.diffusion.unet import UNetDenoiser
 from meddiff.errors import DataError, MeddiffError
 from meddiff.scoring import blocks as scored_blocks
 from meddiff.scoring import run as run_scoring
+from scoring_samples import IMAGES, assert_same, run, stop_after
 
 LONG = 21  # steps
 EXACT = StoppingConfig(kind="exact")

@@ -9,7 +9,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scoring_samples import IMAGES, SETTINGS, assert_same, limit_memory, run
 
 from core_samples import SIDE, tiny_config
 from meddiff.config.experiment import StoppingConfig
@@ -17,6 +16,8 @@ from meddiff.devices.out_of_memory import Halving, is_out_of_memory
 from meddiff.diffusion.score import score
 from meddiff.errors import MeddiffError
 from meddiff.models import build_model
+from meddiff.scoring import blocks as scored_blocks
+from scoring_samples import IMAGES, SETTINGS, assert_same, limit_memory, run
 
 CPU = torch.device("cpu")
 
@@ -97,6 +98,14 @@ def test_a_run_with_little_memory_is_a_run_with_enough(weights, store, tmp_path,
     enough = run(weights, store, tmp_path / "enough", 9, batch_size=32, stopping=stopping)
     limit_memory(monkeypatch, 4)
     assert_same(run(weights, store, tmp_path / "little", 9, batch_size=32, stopping=stopping), enough)
+
+
+def test_a_block_of_images_goes_on_with_what_the_one_before_learned(weights, store, tmp_path, monkeypatch):
+    enough = run(weights, store, tmp_path / "enough", 4, batch_size=32)
+    monkeypatch.setattr(scored_blocks, "_PAIRS_OF_BLOCK", 8)  # four images
+    sizes = limit_memory(monkeypatch, 8)
+    assert_same(run(weights, store, tmp_path / "little", 4, batch_size=32), enough)
+    assert [size for size in sizes if size > 8] == [32, 16]  # tried once
 
 
 def test_too_little_for_one_image_says_what_to_do(weights, store, tmp_path, monkeypatch):

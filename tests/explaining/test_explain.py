@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from test_sample import DEVIATION, MEANS, GaussianDenoiser
 
 from core_samples import SIDE, tiny_config
+from gaussian_samples import DEVIATION, MEANS, GaussianDenoiser
 from meddiff.data.tensors import to_unit_range
 from meddiff.diffusion.noise import STREAM_SAMPLER, noise_keys, normal
 from meddiff.diffusion.sample import counterfactual, sample

@@ -6,13 +6,13 @@ import json
 
 import numpy as np
 import pytest
-from scoring_samples import IMAGES, assert_same, run
 
 from meddiff.cli import main
 from meddiff.diffusion.error_file import gather_errors, load_errors
 from meddiff.diffusion.unet import UNetDenoiser
 from meddiff.errors import MeddiffError
 from meddiff.scoring.run import shard_rows
+from scoring_samples import IMAGES, assert_same, run
 
 
 def test_file_says_what_it_was_made_from(reference, weights):

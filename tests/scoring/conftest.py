@@ -1,35 +1,14 @@
-"""What all tests of the diffusion classifier share."""
+"""Images, a network and their errors."""
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 import xarray as xr
-from scoring_samples import IMAGES, run, watch_passes, write_unet
 
 from core_samples import write_store
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Tiny tensors: threads would only wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(autouse=True)
-def signal_handlers() -> Iterator[None]:
-    """Undo what `meddiff.signals.listen` sets, or pytest could not be stopped any more."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
+from scoring_samples import IMAGES, run, watch_passes, write_unet
 
 
 @pytest.fixture(scope="session")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from scoring_samples import IMAGES, assert_same, limit_memory, run, stop_after, watch_passes
 
 from meddiff.devices.transfer import evaluated, fetch, to_device
 from meddiff.diffusion import score as scoring
 from meddiff.errors import Interrupted
 from meddiff.scoring import run as run_scoring
+from scoring_samples import IMAGES, assert_same, limit_memory, run, stop_after, watch_passes
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 PAIRS_OF_BATCH = 4

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from scoring_samples import IMAGES, SETTINGS, assert_same, run, stop_after
 
 from core_samples import write_store
 from meddiff.checkpoint import save_weights
@@ -17,6 +16,7 @@ from meddiff.scoring import blocks as scored_blocks
 from meddiff.scoring import run as run_scoring
 from meddiff.scoring.partial_errors import PartialErrors
 from meddiff.trained_model import load_model
+from scoring_samples import IMAGES, SETTINGS, assert_same, run, stop_after
 
 
 @pytest.fixture(params=[100, 4], ids=["one block", "three blocks"])

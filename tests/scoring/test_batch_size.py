@@ -9,13 +9,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from scoring_samples import run
 
 from core_samples import SIDE, tiny_config
 from meddiff.cli import parse
 from meddiff.models import build_model
 from meddiff.scoring import batch_size
 from meddiff.scoring.batch_size import CPU_INPUTS, MOST_INPUTS, automatic_batch_size, fitting_inputs
+from scoring_samples import run
 
 GIB = 2**30
 

@@ -11,7 +11,6 @@ import torch
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scoring_samples import limit_memory
 
 from core_samples import SIDE, tiny_config, write_store
 from meddiff.checkpoint import save_weights
@@ -24,6 +23,7 @@ from meddiff.explaining.feature_network import FeatureNetwork
 from meddiff.explaining.run import explain_run
 from meddiff.io import sha256_file
 from meddiff.model_spec import ModelSpec
+from scoring_samples import limit_memory, watch_passes
 
 IMAGES = 8
 PARAMS = {
@@ -64,6 +64,14 @@ def weights(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def oracle(tmp_path_factory) -> Path:
     return save_model(tmp_path_factory.mktemp("oracle"), "timm", 1)
+
+
+@pytest.fixture
+def passes(monkeypatch) -> list[int]:
+    """Network inputs of every pass of a UNet."""
+    sizes: list[int] = []
+    watch_passes(monkeypatch, sizes.append)
+    return sizes
 
 
 def run(
