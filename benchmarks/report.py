@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from statistics import median
 from typing import Any
 
 from figures import FIGURES, PHANTOM, REAL
@@ -17,6 +18,8 @@ def markdown(document: dict[str, Any]) -> str:
     blocks = ["# Benchmarks", _machine(document["machine"]), _figures(document["spread"])]
     titles = {PHANTOM: "chest phantom", REAL: "chest X-rays"}
     blocks += [_scoring(title, parts[part]) for part, title in titles.items() if part in parts]
+    if "training" in parts:
+        blocks.append(_training(parts["training"]["comparisons"]))
     if "network" in parts:
         blocks.append(_network(parts["network"]["switches"]))
     if "overhead" in parts:
@@ -99,6 +102,19 @@ def _images(part: dict[str, Any]) -> str:
     if sum(runs) == part["images"] and len(runs) > 1:
         return f"{part['images']} images, divided among {len(runs)} runs ({', '.join(map(str, runs))})"
     return f"{part['images']} images"
+
+
+def _training(comparisons: list[dict[str, Any]]) -> str:
+    rows = [["images", "threads", "meddiff (ms)", "plain, no workers (ms)", "plain, 2 workers (ms)", "ratio"]]
+    for entry in comparisons:
+        milliseconds = {name: f"{median(values):.1f}" for name, values in entry["milliseconds"].items()}
+        sides = [milliseconds.get(name, "") for name in ("ours", "plain, 0 workers", "plain, 2 workers")]
+        runs = ", ".join(f"{ratio:.2f}x" for ratio in entry["ratio"]["runs"])
+        rows.append([entry["source"], str(entry["threads"]), *sides, runs])
+    return (
+        "## Training step\n\nOf the tiny UNet, data included. Both sides have the same CPUs; the ratio is "
+        f"that of the faster plain side.\n\n{_table(rows)}"
+    )
 
 
 def _network(switches: list[dict[str, Any]]) -> str:

@@ -26,7 +26,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 RESULTS = HERE / "results"
 REAL_ROOT = "MEDDIFF_ROOT_NIH_CXR"
-FORMAT = 2  # of what the parts return: results of another one are not kept
+FORMAT = 3  # of what the parts return: results of another one are not kept
 
 log = logging.getLogger("benchmarks")
 

@@ -1,9 +1,10 @@
 """Training steps a second, data included: meddiff's trainer against the recipe as a plain script.
 
 ``python benchmarks/training.py`` prints JSON. Both sides train the tiny UNet at 32 px with batches of 32
-images on the CPU with one thread: once with real X-rays (files of 256 px), once with the chest phantom of
-the demo, whose files are so small that decoding them costs little. The plain side is tried with and without
-two worker processes, which take further CPUs and read ahead; the faster one counts.
+images on the CPU: once with real X-rays (files of 256 px), once with the chest phantom of the demo, whose
+files are so small that decoding them costs little. Both may use the same CPUs: first all of them, where the
+plain side is tried with and without two worker processes that read ahead, and the faster one counts; then a
+single one.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ import itertools
 import json
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import product
 from pathlib import Path
 from statistics import mean, median
 from typing import Any
@@ -38,59 +40,82 @@ from reference_training import begin, seconds_a_step
 from separate import SeparateProcess
 
 SIZE, IMAGES, SEED = 32, 256, 0
-WARM_UP, STEPS = 3, 4
-ROUNDS = 8  # in which all sides take turns in a run: the machine's own speed changes within seconds
+STEPS = 4  # timed in a turn
+# Not timed, at the beginning of a turn: the worker processes have read this much ahead while others had
+# theirs, and what they read then would cost nothing.
+LEAD = 4
+ROUNDS = 6  # in which all sides take turns in a run: the machine's own speed changes within seconds
 WORKERS = (0, 2)
 _TOTAL = 10_000  # length of the learning rate's schedule; the benchmark stops before
 
 Steps = Iterator[Any]
 
 
-def measure(runs: int = 3, threads: int = 1) -> dict[str, Any]:
-    """Time both sides `runs` times; in a run they make `STEPS` steps in turn, `ROUNDS` times.
+def measure(runs: int = 3) -> dict[str, Any]:
+    """Time both sides `runs` times; in a run they take `ROUNDS` turns.
 
     Args:
-        runs: of each side and dataset.
-        threads: of torch, for both sides; left so.
+        runs: of each comparison.
 
     Returns:
-        batch_size, size, threads; `train_step_ratio` and `train_step_ratio_phantom`, plain / ours (one
-        value a run, and their median); and for each dataset `source`, `milliseconds` a step of each side (one
-        value a run) and `faster`, the plain side that counts.
+        batch_size, size, threads; `train_step_ratio` and `train_step_ratio_phantom`, plain / ours on all CPUs
+        (one value a run, and their median); and `comparisons`, each with `dataset`, `source`, `threads`,
+        `milliseconds` a step of each side (one value a run), `faster`, the plain side that counts, and its
+        `ratio`.
     """
-    torch.set_num_threads(threads)
-    results = {}
-    with tempfile.TemporaryDirectory() as name, SeparateProcess(threads) as elsewhere:
-        real = real_images(Path(name, "real"), IMAGES, SIZE)
-        phantom = phantom_images(Path(name, "phantom"), IMAGES, SIZE)
-        for key, dataset, images in (("", "nih_cxr", real), ("_phantom", "phantom_chest", phantom)):
-            config = load_model("tiny_unet", dataset, "fixed", ROOT / "config")
-            result = _compare(config, images, Path(name, f"state{key}"), runs, elsewhere)
-            results[f"train_step_ratio{key}"] = result.pop("ratio")
-            results[dataset] = result
-    return {"batch_size": config.train.batch_size, "size": SIZE, "threads": threads, **results}
+    every = torch.get_num_threads()
+    comparisons = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        images = {
+            "nih_cxr": real_images(folder / "real", IMAGES, SIZE),
+            "phantom_chest": phantom_images(folder / "phantom", IMAGES, SIZE),
+        }
+        for threads, (dataset, of_dataset) in product(sorted({1, every}, reverse=True), images.items()):
+            state = folder / f"state-{dataset}-{threads}"
+            compared = _compare(dataset, of_dataset, state, runs, threads, WORKERS if threads > 1 else (0,))
+            comparisons.append(
+                {"dataset": dataset, "source": of_dataset.source, "threads": threads, **compared}
+            )
+    ratios = {entry["dataset"]: entry["ratio"] for entry in comparisons if entry["threads"] == every}
+    return {
+        "batch_size": _config("nih_cxr").train.batch_size,
+        "size": SIZE,
+        "threads": every,
+        "train_step_ratio": ratios["nih_cxr"],
+        "train_step_ratio_phantom": ratios["phantom_chest"],
+        "comparisons": comparisons,
+    }
+
+
+def _config(dataset: str) -> DiffusionModelConfig:
+    return load_model("tiny_unet", dataset, "fixed", ROOT / "config")
 
 
 def _compare(
-    config: DiffusionModelConfig, images: Images, folder: Path, runs: int, elsewhere: SeparateProcess
+    dataset: str, images: Images, folder: Path, runs: int, threads: int, workers: Sequence[int]
 ) -> dict[str, Any]:
-    steps = _ours(config, images, folder)
-    sides: dict[str, Callable[[int], float]] = {"ours": partial(_seconds_a_step, steps)}
-    for workers in WORKERS:
-        name = f"plain, {workers} workers"
-        elsewhere(begin, name, config, _files(config, images), SIZE, SEED, workers, _TOTAL)
-        sides[name] = partial(elsewhere, seconds_a_step, name)
-    for seconds_of in sides.values():
-        seconds_of(WARM_UP)
-    seconds: dict[str, list[float]] = {name: [] for name in sides}
-    for _ in range(runs):
-        rounds = [[seconds_of(STEPS) for seconds_of in sides.values()] for _ in range(ROUNDS)]
-        for name, values in zip(sides, zip(*rounds, strict=True), strict=True):
-            seconds[name].append(mean(values))
+    config = _config(dataset)
+    torch.set_num_threads(threads)
+    sides: dict[str, Callable[[int], float]] = {
+        "ours": partial(_seconds_a_step, _ours(config, images, folder))
+    }
+    with SeparateProcess(threads) as elsewhere:
+        for number in workers:
+            name = f"plain, {number} workers"
+            elsewhere(begin, name, config, _files(config, images), SIZE, SEED, number, _TOTAL)
+            sides[name] = partial(elsewhere, seconds_a_step, name)
+        seconds: dict[str, list[float]] = {name: [] for name in sides}
+        for _ in range(runs):
+            turns: dict[str, list[float]] = {name: [] for name in sides}
+            for _, (name, seconds_of) in product(range(ROUNDS), sides.items()):
+                seconds_of(LEAD)
+                turns[name].append(seconds_of(STEPS))
+            for name, values in turns.items():
+                seconds[name].append(mean(values))
     plain = min(list(sides)[1:], key=lambda name: median(seconds[name]))
     ratios = [a / b for a, b in zip(seconds[plain], seconds["ours"], strict=True)]
     return {
-        "source": images.source,
         "milliseconds": {name: [1000 * value for value in values] for name, values in seconds.items()},
         "faster": plain,
         "ratio": {"runs": ratios, "median": median(ratios)},
