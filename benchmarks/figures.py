@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
@@ -22,7 +22,6 @@ class Figure:
         values: parts -> one value a run (a single one where it is no time); KeyError if a part is missing.
         value: of these values, the one that is reported.
         reached: of that value.
-        whole: parts -> what is reported instead, where the runs are not repetitions but share the work.
     """
 
     name: str
@@ -31,7 +30,6 @@ class Figure:
     values: Callable[[Parts], list[Any]]
     value: Callable[[list[Any]], Any]
     reached: Callable[[Any], bool]
-    whole: Callable[[Parts], Any] | None = None
 
     def entry(self, parts: Parts) -> dict[str, Any] | None:
         """value, min, max, runs, reached; None if a part it is made from was not run."""
@@ -39,8 +37,7 @@ class Figure:
             values = self.values(parts)
         except KeyError:
             return None
-        whole = self.whole(parts) if self.whole else None
-        value = self.value(values) if whole is None else whole
+        value = self.value(values)
         return {
             "value": value,
             "min": min(values),
@@ -56,16 +53,8 @@ def _ratio(name: str, what: str, least: float, values: Callable[[Parts], list[fl
 
 
 def _speedup(name: str, part: str, rule: str, what: str, least: float) -> Figure:
-    """Of scoring with a stopping rule against the plain procedure: median of the runs, or of all images."""
-
-    def whole(parts: Parts) -> float | None:
-        found = parts[part]
-        if len(found["images_of_runs"]) == 1 or sum(found["images_of_runs"]) != found["images"]:
-            return None
-        return sum(found["seconds"]["plain"]) / sum(found["seconds"][rule])
-
-    figure = _ratio(name, what, least, lambda parts: parts[part][f"{rule}_speedup"])
-    return replace(figure, whole=whole)
+    """Of scoring with a stopping rule against the plain procedure."""
+    return _ratio(name, what, least, lambda parts: parts[part][f"{rule}_speedup"])
 
 
 def _largest(values: list[float]) -> float:

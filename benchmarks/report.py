@@ -33,8 +33,7 @@ def _machine(machine: dict[str, Any]) -> str:
     return (
         f"{machine['cpus']} CPUs ({machine['processor']}, {machine['vector_instructions']}), "
         f"{machine['memory_gib']} GiB{gpu}; {versions}. Made by `make bench`. Ratios are of two things that "
-        "were timed in turn, median [min, max] over runs; "
-        "where the runs divide the images among them, of all images together [min, max]."
+        "were timed in turn, median [min, max] over runs."
     )
 
 
@@ -71,7 +70,7 @@ def _scoring(title: str, part: dict[str, Any]) -> str:
         speedup = "" if ratios is None else ", ".join(f"{ratio:.2f}x" for ratio in ratios)
         rows.append([name, seconds, f"{used:.1f}", speedup])
     return (
-        f"## Scoring, {title}\n\n{_images(part)}, {part['threads']} threads; making the store takes "
+        f"## Scoring, {title}\n\n{part['images']} images, {part['threads']} threads; making the store takes "
         f"{part['store_seconds']:.2f} s once.\n\n{_table(rows)}\n\n"
         "The sequential rule, replayed from the errors of all steps: steps an image, share of decisions that "
         "are those of all steps, and change of AURC; with steps in the order drawn, and in the spread order "
@@ -95,13 +94,6 @@ def _sweep(replayed: list[dict[str, Any]]) -> list[list[str]]:
 
 def _at_least(steps: int) -> str:
     return f", at least {steps} steps" if steps > 1 else ""
-
-
-def _images(part: dict[str, Any]) -> str:
-    runs = part["images_of_runs"]
-    if sum(runs) == part["images"] and len(runs) > 1:
-        return f"{part['images']} images, divided among {len(runs)} runs ({', '.join(map(str, runs))})"
-    return f"{part['images']} images"
 
 
 def _training(comparisons: list[dict[str, Any]]) -> str:

@@ -87,8 +87,6 @@ def _measured(part: str, runs: int) -> dict[str, Any]:
         weights = f"results/{experiment}/{dataset}/tiny_unet/seed0/weights"
         arguments = [weights, f"data/{dataset}/store/32", _image_root(dataset), f"splits/{dataset}/test.csv"]
         arguments = [*arguments[: 2 if part == "network" else 4], "--runs", str(runs)]
-        # Near-ties of the X-rays need nearly all steps: whole runs of both datasets would take an hour.
-        arguments += ["--divide"] * (part == REAL)
     else:
         script = f"{part}.py"
         arguments = ["--runs", str(runs)] if part in ("loader", "training") else []

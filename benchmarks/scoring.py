@@ -29,12 +29,13 @@ from meddiff.diffusion.score import score, step_logsnr
 from meddiff.diffusion.step_order import in_order, spread_order
 from meddiff.diffusion.stopping import cut, make_rule, stopping_steps
 from meddiff.evaluate.metrics import aurc
+from meddiff.scoring.batch_size import automatic_batch_size
 from meddiff.trained_model import load_model
 from separate import SeparateProcess
 
 STEPS, SEED = 501, 0
 PAPER_BATCH = 128  # images at once in the paper's scripts
-DELTAS = (0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.12, 0.15, 0.2, 0.3, 0.4)
+DELTAS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.12, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4)
 MIN_STEPS = (1, 16, 32, 64, 128)
 LEAST_AGREEMENT, LARGEST_AURC_DELTA = 0.995, 0.005
 
@@ -55,11 +56,10 @@ class Trained:
     split: Path
 
 
-def measure(trained: Trained, runs: int = 3, divide: bool = False) -> dict[str, Any]:
+def measure(trained: Trained, runs: int = 3) -> dict[str, Any]:
     """Time the plain procedure, exact and sequential stopping, one after another, `runs` times.
 
-    Every run takes all test images; with `divide` every run takes another part of them, and together they
-    take all, which is `runs` times as fast.
+    Every run takes all test images.
 
     The sequential rule runs with the delta and the least number of steps that take the fewest steps, of those
     whose decisions are those of all steps on at least 99.5 % of the whole split and whose AURC is within
@@ -71,47 +71,39 @@ def measure(trained: Trained, runs: int = 3, divide: bool = False) -> dict[str, 
     files = dict(zip(table["image_id"], (trained.root / path for path in table["path"]), strict=True))
     paths = [files[name] for name in store.image_ids]
     started = time.perf_counter()
-    full, logsnr = score(denoiser, store.images, store.image_ids, seed=SEED, steps=STEPS)
+    full, logsnr = _errors(denoiser, store)
     seconds: dict[str, list[float]] = {"all_steps": [time.perf_counter() - started]}
     spread = spread_order(logsnr, SEED, store.image_ids)
     majority, replayed = vote.majority(full), _replayed(full, store.labels, spread)
     chosen = _chosen(replayed)
     exact, sequential = StoppingConfig(kind="exact"), _sequential(chosen["delta"], chosen["min_steps"])
     seconds |= {"plain": [], "exact": [], "sequential": []}
-    decided: dict[str, list[np.ndarray]] = {"plain": [], "exact": [], "sequential": []}
-    stopped_errors: list[np.ndarray] = []
+    decided: list[np.ndarray] = []
 
-    def timed(name: str, stopping: StoppingConfig, rows: np.ndarray) -> np.ndarray:
+    def timed(name: str, stopping: StoppingConfig) -> np.ndarray:
         started = time.perf_counter()
-        result = _score(denoiser, store, stopping, rows)
+        result = _stopped(denoiser, store, stopping)
         seconds[name].append(time.perf_counter() - started)
-        decided[name].append(vote.majority(result))
         return result
 
-    everything = np.arange(len(store))
-    shares = np.array_split(everything, runs) if divide else [everything] * runs
     with SeparateProcess(torch.get_num_threads()) as elsewhere:
-        for rows in shares:
-            own = [paths[row] for row in rows], [store.image_ids[row] for row in rows]
-            taken, decisions = elsewhere(reference.timed, trained.weights, *own, SEED, STEPS, PAPER_BATCH)
+        asked = (paths, list(store.image_ids), SEED, STEPS, PAPER_BATCH)
+        for _ in range(runs):
+            taken, plain = elsewhere(reference.timed, trained.weights, *asked)
             seconds["plain"].append(taken)
-            decided["plain"].append(decisions)
-            timed("exact", exact, rows)
-            stopped_errors.append(timed("sequential", sequential, rows))
-    plain = np.concatenate(decided["plain"]) if divide else decided["plain"][0]
-    last = vote.tally(np.concatenate(stopped_errors) if divide else stopped_errors[-1])
+            decided += [plain, vote.majority(timed("exact", exact))]
+            last = vote.tally(timed("sequential", sequential))
     return {
         "images": len(store),
-        "images_of_runs": [len(rows) for rows in shares],
         "steps": STEPS,
         "threads": torch.get_num_threads(),
         "seconds": seconds,
         "store_seconds": _store_seconds(paths, store),
         "accuracy": float((plain == store.labels).mean()),
         "exact_speedup": _ratios(seconds["plain"], seconds["exact"]),
-        "exact_identical": all(map(np.array_equal, decided["plain"], decided["exact"])),
+        "exact_identical": all(np.array_equal(plain, decisions) for decisions in decided),
         "exact_steps": float(stopping_steps(full, make_rule(exact, STEPS, store.num_classes)).mean()),
-        "all_steps_speedup": [(sum if divide else median)(seconds["plain"]) / seconds["all_steps"][0]],
+        "all_steps_speedup": [median(seconds["plain"]) / seconds["all_steps"][0]],
         "all_steps_identical": bool(np.array_equal(plain, majority)),
         "order": sequential.order,
         "delta": sequential.delta,
@@ -124,16 +116,22 @@ def measure(trained: Trained, runs: int = 3, divide: bool = False) -> dict[str, 
     }
 
 
-def _score(denoiser: torch.nn.Module, store: Store, stopping: StoppingConfig, rows: np.ndarray) -> np.ndarray:
-    """Errors [I, S, K] of `rows`, NaN for the steps that come after an image stopped."""
+def _stopped(denoiser: torch.nn.Module, store: Store, stopping: StoppingConfig) -> np.ndarray:
+    """Errors [I, S, K], NaN for the steps that come after an image stopped."""
     rule = make_rule(stopping, STEPS, store.num_classes)
-    names = [store.image_ids[row] for row in rows]
     order = None
     if stopping.order == "spread":
-        levels = step_logsnr(denoiser, names, seed=SEED, steps=STEPS, levels="uniform")
-        order = spread_order(levels, SEED, names)
-    errors, _ = score(denoiser, store.images[rows], names, seed=SEED, steps=STEPS, stopping=rule, order=order)
+        levels = step_logsnr(denoiser, store.image_ids, seed=SEED, steps=STEPS, levels="uniform")
+        order = spread_order(levels, SEED, store.image_ids)
+    errors, _ = _errors(denoiser, store, stopping=rule, order=order)
     return cut(errors, stopping_steps(in_order(errors, order), rule), order)
+
+
+def _errors(denoiser: torch.nn.Module, store: Store, **settings: Any) -> tuple[np.ndarray, np.ndarray]:
+    """What `score` returns, with as many inputs a pass as the workflow gives it."""
+    inputs = automatic_batch_size(denoiser, store.images.shape[1:], "fp32")
+    names = store.image_ids
+    return score(denoiser, store.images, names, seed=SEED, steps=STEPS, batch_size=inputs, **settings)
 
 
 def _sequential(delta: float, min_steps: int, order: str = "spread") -> StoppingConfig:
@@ -197,10 +195,9 @@ def main() -> None:
     ):
         parser.add_argument(name, type=Path, help=what)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--divide", action="store_true", help="the runs divide the images among them")
     args = parser.parse_args()
     trained = Trained(args.weights, args.store, args.root, args.split)
-    print(json.dumps(measure(trained, args.runs, args.divide), indent=1))
+    print(json.dumps(measure(trained, args.runs), indent=1))
 
 
 if __name__ == "__main__":

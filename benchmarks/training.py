@@ -133,7 +133,7 @@ def _ours(config: DiffusionModelConfig, images: Images, folder: Path) -> Steps:
     """Steps of the trainer that `meddiff train` runs; the sum of losses so far after each."""
     processes = Processes(Accelerator(cpu=True))
     device = torch.device("cpu")
-    model = prepare_network(untrained(config, SIZE, SEED), DEFAULT_COMPUTE, device, "no", for_training=True)
+    model = prepare_network(untrained(config, SIZE, SEED), DEFAULT_COMPUTE, device, "no")
     trainer = Trainer(model, build_task(config, SEED), config.train, SEED, folder, processes)
     store, steps = images.store, range(_TOTAL)
     reader = BatchReader(store.images, store.labels, processes, config.train, SEED)

@@ -100,27 +100,10 @@ def test_fewest_steps_of_those_that_decide_and_rank_alike(rows, steps):
     assert scoring._chosen([drawn, *replayed])["steps"] == steps
 
 
-def test_runs_may_divide_the_images_among_them(trained, monkeypatch):
-    monkeypatch.setattr(scoring, "STEPS", 7)
-    whole, divided = measure(trained, runs=2), measure(trained, runs=2, divide=True)
-    assert divided["images_of_runs"] == [6, 6] and whole["images_of_runs"] == [12, 12]
-    for name in (
-        "accuracy",
-        "exact_identical",
-        "exact_steps",
-        "sequential_steps",
-        "sequential_agreement",
-        "replayed",
-    ):
-        assert divided[name] == whole[name]
-    assert divided["sequential_aurc_delta"] == pytest.approx(whole["sequential_aurc_delta"])
-
-
 def parts(**changes: Any) -> dict[str, Any]:
     """Results of all parts that a figure is made from."""
     both = {
         "images": 10,
-        "images_of_runs": [10, 10, 10],
         "steps": 501,
         "threads": 2,
         "store_seconds": 0.1,
@@ -180,16 +163,6 @@ def test_figures_are_medians_with_their_spread():
     assert found["sequential_aurc_delta"]["value"] == -0.02 and not found["sequential_aurc_delta"]["reached"]
     assert found["exact_identical"]["value"] is True
     assert found["memory_ratio"]["reached"] and found["loader_ratio"]["value"] == 21.0
-
-
-def test_runs_that_divide_the_images_are_taken_together():
-    found = parts()
-    seconds = {"plain": [30.0, 30.0, 30.0], "exact": [10.0, 10.0, 25.0], "sequential": [3.0, 3.0, 9.0]}
-    shared = {**found[REAL], "images_of_runs": [4, 3, 3], "seconds": seconds}
-    figure = entries({**found, REAL: {**shared, "sequential_speedup": [10.0, 10.0, 3.3]}})[
-        "sequential_speedup_real"
-    ]
-    assert (figure["value"], figure["min"], figure["max"], figure["runs"]) == (6.0, 3.3, 10.0, 3)
 
 
 def test_one_different_decision_counts():

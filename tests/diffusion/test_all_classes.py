@@ -120,6 +120,16 @@ def test_gradients_with_a_single_token_are_those_of_diffusers(layout):
     assert frozen == 4 * sum(layer.is_cross_attention for layer in unet.modules() if hasattr(layer, "to_q"))
 
 
+@pytest.mark.parametrize("changes", [{"only_cross_attention": True}, {"transformer_layers_per_block": 2}])
+@pytest.mark.parametrize("tokens", [1, 4])
+def test_other_attention_blocks_give_the_same(changes, tokens):
+    unet, arguments = build_unet("every block", **changes), inputs(tokens)
+    with torch.no_grad():
+        expected, actual = one_pass_a_class(unet, *arguments), unet_for_all_classes(unet, *arguments)
+    assert (expected[0] - expected[1]).abs().max() > 1e-3
+    torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
 def test_memory_format_is_kept(memory_format):
     unet, arguments = build_unet("second block").to(memory_format=memory_format), inputs(1)
@@ -142,8 +152,11 @@ def test_what_does_not_depend_on_the_class_is_computed_once():
     assert batch_sizes(unet.down_blocks[0].resnets[1], run) == [INPUTS]
     assert batch_sizes(block.resnets[0], run) == [INPUTS]
     assert batch_sizes(block.resnets[1], run) == [CLASSES * INPUTS]
+    first, second = (attention.transformer_blocks[0] for attention in block.attentions)
+    assert batch_sizes(first.attn1.to_q, run) == [INPUTS]
+    assert batch_sizes(second.attn1.to_q, run) == [CLASSES * INPUTS]
     # Keys and values once a class, whatever the number of inputs.
-    cross_attention = block.attentions[0].transformer_blocks[0].attn2
+    cross_attention = first.attn2
     assert batch_sizes(cross_attention.to_k, run) == [CLASSES]
     assert batch_sizes(cross_attention.to_q, run) == [CLASSES * INPUTS]
 

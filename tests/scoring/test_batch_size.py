@@ -14,7 +14,7 @@ from core_samples import SIDE, tiny_config
 from meddiff.cli import parse
 from meddiff.models import build_model
 from meddiff.scoring import batch_size
-from meddiff.scoring.batch_size import CPU_INPUTS, MOST_INPUTS, automatic_batch_size, fitting_inputs
+from meddiff.scoring.batch_size import CPU_MOST_INPUTS, MOST_INPUTS, automatic_batch_size, fitting_inputs
 from scoring_samples import run
 
 GIB = 2**30
@@ -50,7 +50,9 @@ def test_examples(used, inputs, free, expected):
 
 def test_on_a_cpu_it_is_a_fixed_number():
     denoiser = build_model(tiny_config("unet"), 2, 1, SIDE)
-    assert automatic_batch_size(denoiser, (SIDE, SIDE, 1), "fp32") == CPU_INPUTS
+    assert automatic_batch_size(denoiser, (SIDE, SIDE, 1), "fp32") == CPU_MOST_INPUTS
+    for side, expected in ((32, 256), (64, 64), (96, 28), (256, 16)):
+        assert automatic_batch_size(denoiser, (side, side, 3), "fp32") == expected
 
 
 class Card:
@@ -105,7 +107,7 @@ def test_on_a_card_one_small_pass_is_measured(monkeypatch, free, expected):
 
 def test_a_run_without_a_number_takes_the_automatic_one(weights, store, tmp_path, passes):
     run(weights, store, tmp_path, 20, batch_size=0)
-    assert passes[0] == CPU_INPUTS
+    assert passes[0] == CPU_MOST_INPUTS
     run(weights, store, tmp_path, 30, batch_size=10)
     assert passes[-1] == 10
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from meddiff.config.compute import ComputeConfig
 from meddiff.devices.host_memory import keep_freed_memory
@@ -21,7 +21,6 @@ def prepare_network(
     compute: ComputeConfig,
     device: torch.device,
     precision: str,
-    for_training: bool = False,
 ) -> nn.Module:
     """Set attention kernel, memory format and matrix precision; `compile_network` does the rest.
 
@@ -32,7 +31,6 @@ def prepare_network(
         compute: the settings.
         device: where it runs.
         precision: ``fp32`` (or ``no``), ``fp16`` or ``bf16``.
-        for_training: whether gradients will be taken.
 
     Raises:
         ConfigError: if FlashAttention is asked for and not possible.
@@ -48,22 +46,15 @@ def prepare_network(
     on_cpu = device.type == "cpu"
     if on_cpu:
         keep_freed_memory()
-    # In channels_last PyTorch computes group norms ten times as long on a CPU. Copying before each takes a
-    # fifth of that, and pays without gradients; in training neither does.
-    norms = [layer for layer in module.modules() if isinstance(layer, nn.GroupNorm)] if on_cpu else []
     channels_last = compute.channels_last
     if channels_last == "auto":
-        channels_last = is_convolutional(module) and not (norms and for_training)
-    if not channels_last:
-        return module
-    if compute.compile == "no":
-        for layer in norms:
-            layer.register_forward_pre_hook(_contiguous_without_gradient)
-    return module.to(memory_format=torch.channels_last)
+        # On a CPU PyTorch takes ten times as long for group norms in channels_last.
+        channels_last = is_convolutional(module) and not (on_cpu and _has_group_norms(module))
+    return module.to(memory_format=torch.channels_last) if channels_last else module
 
 
-def _contiguous_without_gradient(layer: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
-    return None if torch.is_grad_enabled() else tuple(value.contiguous() for value in inputs)
+def _has_group_norms(module: nn.Module) -> bool:
+    return any(isinstance(layer, nn.GroupNorm) for layer in module.modules())
 
 
 def is_convolutional(module: nn.Module) -> bool:

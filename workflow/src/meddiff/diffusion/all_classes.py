@@ -1,15 +1,17 @@
 """diffusers' UNet for all classes at once, with everything that does not depend on the class computed once.
 
 The class enters a `UNet2DConditionModel` through cross-attention only. What comes before the first such
-layer (the input convolution, blocks without attention, the first residual layer of the first block with it)
-and the embedding of the noise level are the same for all classes. Keys and values depend on the class and
-not on the image (`meddiff.diffusion.attention.ClassCrossAttention`). The result is that of one pass a class.
+layer (the input convolution, blocks without attention; in the first block with it the first residual layer
+and self-attention) and the embedding of the noise level are the same for all classes. Keys and values depend
+on the class and not on the image (`meddiff.diffusion.attention.ClassCrossAttention`). The result is that of
+one pass a class.
 """
 
 from __future__ import annotations
 
 import torch
-from diffusers import UNet2DConditionModel
+from diffusers import Transformer2DModel, UNet2DConditionModel
+from diffusers.models.attention import BasicTransformerBlock
 from diffusers.models.unets.unet_2d_blocks import CrossAttnDownBlock2D
 from torch import Tensor, nn
 
@@ -90,15 +92,42 @@ def _first_with_attention(
     block: CrossAttnDownBlock2D, hidden: Tensor, emb: Tensor, tokens: Tensor
 ) -> tuple[Tensor, list[Tensor]]:
     """The forward pass of `block` on an input [N, ...] that is the same for all classes, [K * N, ...]."""
-    hidden = repeat(block.resnets[0](hidden, emb), len(tokens))
+    hidden = _first_attention(block.attentions[0], block.resnets[0](hidden, emb), tokens)
     emb = repeat(emb, len(tokens))
-    outputs = []
-    for number, (resnet, attention) in enumerate(zip(block.resnets, block.attentions, strict=True)):
-        if number > 0:
-            hidden = resnet(hidden, emb)
-        hidden = attention(hidden, encoder_hidden_states=tokens, return_dict=False)[0]
+    outputs = [hidden]
+    for resnet, attention in zip(block.resnets[1:], block.attentions[1:], strict=True):
+        hidden = attention(resnet(hidden, emb), encoder_hidden_states=tokens, return_dict=False)[0]
         outputs.append(hidden)
     for layer in block.downsamplers or ():
         hidden = layer(hidden)
         outputs.append(hidden)
     return hidden, outputs
+
+
+def _first_attention(attention: Transformer2DModel, hidden: Tensor, tokens: Tensor) -> Tensor:
+    """The output of `attention` for every class, [K * N, ...], of an input [N, ...] that all share."""
+    classes, first = len(tokens), attention.transformer_blocks[0]
+    if not _begins_with_self_attention(first):
+        return attention(repeat(hidden, classes), encoder_hidden_states=tokens, return_dict=False)[0]
+    inputs, _, height, width = hidden.shape
+    x, width_inside = attention._operate_on_continuous_inputs(hidden)
+    x = repeat(first.attn1(first.norm1(x)) + x, classes)
+    x = first.attn2(first.norm2(x), encoder_hidden_states=tokens) + x
+    x = first.ff(first.norm3(x)) + x
+    for block in attention.transformer_blocks[1:]:
+        x = block(x, encoder_hidden_states=tokens)
+    residual = repeat(hidden, classes)
+    return attention._get_output_for_continuous_inputs(
+        x, residual, classes * inputs, height, width, width_inside
+    )
+
+
+def _begins_with_self_attention(block: BasicTransformerBlock) -> bool:
+    """Whether it is self-attention, cross-attention and a feed-forward network, each after a plain norm."""
+    return (
+        block.norm_type == "layer_norm"
+        and block.pos_embed is None
+        and not block.only_cross_attention
+        and block.attn2 is not None
+        and block._chunk_size is None
+    )

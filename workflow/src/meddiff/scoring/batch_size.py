@@ -13,8 +13,9 @@ from meddiff.diffusion.score import score
 
 log = logging.getLogger("meddiff")
 
-# On a CPU more inputs make a pass no faster once its activations leave the caches.
-CPU_INPUTS = 128
+# On a CPU more make a pass no faster once its activations leave the caches, and fewer make it slower.
+CPU_PIXELS = 256 * 32 * 32
+CPU_LEAST_INPUTS, CPU_MOST_INPUTS = 16, 256
 MOST_INPUTS = 1024
 _PROBE_INPUTS = 16
 # The rest is for fragmentation, and for kernels that want more working memory with larger batches.
@@ -40,7 +41,7 @@ def automatic_batch_size(denoiser: Denoiser, image_shape: Sequence[int], precisi
     """Network inputs a pass for `denoiser` on its device.
 
     On a CUDA device from the memory that one small pass takes, with other images for every input; elsewhere
-    `CPU_INPUTS`.
+    as many as have `CPU_PIXELS` together.
 
     Args:
         denoiser: on the device to compute on.
@@ -52,7 +53,8 @@ def automatic_batch_size(denoiser: Denoiser, image_shape: Sequence[int], precisi
     """
     device = next(denoiser.parameters()).device
     if device.type != "cuda":
-        return CPU_INPUTS
+        pixels = image_shape[0] * image_shape[1]
+        return min(max(CPU_PIXELS // pixels, CPU_LEAST_INPUTS), CPU_MOST_INPUTS)
     images = np.zeros((max(1, _PROBE_INPUTS // denoiser.num_classes), *image_shape), dtype=np.uint8)
     inputs = len(images) * denoiser.num_classes
     torch.cuda.empty_cache()

@@ -88,7 +88,7 @@ def train_model(
     if pretrained_dir:
         module.load_pretrained(pretrained_dir)
     precision = model.train.mixed_precision
-    prepare_network(module, compute, accelerator.device, precision, for_training=True)
+    prepare_network(module, compute, accelerator.device, precision)
     parameters = sum(p.numel() for p in module.parameters())
     log.info("%s: %.2f M parameters, %d training images", model.title, parameters / 1e6, len(train.labels))
     folder, stop = state_root / key[:16], stop_signal()
