@@ -16,10 +16,10 @@ from meddiff.explaining.edits import COUNTERFACTUAL, plan
 from meddiff.planning.networks import NetworkCost, network_cost, training_passes, with_architecture
 from meddiff.planning.sizes import SplitSizes
 from meddiff.records.today import Job
-from meddiff.scoring.batch_size import CPU_INPUTS
 from meddiff.scoring.run import shard_rows
 
 _FP32 = 4
+_AUTOMATIC_INPUTS = 128  # of a batch; large cards take more
 
 STAGES = {
     "download": ("fetch", "getsplits", "pretrained", "listing", "released"),
@@ -142,9 +142,8 @@ class Estimator:
         classes, steps = len(self._config.datasets[dataset].classes), job.params["steps"]
         shard, shards = job.args.shard
         images = len(shard_rows(getattr(self._sizes[dataset], job.args.split), shard, shards))
-        # The images of a batch are encoded once a batch, and a batch holds `batch_size` inputs; at least as
-        # many as on a CPU where that is automatic, unless the card is too small for them.
-        inputs = job.args.batch_size or CPU_INPUTS
+        # The images of a batch are encoded once a batch, and a batch holds `batch_size` inputs.
+        inputs = job.args.batch_size or _AUTOMATIC_INPUTS
         encoded = ceil(steps * classes / inputs) if cost.encode else 0
         work.inference = images * (steps * classes * cost.forward + encoded * cost.encode)
         numbers = images * steps * (classes + 1)  # errors and logSNR
