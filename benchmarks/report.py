@@ -97,10 +97,16 @@ def _at_least(steps: int) -> str:
 
 
 def _training(comparisons: list[dict[str, Any]]) -> str:
-    rows = [["images", "threads", "meddiff (ms)", "plain, no workers (ms)", "plain, 2 workers (ms)", "ratio"]]
+    columns = {
+        "ours": "meddiff (ms)",
+        "passes": "its network passes alone (ms)",
+        "plain, 0 workers": "plain, no workers (ms)",
+        "plain, 2 workers": "plain, 2 workers (ms)",
+    }
+    rows = [["images", "threads", *columns.values(), "ratio"]]
     for entry in comparisons:
         milliseconds = {name: f"{median(values):.1f}" for name, values in entry["milliseconds"].items()}
-        sides = [milliseconds.get(name, "") for name in ("ours", "plain, 0 workers", "plain, 2 workers")]
+        sides = [milliseconds.get(name, "") for name in columns]
         runs = ", ".join(f"{ratio:.2f}x" for ratio in entry["ratio"]["runs"])
         rows.append([entry["source"], str(entry["threads"]), *sides, runs])
     return (

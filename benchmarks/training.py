@@ -4,7 +4,7 @@
 images on the CPU: once with real X-rays (files of 256 px), once with the chest phantom of the demo, whose
 files are so small that decoding them costs little. Both may use the same CPUs: first all of them, where the
 plain side is tried with and without two worker processes that read ahead, and the faster one counts; then a
-single one.
+single one. Beside them, the passes of our network alone: what a step would take if all else were free.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from meddiff.config.compute import DEFAULT_COMPUTE
 from meddiff.config.load import load_model
 from meddiff.config.model import DiffusionModelConfig
 from meddiff.devices.prepare import prepare_network
+from meddiff.diffusion.objective import diffusion_loss
 from meddiff.models import build_task
 from meddiff.training.batches import BatchReader
 from meddiff.training.distributed import Processes
@@ -60,8 +61,8 @@ def measure(runs: int = 3) -> dict[str, Any]:
     Returns:
         batch_size, size, threads; `train_step_ratio` and `train_step_ratio_phantom`, plain / ours on all CPUs
         (one value a run, and their median); and `comparisons`, each with `dataset`, `source`, `threads`,
-        `milliseconds` a step of each side (one value a run), `faster`, the plain side that counts, and its
-        `ratio`.
+        `milliseconds` a step of each side and of our `passes` alone (one value a run), `faster`, the plain
+        side that counts, and its `ratio`.
     """
     every = torch.get_num_threads()
     comparisons = []
@@ -98,7 +99,8 @@ def _compare(
     config = _config(dataset)
     torch.set_num_threads(threads)
     sides: dict[str, Callable[[int], float]] = {
-        "ours": partial(_seconds_a_step, _ours(config, images, folder))
+        "ours": partial(_seconds_a_step, _ours(config, images, folder)),
+        "passes": partial(_seconds_a_step, _passes(config)),
     }
     with SeparateProcess(threads) as elsewhere:
         for number in workers:
@@ -113,7 +115,7 @@ def _compare(
                 turns[name].append(seconds_of(STEPS))
             for name, values in turns.items():
                 seconds[name].append(mean(values))
-    plain = min(list(sides)[1:], key=lambda name: median(seconds[name]))
+    plain = min((f"plain, {number} workers" for number in workers), key=lambda name: median(seconds[name]))
     ratios = [a / b for a, b in zip(seconds[plain], seconds["ours"], strict=True)]
     return {
         "milliseconds": {name: [1000 * value for value in values] for name, values in seconds.items()},
@@ -141,6 +143,21 @@ def _ours(config: DiffusionModelConfig, images: Images, folder: Path) -> Steps:
     for step, batch in zip(steps, reader.read(rows), strict=True):
         trainer._step(batch, step, _TOTAL)
         yield trainer.state.loss_sum
+
+
+def _passes(config: DiffusionModelConfig) -> Steps:
+    """Nothing but the passes of the network that `_ours` trains, with the same input again and again."""
+    denoiser = prepare_network(untrained(config, SIZE, SEED), DEFAULT_COMPUTE, torch.device("cpu"), "no")
+    denoiser.train()
+    batch, generator = config.train.batch_size, torch.Generator().manual_seed(SEED)
+    x, eps = torch.randn(2, batch, *denoiser.input_shape, generator=generator)
+    t, class_ids = torch.rand(batch, generator=generator), torch.arange(batch) % denoiser.num_classes
+    while True:
+        loss = diffusion_loss(denoiser, x, class_ids, t, eps, config.loss_weight).mean()
+        loss.backward()
+        for parameter in denoiser.parameters():
+            parameter.grad = None
+        yield loss
 
 
 def _files(config: DiffusionModelConfig, images: Images) -> ImageFiles:
