@@ -20,7 +20,7 @@ test: install-dev install-slurm lint ## install everything, lint, and run the wh
 test-fast: install-dev ## the tests to run all day (under five minutes)
 	python -m pytest -m "not slow"
 
-bench: install-dev ## measure speed and memory into benchmarks/results (about an hour on two slow cores, on an idle machine)
+bench: install-dev ## measure speed and memory into benchmarks/results (up to an hour on two idle cores)
 	python benchmarks/run.py $(BENCH)
 
 lint: install-dev ## ruff, snakefmt and snakemake --lint

@@ -46,29 +46,10 @@ def _score(images: int, steps: int, side: int) -> dict[str, float]:
     """Score generated images in this process."""
     import numpy as np
     import torch
-    from torch import Tensor, nn
 
-    from meddiff.diffusion.denoiser import Denoiser
-    from meddiff.diffusion.schedule import ShiftedCosineSchedule
     from meddiff.scoring.blocks import LabelledImages, score_to_file
     from meddiff.scoring.image_rows import ImageRows
-
-    class ScaledInput(Denoiser):
-        """Predicts a multiple of its input, another one for every class."""
-
-        def __init__(self) -> None:
-            schedule = ShiftedCosineSchedule(image_size=side, noise_size=side)
-            super().__init__(CLASSES, (1, side, side), "epsilon", schedule)
-            self.factors = nn.Parameter(torch.linspace(0.5, 1.0, CLASSES + 1))
-
-        def forward(self, z: Tensor, logsnr: Tensor, class_ids: Tensor) -> Tensor:
-            return z * self.factors[class_ids].reshape(-1, 1, 1, 1)
-
-        def encode(self, images: Tensor) -> Tensor:
-            return images
-
-        def decode(self, x: Tensor) -> Tensor:
-            return x
+    from scaled_input import ScaledInput
 
     torch.set_num_threads(1)
     started = time.monotonic()
@@ -82,7 +63,7 @@ def _score(images: int, steps: int, side: int) -> dict[str, float]:
         ids = [f"image {row}" for row in range(images)]
         with ImageRows(stored, np.arange(images)) as rows:
             score_to_file(
-                ScaledInput(),
+                ScaledInput(side, [0.5, 0.75, 1.0]),
                 LabelledImages(rows, ids, np.arange(images) % CLASSES, ids, ["no", "yes"]),
                 folder / "errors.nc",
                 folder / "state",

@@ -57,9 +57,7 @@ class Trained:
 
 
 def measure(trained: Trained, runs: int = 3) -> dict[str, Any]:
-    """Time the plain procedure, exact and sequential stopping, one after another, `runs` times.
-
-    Every run takes all test images.
+    """Time the plain procedure, exact and sequential stopping on all test images, in turn, `runs` times.
 
     The sequential rule runs with the delta and the least number of steps that take the fewest steps, of those
     whose decisions are those of all steps on at least 99.5 % of the whole split and whose AURC is within

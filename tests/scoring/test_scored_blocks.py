@@ -8,39 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from torch import Tensor, nn
 
-from meddiff.diffusion.denoiser import Denoiser
 from meddiff.diffusion.error_file import gather_errors, load_errors
-from meddiff.diffusion.schedule import ShiftedCosineSchedule
 from meddiff.diffusion.step_order import in_order, spread_order
 from meddiff.diffusion.stopping import MajorityRule, cut, stopping_steps
 from meddiff.scoring import blocks as scored_blocks
 from meddiff.scoring.blocks import LabelledImages, score_to_file
 from meddiff.scoring.image_rows import ImageRows
+from scaled_input import ScaledInput
 
 STEPS, SIDE = 100, 4
 ERROR_BYTES = STEPS * 2 * 4  # of an image
-
-
-class ScaledInput(Denoiser):
-    """Predicts a multiple of its input, another one for every class."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            2, (1, SIDE, SIDE), "epsilon", ShiftedCosineSchedule(image_size=SIDE, noise_size=SIDE)
-        )
-        self.factors = nn.Parameter(torch.tensor([0.5, 0.52, 1.0]))
-
-    def forward(self, z: Tensor, logsnr: Tensor, class_ids: Tensor) -> Tensor:
-        return z * self.factors[class_ids].reshape(-1, 1, 1, 1)
-
-    def encode(self, images: Tensor) -> Tensor:
-        return images
-
-    def decode(self, x: Tensor) -> Tensor:
-        return x
 
 
 def stored(folder: Path, images: int) -> np.memmap:
@@ -55,7 +33,7 @@ def score_images(folder: Path, images: int, rule: MajorityRule | None = None, sp
     ids = [f"image {row}" for row in range(images)]
     with ImageRows(stored(folder, images), np.arange(images)) as rows:
         score_to_file(
-            ScaledInput(),
+            ScaledInput(SIDE, [0.5, 0.52, 1.0]),
             LabelledImages(rows, ids, np.arange(images) % 2, ids, ["no", "yes"]),
             folder / "errors.nc",
             folder / "state",

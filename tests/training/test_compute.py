@@ -16,7 +16,7 @@ from diffusers.models.attention_dispatch import AttentionBackendName
 from core_samples import SIDE, tiny_config, write_store
 from meddiff.config.compute import ComputeConfig
 from meddiff.data.store import Store
-from meddiff.devices.prepare import compile_network, prepare_network
+from meddiff.devices.prepare import compile_network, is_convolutional, prepare_network
 from meddiff.diffusion.attention import choose_backend, set_attention
 from meddiff.diffusion.score import score
 from meddiff.errors import ConfigError
@@ -82,6 +82,12 @@ def test_memory_format_is_that_of_convolutions(kind, setting, expected):
     weights = [p for p in model.parameters() if p.ndim == 4 and p.shape[1] > 1 and p.shape[2] > 1]
     assert weights
     assert all(p.is_contiguous(memory_format=torch.channels_last) == expected for p in weights)
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("unet", True), ("dit", False), ("timm", True)])
+def test_windows_that_overlap_make_a_network_convolutional(kind, expected):
+    """On a GPU that decides alone."""
+    assert is_convolutional(build_model(tiny_config(kind), 2, 3, 32)) == expected
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's allocator")

@@ -17,10 +17,7 @@ _PRECISIONS = {"no": "fp32"}
 
 
 def prepare_network(
-    module: nn.Module,
-    compute: ComputeConfig,
-    device: torch.device,
-    precision: str,
+    module: nn.Module, compute: ComputeConfig, device: torch.device, precision: str
 ) -> nn.Module:
     """Set attention kernel, memory format and matrix precision; `compile_network` does the rest.
 

@@ -89,7 +89,7 @@ def score(
         order: [I, S] steps of each image in the order in which they are evaluated and `stopping` sees them;
             by their number if not given (`meddiff.diffusion.step_order`).
         on_batch: called with the tensor so far after every batch (to save it).
-        in_parts: what an earlier call that ran out of memory has learned; of this call only if not given.
+        in_parts: `passes_in_parts`, where calls are to share what running out of memory taught one of them.
         description: shown with the progress.
 
     Returns:
@@ -99,11 +99,10 @@ def score(
         MeddiffError: if there is not enough memory for one image.
     """
     device = next(denoiser.parameters()).device
-    classes = denoiser.num_classes
     if errors is None:
-        errors = np.full((len(image_ids), steps, classes), np.nan, dtype=np.float32)
+        errors = np.full((len(image_ids), steps, denoiser.num_classes), np.nan, dtype=np.float32)
     keys = noise_keys(seed, image_ids).to(device)
-    pairs_per_batch = max(1, batch_size // classes)
+    pairs_per_batch = _pairs_per_batch(denoiser, batch_size)
     ordered = in_order(errors, order)
     queue = WorkQueue(ordered, stopping)
     total = None if stopping else -(-int(np.isnan(errors).any(axis=2).sum()) // pairs_per_batch)
@@ -144,7 +143,12 @@ def passes_in_parts(denoiser: Denoiser, batch_size: int, description: str = "sco
         denoiser, batch_size, description: as in `score`.
     """
     device = next(denoiser.parameters()).device
-    return Halving(max(1, batch_size // denoiser.num_classes), device, description)
+    return Halving(_pairs_per_batch(denoiser, batch_size), device, description)
+
+
+def _pairs_per_batch(denoiser: Denoiser, batch_size: int) -> int:
+    """(image, step) pairs whose inputs, one a class, make a batch."""
+    return max(1, batch_size // denoiser.num_classes)
 
 
 def step_logsnr(
