@@ -33,8 +33,8 @@ if audited_datasets():
         message:
             "Finding the stratum of every image of {wildcards.dataset}"
         shell:
-            "python -m meddiff stratify --params {params.settings:q} --splits-dir {params.splits}"
-            " --root {resources.root:q} --manifest {input.manifest} --out {output.strata} > {log} 2>&1"
+            "python -m meddiff stratify --params {params.settings:q} --splits-dir {params.splits:q}"
+            " --root {resources.root:q} --manifest {input.manifest:q} --out {output.strata:q} > {log:q} 2>&1"
 
     rule make_audit_table:
         input:
@@ -58,9 +58,9 @@ if audited_datasets():
         message:
             "Auditing shortcuts: accuracy by stratum"
         shell:
-            "python -m meddiff table --kind audit --params {params.settings:q} --predictions {input.predictions}"
-            " --strata {input.strata} --out-csv {output.csv} --out-md {output.md} --out-tex {output.tex}"
-            " > {log} 2>&1"
+            "python -m meddiff table --kind audit --params {params.settings:q} --predictions {input.predictions:q}"
+            " --strata {input.strata:q} --out-csv {output.csv:q} --out-md {output.md:q} --out-tex {output.tex:q}"
+            " > {log:q} 2>&1"
 
     rule plot_audit:
         input:
@@ -83,5 +83,5 @@ if audited_datasets():
         message:
             "Drawing accuracy where the rule of the strata is right and where it is wrong"
         shell:
-            "python -m meddiff figure --kind audit --params {params.settings:q} --table {input.table}"
-            " --out-csv {output.csv} --out-png {output.png} --out-pdf {output.pdf} > {log} 2>&1"
+            "python -m meddiff figure --kind audit --params {params.settings:q} --table {input.table:q}"
+            " --out-csv {output.csv:q} --out-png {output.png:q} --out-pdf {output.pdf:q} > {log:q} 2>&1"

@@ -13,7 +13,9 @@ signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 # in whichever environment a rule runs.
 SOURCE = str(Path(workflow.basedir) / "workflow" / "src")
 sys.path.insert(0, SOURCE)
-shell.prefix(f"export PYTHONPATH={shlex.quote(SOURCE)}${{{{PYTHONPATH:+:$PYTHONPATH}}}}; ")
+# Snakemake fills in braces of the prefix, also those of the folder's name.
+PREFIX = f"export PYTHONPATH={shlex.quote(SOURCE)}${{PYTHONPATH:+:$PYTHONPATH}}; "
+shell.prefix(PREFIX.replace("{", "{{").replace("}", "}}"))
 
 from snakemake.exceptions import WorkflowError
 

@@ -37,8 +37,8 @@ rule fetch_dataset:
     message:
         "Making the images of {wildcards.dataset} available"
     shell:
-        "python -m meddiff fetch --dataset {wildcards.dataset} --params {params.settings:q}"
-        " --root {resources.root:q} --threads {threads} --manifest {output.manifest} > {log} 2>&1"
+        "python -m meddiff fetch --dataset {wildcards.dataset:q} --params {params.settings:q}"
+        " --root {resources.root:q} --threads {threads:q} --manifest {output.manifest:q} > {log:q} 2>&1"
 
 
 # Checksums in the configuration decide what the copies are, so neither code nor places are tracked. The images
@@ -66,9 +66,9 @@ rule fetch_splits:
     message:
         "Finding the published splits of {wildcards.dataset}"
     shell:
-        "python -m meddiff getsplits --dataset {wildcards.dataset} --params {params.settings:q}"
+        "python -m meddiff getsplits --dataset {wildcards.dataset:q} --params {params.settings:q}"
         " --root {resources.root:q} --splits-root {resources.splits_root:q} --url {resources.url:q}"
-        " --out-dir {params.out} > {log} 2>&1"
+        " --out-dir {params.out:q} > {log:q} 2>&1"
 
 
 rule validate_dataset:
@@ -92,9 +92,9 @@ rule validate_dataset:
     message:
         "Checking every image and label of {wildcards.dataset}"
     shell:
-        "python -m meddiff validate --params {params.settings:q} --manifest {input.manifest}"
-        " --root {resources.root:q} --official data/{wildcards.dataset}/official --table {output.table}"
-        " > {log} 2>&1"
+        "python -m meddiff validate --params {params.settings:q} --manifest {input.manifest:q}"
+        " --root {resources.root:q} --official data/{wildcards.dataset:q}/official --table {output.table:q}"
+        " > {log:q} 2>&1"
 
 
 rule split_dataset:
@@ -121,8 +121,8 @@ rule split_dataset:
     message:
         "Splitting {wildcards.dataset} into train, valid and test"
     shell:
-        "python -m meddiff split --params {params.settings:q} --table {input.table}"
-        " --official data/{wildcards.dataset}/official --out-dir {params.out} > {log} 2>&1"
+        "python -m meddiff split --params {params.settings:q} --table {input.table:q}"
+        " --official data/{wildcards.dataset:q}/official --out-dir {params.out:q} > {log:q} 2>&1"
 
 
 rule build_store:
@@ -152,5 +152,5 @@ rule build_store:
     message:
         "Decoding and resizing {wildcards.dataset} to {wildcards.size} px"
     shell:
-        "python -m meddiff store --params {params.settings:q} --size {wildcards.size}"
-        " --splits-dir {params.splits} --root {resources.root:q} --out-dir {params.out} > {log} 2>&1"
+        "python -m meddiff store --params {params.settings:q} --size {wildcards.size:q}"
+        " --splits-dir {params.splits:q} --root {resources.root:q} --out-dir {params.out:q} > {log:q} 2>&1"

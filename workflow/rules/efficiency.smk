@@ -43,9 +43,9 @@ if EFFICIENCY:
         message:
             "Replaying stopping rules from the errors of all steps"
         shell:
-            "python -m meddiff table --kind efficiency --params {params.settings:q} --errors {input.errors}"
-            " --validation {input.validation} --variants {input.variants}"
-            " --out-csv {output.csv} --out-md {output.md} --out-tex {output.tex} > {log} 2>&1"
+            "python -m meddiff table --kind efficiency --params {params.settings:q} --errors {input.errors:q}"
+            " --validation {input.validation:q} --variants {input.variants:q}"
+            " --out-csv {output.csv:q} --out-md {output.md:q} --out-tex {output.tex:q} > {log:q} 2>&1"
 
     rule plot_efficiency:
         input:
@@ -68,5 +68,5 @@ if EFFICIENCY:
         message:
             "Drawing accuracy against network passes"
         shell:
-            "python -m meddiff figure --kind efficiency --params {params.settings:q} --table {input.table}"
-            " --out-csv {output.csv} --out-png {output.png} --out-pdf {output.pdf} > {log} 2>&1"
+            "python -m meddiff figure --kind efficiency --params {params.settings:q} --table {input.table:q}"
+            " --out-csv {output.csv:q} --out-png {output.png:q} --out-pdf {output.pdf:q} > {log:q} 2>&1"

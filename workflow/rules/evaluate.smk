@@ -17,8 +17,8 @@ rule vote:
     message:
         "Deciding {wildcards.dataset} by {wildcards.decision} with {wildcards.model} (seed {wildcards.seed})"
     shell:
-        "python -m meddiff vote --errors {input.errors} --decision {wildcards.decision}"
-        " --out {output.predictions} > {log} 2>&1"
+        "python -m meddiff vote --errors {input.errors:q} --decision {wildcards.decision:q}"
+        " --out {output.predictions:q} > {log:q} 2>&1"
 
 
 rule predict_baseline:
@@ -46,8 +46,8 @@ rule predict_baseline:
     message:
         "Predicting {wildcards.dataset} with {wildcards.model} (seed {wildcards.seed})"
     shell:
-        "python -m meddiff predict --weights {params.weights} --store {params.store} --split test"
-        " --threads {threads} --out {output.predictions} > {log} 2>&1"
+        "python -m meddiff predict --weights {params.weights:q} --store {params.store:q} --split test"
+        " --threads {threads:q} --out {output.predictions:q} > {log:q} 2>&1"
 
 
 rule compute_metrics:
@@ -68,5 +68,5 @@ rule compute_metrics:
     message:
         "Metrics of {wildcards.model} on {wildcards.dataset} by {wildcards.decision} (seed {wildcards.seed})"
     shell:
-        "python -m meddiff metrics --predictions {input.predictions} --params {params.settings:q}"
-        " --out {output.metrics} > {log} 2>&1"
+        "python -m meddiff metrics --predictions {input.predictions:q} --params {params.settings:q}"
+        " --out {output.metrics:q} > {log:q} 2>&1"

@@ -46,10 +46,10 @@ if counterfactual_runs():
         message:
             "Counterfactuals of {wildcards.dataset} with {wildcards.model} (seed {wildcards.seed})"
         shell:
-            "python -m meddiff explain --params {params.settings:q} --weights {params.weights}"
-            " --store {params.store} --split test {params.judges} --batch-size {resources.batch_size}"
-            " --threads {threads} --compute {resources.compute:q} --out-images {output.images}"
-            " --out-table {output.table} --out-features {output.features} > {log} 2>&1"
+            "python -m meddiff explain --params {params.settings:q} --weights {params.weights:q}"
+            " --store {params.store:q} --split test {params.judges:q} --batch-size {resources.batch_size:q}"
+            " --threads {threads:q} --compute {resources.compute:q} --out-images {output.images:q}"
+            " --out-table {output.table:q} --out-features {output.features:q} > {log:q} 2>&1"
 
     rule measure_counterfactuals:
         input:
@@ -81,11 +81,11 @@ if counterfactual_runs():
         message:
             "Measuring the counterfactuals of {wildcards.model} on {wildcards.dataset} (seed {wildcards.seed})"
         shell:
-            "python -m meddiff measure --params {params.settings:q} --table {input.table}"
-            " --images {input.images} --features {input.features} --store {params.store}"
-            " --predictions {input.predictions} {params.oracle} --root {resources.root:q}"
-            " --out-measures {output.measures} --out-metrics {output.metrics}"
-            " --out-examples {output.examples} > {log} 2>&1"
+            "python -m meddiff measure --params {params.settings:q} --table {input.table:q}"
+            " --images {input.images:q} --features {input.features:q} --store {params.store:q}"
+            " --predictions {input.predictions:q} {params.oracle:q} --root {resources.root:q}"
+            " --out-measures {output.measures:q} --out-metrics {output.metrics:q}"
+            " --out-examples {output.examples:q} > {log:q} 2>&1"
 
     rule make_counterfactual_table:
         input:
@@ -109,8 +109,8 @@ if counterfactual_runs():
             "Making the table of counterfactuals"
         shell:
             "python -m meddiff table --kind counterfactuals --params {params.settings:q}"
-            " --metrics {input.metrics} --out-csv {output.csv} --out-md {output.md} --out-tex {output.tex}"
-            " > {log} 2>&1"
+            " --metrics {input.metrics:q} --out-csv {output.csv:q} --out-md {output.md:q} --out-tex {output.tex:q}"
+            " > {log:q} 2>&1"
 
     rule plot_counterfactuals:
         input:
@@ -134,8 +134,8 @@ if counterfactual_runs():
             "Drawing counterfactuals of {wildcards.dataset}"
         shell:
             "python -m meddiff figure --kind counterfactuals --params {params.settings:q}"
-            " --examples {input.examples} --out-csv {output.csv} --out-png {output.png}"
-            " --out-pdf {output.pdf} > {log} 2>&1"
+            " --examples {input.examples:q} --out-csv {output.csv:q} --out-png {output.png:q}"
+            " --out-pdf {output.pdf:q} > {log:q} 2>&1"
 
 
 if counterfactual_runs() and counterfactual_settings().front:
@@ -162,5 +162,5 @@ if counterfactual_runs() and counterfactual_settings().front:
             "Drawing validity against distance over settings"
         shell:
             "python -m meddiff figure --kind counterfactual_front --params {params.settings:q}"
-            " --measures {input.measures} --out-csv {output.csv} --out-png {output.png}"
-            " --out-pdf {output.pdf} > {log} 2>&1"
+            " --measures {input.measures:q} --out-csv {output.csv:q} --out-png {output.png:q}"
+            " --out-pdf {output.pdf:q} > {log:q} 2>&1"

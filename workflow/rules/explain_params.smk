@@ -71,7 +71,10 @@ def judge_code(wildcards):
 
 
 def judge_options(wildcards):
-    return [f"--{option} {shlex.quote(folder)}" for option, folder in judge_folders(wildcards).items()]
+    """Words of the options, each of which the shell text quotes."""
+    return [
+        word for option, folder in judge_folders(wildcards).items() for word in (f"--{option}", folder)
+    ]
 
 
 def own_predictions(wildcards):
@@ -89,7 +92,7 @@ def oracle_predictions(wildcards):
 
 
 def oracle_option(wildcards):
-    return [f"--oracle {path}" for path in oracle_predictions(wildcards)]
+    return [word for path in oracle_predictions(wildcards) for word in ("--oracle", path)]
 
 
 def is_phantom(dataset):

@@ -35,8 +35,8 @@ rule make_classification_table:
     message:
         "Making the classification table"
     shell:
-        "python -m meddiff table --kind classification --params {params.settings:q} --metrics {input.metrics}"
-        " --out-csv {output.csv} --out-md {output.md} --out-tex {output.tex} > {log} 2>&1"
+        "python -m meddiff table --kind classification --params {params.settings:q} --metrics {input.metrics:q}"
+        " --out-csv {output.csv:q} --out-md {output.md:q} --out-tex {output.tex:q} > {log:q} 2>&1"
 
 
 rule make_comparison_table:
@@ -60,8 +60,8 @@ rule make_comparison_table:
     message:
         "Comparing the diffusion classifiers with the best baseline"
     shell:
-        "python -m meddiff table --kind comparison --params {params.settings:q} --predictions {input.predictions}"
-        " --out-csv {output.csv} --out-md {output.md} --out-tex {output.tex} > {log} 2>&1"
+        "python -m meddiff table --kind comparison --params {params.settings:q} --predictions {input.predictions:q}"
+        " --out-csv {output.csv:q} --out-md {output.md:q} --out-tex {output.tex:q} > {log:q} 2>&1"
 
 
 rule make_metrics_table:
@@ -85,8 +85,8 @@ rule make_metrics_table:
     message:
         "Collecting all metrics"
     shell:
-        "python -m meddiff table --kind metrics --params {params.settings:q} --metrics {input.metrics}"
-        " --out-csv {output.csv} --out-md {output.md} --out-tex {output.tex} > {log} 2>&1"
+        "python -m meddiff table --kind metrics --params {params.settings:q} --metrics {input.metrics:q}"
+        " --out-csv {output.csv:q} --out-md {output.md:q} --out-tex {output.tex:q} > {log:q} 2>&1"
 
 
 rule collect_metrics:
@@ -102,7 +102,7 @@ rule collect_metrics:
     message:
         "Collecting all metrics in one file"
     shell:
-        "python -m meddiff collect --table {input.table} --out {output.metrics} > {log} 2>&1"
+        "python -m meddiff collect --table {input.table:q} --out {output.metrics:q} > {log:q} 2>&1"
 
 
 if CONFIG.experiment.published and scoring_runs():
@@ -128,8 +128,8 @@ if CONFIG.experiment.published and scoring_runs():
         message:
             "Comparing the curves with the published ones"
         shell:
-            "python -m meddiff table --kind published --params {params.settings:q} --figures {input.figures}"
-            " --out-csv {output.csv} --out-md {output.md} --out-tex {output.tex} > {log} 2>&1"
+            "python -m meddiff table --kind published --params {params.settings:q} --figures {input.figures:q}"
+            " --out-csv {output.csv:q} --out-md {output.md:q} --out-tex {output.tex:q} > {log:q} 2>&1"
 
 
 rule plot_step_ablation:
@@ -153,8 +153,8 @@ rule plot_step_ablation:
     message:
         "Drawing accuracy against classification steps"
     shell:
-        "python -m meddiff figure --kind step_ablation --params {params.settings:q} --errors {input.errors}"
-        " --out-csv {output.csv} --out-png {output.png} --out-pdf {output.pdf} > {log} 2>&1"
+        "python -m meddiff figure --kind step_ablation --params {params.settings:q} --errors {input.errors:q}"
+        " --out-csv {output.csv:q} --out-png {output.png:q} --out-pdf {output.pdf:q} > {log:q} 2>&1"
 
 
 rule plot_uncertainty:
@@ -179,8 +179,8 @@ rule plot_uncertainty:
         "Drawing accuracy against the share of uncertain images removed"
     shell:
         "python -m meddiff figure --kind uncertainty --params {params.settings:q}"
-        " --predictions {input.predictions} --out-csv {output.csv} --out-png {output.png}"
-        " --out-pdf {output.pdf} > {log} 2>&1"
+        " --predictions {input.predictions:q} --out-csv {output.csv:q} --out-png {output.png:q}"
+        " --out-pdf {output.pdf:q} > {log:q} 2>&1"
 
 
 if drawable_runs():
@@ -209,6 +209,6 @@ if drawable_runs():
         message:
             "Drawing how one image is decided"
         shell:
-            "python -m meddiff figure --kind method --params {params.settings:q} --errors {input.errors}"
-            " --store {params.store} --out-csv {output.csv} --out-png {output.png} --out-pdf {output.pdf}"
-            " > {log} 2>&1"
+            "python -m meddiff figure --kind method --params {params.settings:q} --errors {input.errors:q}"
+            " --store {params.store:q} --out-csv {output.csv:q} --out-png {output.png:q} --out-pdf {output.pdf:q}"
+            " > {log:q} 2>&1"

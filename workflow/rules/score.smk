@@ -34,9 +34,9 @@ rule score_shard:
     message:
         "Scoring {wildcards.dataset} with {wildcards.model} (seed {wildcards.seed}), shard {wildcards.scatteritem}"
     shell:
-        "python -m meddiff score --params {params.settings:q} --weights {params.weights} --store {params.store}"
-        " --split {params.split} --shard {wildcards.scatteritem} --batch-size {resources.batch_size}"
-        " --threads {threads} --compute {resources.compute:q} --out {output.errors} > {log} 2>&1"
+        "python -m meddiff score --params {params.settings:q} --weights {params.weights:q} --store {params.store:q}"
+        " --split {params.split:q} --shard {wildcards.scatteritem:q} --batch-size {resources.batch_size:q}"
+        " --threads {threads:q} --compute {resources.compute:q} --out {output.errors:q} > {log:q} 2>&1"
 
 
 rule gather_errors:
@@ -59,8 +59,8 @@ rule gather_errors:
     message:
         "Joining the errors of {wildcards.model} on {wildcards.dataset} (seed {wildcards.seed})"
     shell:
-        "python -m meddiff gather {input.shards} --store {params.store} --split {params.split}"
-        " --out {output.errors} > {log} 2>&1"
+        "python -m meddiff gather {input.shards:q} --store {params.store:q} --split {params.split:q}"
+        " --out {output.errors:q} > {log:q} 2>&1"
 
 
 if further_errors():

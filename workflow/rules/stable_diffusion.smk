@@ -27,8 +27,8 @@ if generated_pretrained():
         message:
             "Making the pretrained model {wildcards.pretrained}"
         shell:
-            "python -m meddiff generate --params {params.settings:q} --stores {params.stores}"
-            " --threads {threads} --out {params.out} > {log} 2>&1"
+            "python -m meddiff generate --params {params.settings:q} --stores {params.stores:q}"
+            " --threads {threads:q} --out {params.out:q} > {log:q} 2>&1"
 
 
 if zero_shot_models():
@@ -57,8 +57,8 @@ if zero_shot_models():
         message:
             "Taking {wildcards.model} for {wildcards.dataset} as it is (seed {wildcards.seed})"
         shell:
-            "python -m meddiff zeroshot --params {params.settings:q} --pretrained {params.pretrained}"
-            " --out {params.out} > {log} 2>&1"
+            "python -m meddiff zeroshot --params {params.settings:q} --pretrained {params.pretrained:q}"
+            " --out {params.out:q} > {log:q} 2>&1"
 
 
 if joint_models() and not CONFIG.official_weights:
@@ -88,10 +88,10 @@ if joint_models() and not CONFIG.official_weights:
         message:
             "Checking that {wildcards.model} may be trained on all datasets (seed {wildcards.seed})"
         shell:
-            "python -m meddiff approve --params {params.settings:q} --store {params.stores}"
-            " --pretrained {params.pretrained} --experiment {resources.experiment}"
-            " --run joint/{wildcards.model}/seed{wildcards.seed} --decision {resources.decision}"
-            " --out {output.approved} > {log} 2>&1"
+            "python -m meddiff approve --params {params.settings:q} --store {params.stores:q}"
+            " --pretrained {params.pretrained:q} --experiment {resources.experiment:q}"
+            " --run joint/{wildcards.model:q}/seed{wildcards.seed:q} --decision {resources.decision:q}"
+            " --out {output.approved:q} > {log:q} 2>&1"
 
     rule train_joint_model:
         input:
@@ -127,8 +127,8 @@ if joint_models() and not CONFIG.official_weights:
         message:
             "Training {wildcards.model} on all datasets (seed {wildcards.seed})"
         shell:
-            "python -m meddiff train --params {params.settings:q} --store {params.stores} --approved {input.approved}"
-            " --out {params.out} --pretrained {params.pretrained} --threads {threads} --compute {resources.compute:q} --trackers {params.trackers} > {log} 2>&1"
+            "python -m meddiff train --params {params.settings:q} --store {params.stores:q} --approved {input.approved:q}"
+            " --out {params.out:q} --pretrained {params.pretrained:q} --threads {threads:q} --compute {resources.compute:q} --trackers {params.trackers:q} > {log:q} 2>&1"
 
     rule select_joint_classes:
         input:
@@ -155,5 +155,5 @@ if joint_models() and not CONFIG.official_weights:
         message:
             "Taking the part of {wildcards.model} for {wildcards.dataset} (seed {wildcards.seed})"
         shell:
-            "python -m meddiff select --params {params.settings:q} --joint {params.joint} --out {params.out}"
-            " > {log} 2>&1"
+            "python -m meddiff select --params {params.settings:q} --joint {params.joint:q} --out {params.out:q}"
+            " > {log:q} 2>&1"

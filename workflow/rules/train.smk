@@ -27,9 +27,9 @@ if single_models() and not CONFIG.official_weights:
         message:
             "Checking that {wildcards.model} on {wildcards.dataset} may be trained (seed {wildcards.seed})"
         shell:
-            "python -m meddiff approve --params {params.settings:q} --store {params.store} {params.pretrained}"
-            " --experiment {resources.experiment} --run {wildcards.dataset}/{wildcards.model}/seed{wildcards.seed}"
-            " --decision {resources.decision} --out {output.approved} > {log} 2>&1"
+            "python -m meddiff approve --params {params.settings:q} --store {params.store:q} {params.pretrained:q}"
+            " --experiment {resources.experiment:q} --run {wildcards.dataset:q}/{wildcards.model:q}/seed{wildcards.seed:q}"
+            " --decision {resources.decision:q} --out {output.approved:q} > {log:q} 2>&1"
 
     rule train_model:
         input:
@@ -66,5 +66,5 @@ if single_models() and not CONFIG.official_weights:
         message:
             "Training {wildcards.model} on {wildcards.dataset} (seed {wildcards.seed})"
         shell:
-            "python -m meddiff train --params {params.settings:q} --store {params.store} --approved {input.approved}"
-            " --out {params.out} {params.pretrained} --threads {threads} --compute {resources.compute:q} --trackers {params.trackers} > {log} 2>&1"
+            "python -m meddiff train --params {params.settings:q} --store {params.store:q} --approved {input.approved:q}"
+            " --out {params.out:q} {params.pretrained:q} --threads {threads:q} --compute {resources.compute:q} --trackers {params.trackers:q} > {log:q} 2>&1"

@@ -23,8 +23,9 @@ def optional_pretrained_manifest(wildcards):
 
 
 def pretrained_option(wildcards):
-    """The option of ``meddiff train`` that names the folder of the pretrained weights, if there are any."""
-    return [f"--pretrained {os.path.dirname(path)}" for path in optional_pretrained_manifest(wildcards)]
+    """Words of the option that names the folder of the pretrained weights, if there are any."""
+    folders = [os.path.dirname(path) for path in optional_pretrained_manifest(wildcards)]
+    return [word for folder in folders for word in ("--pretrained", folder)]
 
 
 def generated_pretrained():

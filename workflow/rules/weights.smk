@@ -23,8 +23,8 @@ if CONFIG.weights.hub():
         message:
             "Fetching the pretrained weights {wildcards.pretrained}"
         shell:
-            "python -m meddiff pretrained --name {wildcards.pretrained} --params {params.settings:q}"
-            " --folder {resources.folder:q} --out {params.out} > {log} 2>&1"
+            "python -m meddiff pretrained --name {wildcards.pretrained:q} --params {params.settings:q}"
+            " --folder {resources.folder:q} --out {params.out:q} > {log:q} 2>&1"
 
 
 if CONFIG.official_weights and CONFIG.weights.releases():
@@ -46,8 +46,8 @@ if CONFIG.official_weights and CONFIG.weights.releases():
         message:
             "Listing the authors' released weights"
         shell:
-            "python -m meddiff listing --folder-id {params.folder_id} --folder {resources.folder:q}"
-            " --files {params.files} --out {output.listing} > {log} 2>&1"
+            "python -m meddiff listing --folder-id {params.folder_id:q} --folder {resources.folder:q}"
+            " --files {params.files:q} --out {output.listing:q} > {log:q} 2>&1"
 
     rule fetch_official_weights:
         input:
@@ -71,9 +71,9 @@ if CONFIG.official_weights and CONFIG.weights.releases():
         message:
             "Fetching the released weights {wildcards.release}"
         shell:
-            "python -m meddiff released --params {params.settings:q} --listing {input.listing}"
-            " --folder {resources.folder:q} --files {params.files} --record {params.record}"
-            " --manifest {output.manifest} > {log} 2>&1"
+            "python -m meddiff released --params {params.settings:q} --listing {input.listing:q}"
+            " --folder {resources.folder:q} --files {params.files:q} --record {params.record:q}"
+            " --manifest {output.manifest:q} > {log:q} 2>&1"
 
     rule import_official_weights:
         input:
@@ -100,4 +100,4 @@ if CONFIG.official_weights and CONFIG.weights.releases():
             "Importing the released weights of {wildcards.model} on {wildcards.dataset} (seed {wildcards.seed})"
         shell:
             "python -m meddiff convert --params {params.settings:q} --folder {resources.folder:q}"
-            " --manifest {input.manifest} --out {params.out} > {log} 2>&1"
+            " --manifest {input.manifest:q} --out {params.out:q} > {log:q} 2>&1"
