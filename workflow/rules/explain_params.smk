@@ -72,9 +72,7 @@ def judge_code(wildcards):
 
 def judge_options(wildcards):
     """Words of the options, each of which the shell text quotes."""
-    return [
-        word for option, folder in judge_folders(wildcards).items() for word in (f"--{option}", folder)
-    ]
+    return [word for option, folder in judge_folders(wildcards).items() for word in (f"--{option}", folder)]
 
 
 def own_predictions(wildcards):
