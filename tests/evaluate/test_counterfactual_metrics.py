@@ -54,6 +54,9 @@ SETTINGS = {
 # Grey levels by which images differ from the test image; a counterfactual in the mask's four rows, and below.
 FACTUAL, CYCLE, INSIDE, OUTSIDE = 2, 5, -50, 2
 WRONG_SELF, NOT_FLIPPED = 3, 1  # test image of class 1 misclassified; one of class 0 that is not flipped
+# Of class 0: images that the oracle takes for class 1 before any edit; one whose factual it takes for it,
+# too; and one whose factual the model itself does.
+WRONG_ORACLE, CONTROL_ORACLE, CONTROL_SELF = (5, 6, 7), 2, 4
 
 
 @dataclass(frozen=True)
@@ -90,28 +93,31 @@ def run(tmp_path_factory) -> Run:
 
     order = [edit.image_id for edit in edits if edit.role == "factual"]
     misclassified = [name for name in order if labels[store.image_ids.index(name)] == 1][WRONG_SELF]
-    unflipped = [name for name in order if labels[store.image_ids.index(name)] == 0][NOT_FLIPPED]
+    healthy = [name for name in order if labels[store.image_ids.index(name)] == 0]
+    unflipped = healthy[NOT_FLIPPED]
     table = edit_table(edits, [sha256_file(folder / "images" / edit.file) for edit in edits])
-    asked = table["role"] == "counterfactual"
+    asked, factual = table["role"] != "cycle", table["role"] == "factual"
     after = np.where(asked, np.where(table["image_id"] == unflipped, 0.25, 0.75), np.nan)
     for k in range(2):
         table[f"p_{k}"] = np.where(table["target"] == k, after, 1 - after)
         table[f"oracle_p_{k}"] = np.where(table["target"] == k, 0.9, 0.1)
     chosen = np.where(after > 0.5, table["target"], table["source"])
+    chosen[factual & (table["image_id"] == healthy[CONTROL_SELF])] = 1
     table["prediction"] = np.where(asked, chosen, np.nan)
     table["oracle_prediction"] = table["target"]
+    table.loc[factual & (table["image_id"] == healthy[CONTROL_ORACLE]), "oracle_prediction"] = 1
     table["feature_distance"] = 0.5
     table.to_csv(folder / "counterfactuals.csv", index=False, na_rep="nan")
 
     own = np.where(np.eye(2)[labels] == 1, 0.8, 0.2)
     own[store.image_ids.index(misclassified)] = own[store.image_ids.index(misclassified)][::-1]
-    for name, p in (("own", own), ("oracle", np.where(np.eye(2)[labels] == 1, 0.6, 0.4))):
+    of_oracle = np.where(np.eye(2)[labels] == 1, 0.6, 0.4)
+    for i in WRONG_ORACLE:
+        of_oracle[store.image_ids.index(healthy[i])] = [0.4, 0.6]
+    for name, p in (("own", own), ("oracle", of_oracle)):
         predictions = from_probabilities(store.image_ids, store.groups, labels, p)
         write_predictions(predictions, folder / f"{name}.csv")
-    features = {
-        "generated": rng.standard_normal((IMAGES, 3)).astype(np.float32),
-        "real": rng.standard_normal((IMAGES, 3)).astype(np.float32),
-    }
+    features = {name: rng.standard_normal((IMAGES, 1)).astype(np.float32) for name in ("generated", "real")}
     np.savez(folder / "features.npz", **features)
     files = MeasureFiles(
         table=folder / "counterfactuals.csv",
@@ -160,6 +166,43 @@ def test_what_classifiers_say(metrics):
     expected = (0.55 * (per_class - 1) + 0.05) / per_class
     assert value(metrics, 0, "target_gain").value == pytest.approx(expected)
     assert value(metrics, 1, "target_gain_oracle").value == pytest.approx(0.5)
+
+
+def test_a_flip_counts_only_where_the_judge_was_right_on_the_input(metrics):
+    row = value(metrics, 0, "validity_oracle")
+    assert (row.value, row.n) == (1, IMAGES // 2 - len(WRONG_ORACLE))
+
+
+def test_the_control_is_of_factual_reconstructions_taken_for_the_target(metrics):
+    per_class = IMAGES // 2
+    of_self, of_oracle = value(metrics, 0, "control"), value(metrics, 0, "control_oracle")
+    assert (of_self.value, of_self.n) == (pytest.approx(1 / per_class), per_class)
+    right = per_class - len(WRONG_ORACLE)
+    assert (of_oracle.value, of_oracle.n) == (pytest.approx(1 / right), right)
+    assert value(metrics, 1, "control").value == value(metrics, 1, "control_oracle").value == 0
+
+
+def test_an_oracle_that_takes_all_inputs_for_the_target_has_flipped_nothing(run, tmp_path):
+    """Three classes, as found: the oracle said the target of every unedited image, and "100 [100, 100]"."""
+    oracle = pd.read_csv(run.files.oracle, dtype={"image_id": str})
+    healthy = oracle["label"] == 0
+    oracle.loc[healthy, ["prediction", "p_0", "p_1"]] = [1, 0.4, 0.6]
+    oracle.to_csv(tmp_path / "oracle.csv", index=False)
+    outputs = {name: tmp_path / name for name in ("measures", "metrics", "examples")}
+    make_measures(json.dumps(SETTINGS), replace(run.files, oracle=tmp_path / "oracle.csv", **outputs))
+    metrics = pd.read_csv(tmp_path / "metrics", na_values=["nan"], keep_default_na=False)
+    for metric in ("validity_oracle", "control_oracle"):
+        row = value(metrics, 0, metric)
+        assert np.isnan(row.value) and row.n == 0 and "oracle decides none of the test images" in row.note
+    assert value(metrics, 1, "validity_oracle").n == IMAGES // 2 - 1
+
+
+def test_a_run_without_decisions_of_its_factuals_is_refused(run, tmp_path):
+    table = pd.read_csv(run.files.table, dtype={"image_id": str})
+    table.loc[table["role"] == "factual", "prediction"] = np.nan
+    table.to_csv(tmp_path / "table.csv", index=False, na_rep="nan")
+    with pytest.raises(DataError, match=r"no factual reconstruction with from_t .* has a prediction"):
+        make_measures(json.dumps(SETTINGS), replace(run.files, table=tmp_path / "table.csv"))
 
 
 def test_distances_by_hand(metrics):
@@ -217,7 +260,8 @@ def test_kid_and_fid_are_of_the_qualified_and_the_real_images_of_the_target(run,
     ("change", "metric", "note"),
     [
         ({"images": 4}, "kid", "too few images: 4 counterfactuals and 12 real images"),
-        ({"dimensions": 30}, "fid", "too few images: 12 for 30 feature dimensions"),
+        ({"dimensions": 2}, "fid", "too few images for FID: 12 for 2 feature dimensions, 10 for each"),
+        ({"images": 4}, "kid_halves", "too few images: 12 groups of real images, 20 are needed"),
         ({"network": False}, "kid", "no feature network"),
         ({"qualified": False}, "validity", "no test image of the source class is decided for it"),
     ],
@@ -306,12 +350,13 @@ def test_table_for_reading(run, tmp_path):
     command = ["table", "--kind", "counterfactuals", "--params", json.dumps(params)]
     assert main([*command, "--metrics", str(run.files.metrics), *arguments]) == 0
     text = outputs[1].read_text()
-    judged = r"A UNet: healthy → effusion \| 12 \| 92 \[\d+, 100\] \| 100 \[100, 100\]"
+    judged = r"A UNet: healthy → effusion \| 12 \| 9"
+    judged += "".join(rf" \| {share} \[\d+, \d+\]" for share in (92, 100, 8, 11))
     assert re.search(judged + r" \| 0\.102 \| 0\.139 \|", text)
-    assert "features of A ResNet" in text and "A UNet: from t = 0.5" in text
-    assert "change inside lesion, lesion area (where the lesion is or would be is not known)" in text
+    assert "made with A ResNet" in text and "A UNet: from t = 0.5" in text
+    assert "A dash: change inside the lesion, area of the lesion (where the lesion is or would be" in text
     assert "SSIM |" not in text  # no image is large enough: no column, and the caption says why
-    assert "ssim (images are smaller" in text
+    assert "Without a column: SSIM (images are smaller" in text
     table = pd.read_csv(outputs[0])
     assert len(table) == 2 * len(METRICS) and table["seeds"].eq(1).all()
 
@@ -339,5 +384,9 @@ def test_figures(run, tmp_path, kind, option):
     # Four settings, two judges; the six images of the comparison, all of them decided right.
     assert len(table) == 8 and (table["images"] == 6).all()
     own = table[table["judge"] == "itself"]
+    # Of the comparison's images one factual is taken for the target, and by the oracle only.
+    assert own["control_percent"].tolist() == [0] * 4
+    of_oracle = table[table["judge"] == "oracle"]
+    assert of_oracle["control_percent"].to_numpy() == pytest.approx(np.full(4, 100 / 6))
     assert own["validity_percent"].to_numpy() == pytest.approx(np.full(4, 100 * 5 / 6))
     assert own["l1"].to_numpy() == pytest.approx(np.full(4, (OUTSIDE - INSIDE) / 2 / 255))

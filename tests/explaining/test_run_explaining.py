@@ -139,17 +139,22 @@ def test_files_are_lossless_and_the_table_names_each_once(reference):
 def test_the_comparison_has_the_whole_grid_and_shares_its_images_with_the_rest(reference):
     table = read_edit_table(reference / "table.csv")
     front = table[table["front"]]
-    assert set(front["role"]) == {"counterfactual"}
+    # Two images, each as its own class (the control) and as the other, at four settings.
+    assert front.groupby(["from_t", "cfg_scale", "role"]).size().to_dict() == {
+        (from_t, scale, role): 2
+        for from_t in FRONT["from_t"]
+        for scale in FRONT["cfg_scale"]
+        for role in ("counterfactual", "factual")
+    }
     assert (
         front.groupby(["from_t", "cfg_scale"])["image_id"].agg(list).apply(sorted).map(tuple).nunique() == 1
     )
-    assert len(front) == 4 * 2
-    assert (front["main"] & (front["from_t"] == 0.5) & (front["cfg_scale"] == 2.0)).sum() == 2
+    assert (front["main"] & (front["from_t"] == 0.5) & (front["cfg_scale"] == 2.0)).sum() == 4
 
 
 def test_what_the_classifiers_say(reference, oracle, store):
     table = read_edit_table(reference / "table.csv")
-    asked = table["role"] == "counterfactual"
+    asked = table["role"] != "cycle"
     assert table.loc[asked, ["p_0", "p_1"]].sum(axis=1).to_numpy() == pytest.approx(1)
     assert table.loc[~asked, ["prediction", "p_0", "p_1"]].isna().all(axis=None)
     assert set((3 * table.loc[asked, "p_1"]).round(6)) <= {0.0, 1.0, 2.0, 3.0}  # votes of three steps
@@ -159,7 +164,7 @@ def test_what_the_classifiers_say(reference, oracle, store):
     assert (table["oracle_prediction"] == table[["oracle_p_0", "oracle_p_1"]].to_numpy().argmax(axis=1)).all()
     assert (table["feature_distance"] > 0).all()
     features = np.load(reference / "features.npz")
-    chosen = (asked & table["main"]).to_numpy()
+    chosen = ((table["role"] == "counterfactual") & table["main"]).to_numpy()
     np.testing.assert_allclose(features["generated"], network.features(images[chosen]), atol=1e-5)
     real = network.features(np.array(Store.open(store, "test").images))
     np.testing.assert_allclose(features["real"], real, atol=1e-5)
@@ -194,14 +199,15 @@ def test_interrupted_and_resumed_is_uninterrupted(
 
 def test_a_second_run_makes_nothing_and_a_larger_one_only_what_is_new(weights, store, tmp_path, passes):
     run(weights, store, tmp_path)
-    making, judging = 12 * 3 * 2, 4 * 3 * 2  # images x steps x (class and none); images x steps x classes
+    making, judging = 12 * 3 * 2, 8 * 3 * 2  # images x steps x (class and none); images x steps x classes
     assert sum(passes) == making + judging
     run(weights, store, tmp_path)
     assert sum(passes) == making + judging
-    run(weights, store, tmp_path, front=FRONT)  # two of its eight images are there; guidance 1 asks once
-    assert sum(passes) == making + judging + (2 + 2) * 3 + 2 * 3 * 2 + 6 * 3 * 2
+    run(weights, store, tmp_path, front=FRONT)  # four of its 16 images are there; guidance 1 asks once
+    larger = making + judging + (4 + 4) * 3 + 4 * 3 * 2 + 12 * 3 * 2
+    assert sum(passes) == larger
     run(weights, store, tmp_path, validity_steps=4)
-    assert sum(passes) == making + judging + (2 + 2) * 3 + 2 * 3 * 2 + 6 * 3 * 2 + 4 * 1 * 2
+    assert sum(passes) == larger + 8 * 1 * 2
 
 
 @pytest.mark.parametrize(
@@ -255,8 +261,8 @@ def test_the_way_back_starts_from_the_saved_counterfactual(reference, weights, s
 def test_without_a_number_the_batch_size_is_automatic(weights, store, tmp_path, passes):
     run(weights, store, tmp_path, batch_size=0)
     # All fit into one pass on a CPU: 8 images (and then 4 on their way back), each with its class and with
-    # none; and 4 images x 3 steps x 2 classes to classify.
-    assert passes == [16] * 3 + [8] * 3 + [24]
+    # none; and 4 factuals and 4 counterfactuals x 3 steps x 2 classes to classify.
+    assert passes == [16] * 3 + [8] * 3 + [24] * 2
 
 
 def test_little_memory_makes_the_same_images(

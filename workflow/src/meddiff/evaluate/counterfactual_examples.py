@@ -14,8 +14,8 @@ from meddiff.evaluate.counterfactual_measures import Evidence
 from meddiff.explaining.edits import COUNTERFACTUAL, FACTUAL, read_pixels
 from meddiff.io import atomic_path
 
-_SHOWN = ["image_id", "source", "target", "qualified", "valid", "valid_oracle", "l1", "class_l1"]
-_SHOWN += ["inside_lesion", "lesion_area"]
+_SHOWN = ["image_id", "source", "target", "qualified", "qualified_oracle", "valid", "valid_oracle"]
+_SHOWN += ["control", "control_oracle", "l1", "class_l1", "inside_lesion", "lesion_area"]
 _PICTURES = ("input", "factual", "counterfactual", "mask")
 
 
@@ -24,8 +24,9 @@ class Examples:
     """Rows of a figure.
 
     Attributes:
-        table: one row an example: `image_id, source, target, qualified, valid, valid_oracle, l1, class_l1,
-            inside_lesion, lesion_area`, as far as the measures have them.
+        table: one row an example: `image_id, source, target, qualified, qualified_oracle, valid,
+            valid_oracle, control, control_oracle, l1, class_l1, inside_lesion, lesion_area`, as far as the
+            measures have them.
         pictures: ``input``, ``factual`` and ``counterfactual``, uint8 [E, H, W, C], and ``mask``, uint8
             [E, H, W], 1 inside the lesion and empty where it is not known.
     """

@@ -27,6 +27,7 @@ _POINTS = 7.5
 _TEXT_INCHES, _BAR_INCHES, _TOP_INCHES, _GAP_INCHES = 1.45, 0.72, 0.34, 0.05
 _BAR_WIDTH, _LONGEST_BAR = 0.09, 2.2
 _OUTLINE = "#222222"
+_VERDICTS = {1.0: "yes", 0.0: "no"}
 
 
 def example_table(runs: Sequence[tuple[ScoringRun, Examples]]) -> pd.DataFrame:
@@ -123,13 +124,19 @@ def _describe(run: ScoringRun, row: pd.Series, settings: CounterfactualFigureSet
     """The lines beside a row."""
     names = settings.classes[run.dataset]
     source, target = (shorten(names[int(row[k])], 26, placeholder="…") for k in ("source", "target"))
-    verdicts = {True: "yes", False: "no"}
-    judges = [f"itself {verdicts[bool(row['valid'])]}"]
-    if "valid_oracle" in row and pd.notna(row["valid_oracle"]):
-        judges.append(f"oracle {verdicts[bool(row['valid_oracle'])]}")
+    judges = [
+        f"{judge} {_VERDICTS.get(row[column], 'not asked')}"
+        for judge, column in (("itself", "valid"), ("oracle", "valid_oracle"))
+        if column in row
+    ]
     lines = [settings.model_titles()[run.model], source, f"→ {target}", f"flipped: {', '.join(judges)}"]
     if pd.notna(row.get("inside_lesion", np.nan)):
         lines.append(f"{100 * row['inside_lesion']:.0f} % in {100 * row['lesion_area']:.0f} % of area")
-    if not row["qualified"]:
-        lines.append("(input misclassified)")
+    wrong = [
+        judge
+        for judge, name in (("itself", "qualified"), ("oracle", "qualified_oracle"))
+        if not row.get(name, 1)
+    ]
+    if wrong:
+        lines.append(f"(input misclassified: {', '.join(wrong)})")
     return "\n".join(lines)

@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from meddiff.errors import DataError
 from meddiff.evaluate.counterfactual_settings import FrontSettings
@@ -17,9 +18,10 @@ from meddiff.evaluate.style import Look, drawing, legend_below, line, looks, mar
 from meddiff.explaining.edits import COUNTERFACTUAL
 
 COLUMNS = ["dataset", "model", "judge", "from_t", "cfg_scale", "validity_percent", "ci_low_percent"]
-COLUMNS += ["ci_high_percent", "l1", "images", "seeds"]
+COLUMNS += ["ci_high_percent", "control_percent", "l1", "images", "seeds"]
 ITSELF, ORACLE = "itself", "oracle"
-_JUDGES = {ITSELF: "valid", ORACLE: "valid_oracle"}
+_JUDGES = {ITSELF: ("valid", "control"), ORACLE: ("valid_oracle", "control_oracle")}
+_CONTROLS = {ITSELF: "x", ORACLE: "+"}  # markers
 _KEYS = ["dataset", "model", "judge", "from_t", "cfg_scale"]
 _GREY = "#555555"
 _DASHES = (0, (3.2, 1.5))
@@ -32,16 +34,19 @@ def front_data(runs: Iterable[tuple[ScoringRun, pd.DataFrame]], settings: FrontS
         runs: each with its measures (`meddiff.evaluate.counterfactual_measures.measure`).
 
     Returns:
-        Columns `COLUMNS`, settings ascending; of images that the classifier decides for their true class.
+        Columns `COLUMNS`, settings ascending; of images that the classifier, and the judge, decide for their
+        true class. The control is the share of their factual reconstructions, made with the same settings,
+        that the judge takes for the target.
     """
     rows = []
     for run, measures in runs:
         used = measures[(measures["front"] == 1) & (measures["role"] == COUNTERFACTUAL)]
         used = used[used["qualified"] == 1]
-        for judge, column in _JUDGES.items():
+        for judge, (column, control) in _JUDGES.items():
             if column not in used:
                 continue
-            for (from_t, cfg_scale), part in used.groupby(["from_t", "cfg_scale"]):
+            judged = used[used[column].notna()]
+            for (from_t, cfg_scale), part in judged.groupby(["from_t", "cfg_scale"]):
                 low, high = mean_interval(
                     part[column].to_numpy(),
                     part["group"].to_numpy(),
@@ -49,17 +54,19 @@ def front_data(runs: Iterable[tuple[ScoringRun, pd.DataFrame]], settings: FrontS
                     settings.confidence,
                     settings.bootstrap_seed,
                 )
-                percents = [100 * float(v) for v in (part[column].mean(), low, high)]
+                percents = [100 * float(v) for v in (part[column].mean(), low, high, part[control].mean())]
                 identity = [run.dataset, run.model, judge, from_t, cfg_scale]
                 rows.append([*identity, *percents, part["l1"].mean(), part["image_id"].nunique(), run.seed])
     table = pd.DataFrame(rows, columns=[*COLUMNS[:-1], "seed"])
-    averaged = {name: (name, "mean") for name in COLUMNS[5:9]}
+    averaged = {name: (name, "mean") for name in COLUMNS[5:10]}
     counted = {"images": ("images", "max"), "seeds": ("seed", "nunique")}
     return table.groupby(_KEYS, sort=False).agg(**averaged, **counted).reset_index()[COLUMNS]
 
 
 def draw_front(table: pd.DataFrame, settings: FrontSettings) -> Figure:
     """One panel a dataset; a line a model, judge and start, along which the guidance grows.
+
+    Below each point, at the same place of the horizontal axis, is its control.
 
     Args:
         table: as `front_data` returns it.
@@ -100,6 +107,8 @@ def _draw_line(axes: Axes, part: pd.DataFrame, look: Look, judge: str, from_t: f
     for i in range(len(x)):
         style = {"marker": "o", "color": look.color} if judge == ITSELF else marker(look.color)
         axes.plot(x[i : i + 1], y[i : i + 1], linestyle="none", **{**style, "markersize": 3.4 + 1.5 * i})
+    control = {"color": look.color, "marker": _CONTROLS[judge], "markersize": 4.0, "alpha": 0.7}
+    axes.plot(x, part["control_percent"], linestyle="none", **control)
     if judge == ITSELF:
         axes.annotate(
             f"t = {from_t:g}",
@@ -118,8 +127,13 @@ def _legend(
     titles = settings.model_titles()
     models = [(line(by_model[name]), titles[name]) for name in titles if (table["model"] == name).any()]
     neutral = Look(_GREY, "solid", 1.2)
-    judges = [(line(neutral), "decided by the model itself")]
+    judges = [(line(neutral), "decided by the model itself"), (_control(ITSELF), "its control: factuals")]
     if (table["judge"] == ORACLE).any():
-        judges.append((line(neutral, _DASHES), f"by {settings.oracle}"))
+        judges += [(line(neutral, _DASHES), f"by {settings.oracle}"), (_control(ORACLE), "its control")]
     scales = ", ".join(f"{scale:g}" for scale in sorted(set(table["cfg_scale"])))
     return [models, judges, [(line(Look(_GREY, "none", 0.0)), f"along a line: guidance {scales}")]]
+
+
+def _control(judge: str) -> Line2D:
+    """Legend handle of the controls of a judge."""
+    return Line2D([], [], linestyle="none", color=_GREY, marker=_CONTROLS[judge], markersize=4.0)

@@ -62,9 +62,12 @@ def measure(
 
     Returns:
         `image_id, group, source, target, role, main, front, from_t, cfg_scale, file`;
-        `qualified` (1: the classifier decides the test image for its true class);
-        `valid`, `gain` (counterfactuals: decided for the target; gain of its probability, by the model
-        itself) and `valid_oracle`, `gain_oracle`;
+        `qualified` (1: the classifier decides the test image for its true class) and `qualified_oracle`;
+        `valid`, `control`, `gain` of counterfactuals by the model itself, and `valid_oracle`,
+        `control_oracle`, `gain_oracle` by the oracle: whether it is decided for the target, whether the
+        factual reconstruction made with the same settings is, too, and the gain of the target's
+        probability. The first two are NaN where the judge is wrong on the test image itself: what it took
+        for the target before, or for a third class, was not flipped by the edit;
         `l1, l2, ssim, changed_share, feature_distance` (to the test image, see
         `meddiff.evaluate.similarity`);
         `class_l1` (to the factual reconstruction), `inside_lesion` (share of that difference inside the
@@ -81,12 +84,15 @@ def measure(
                 f"image {image_id!r} has a counterfactual but is not in the store or has no prediction; "
                 "they belong to different splits: run `explain` again"
             )
-    predicted = known.loc[table["image_id"], "prediction"].to_numpy()
     measures = table[_KEYS].astype({"main": int, "front": int})
     measures.insert(1, "group", known.loc[table["image_id"], "group"].to_numpy())
-    measures["qualified"] = (predicted == table["source"].to_numpy()).astype(int)
     measures = measures.assign(**_judgements(table, predictions, "", ""))
     if oracle is not None:
+        if missing := sorted(set(table["image_id"]) - set(oracle["image_id"])):
+            raise DataError(
+                f"image {missing[0]!r} has a counterfactual but no prediction of the oracle; they belong to "
+                "different splits: predict again with the oracle"
+            )
         measures = measures.assign(**_judgements(table, oracle, "oracle_", "_oracle"))
     if "feature_distance" in table:
         measures["feature_distance"] = table["feature_distance"]
@@ -101,21 +107,38 @@ def measure(
 def _judgements(
     table: pd.DataFrame, predictions: pd.DataFrame, prefix: str, suffix: str
 ) -> dict[str, np.ndarray]:
-    """Whether counterfactuals are decided for their target, and the gain of its probability."""
+    """What one judge says about test images, counterfactuals, and their factual reconstructions."""
     target, each = table["target"].to_numpy(), np.arange(len(table))
     columns = [f"{prefix}p_{k}" for k in range(probabilities(predictions).shape[1])]
     missing = [column for column in (f"{prefix}prediction", *columns) if column not in table.columns]
     if missing:
         raise DataError(f"the table of counterfactuals has no columns {missing}; run `explain` again")
     after = table[columns].to_numpy(dtype=np.float64)[each, target]
-    position = predictions.reset_index(drop=True).reset_index().set_index("image_id")["index"]
-    before = probabilities(predictions)[position.loc[table["image_id"]].to_numpy(), target]
+    positions = pd.Index(predictions["image_id"]).get_indexer(table["image_id"])
+    before = probabilities(predictions)[positions, target]
+    right = predictions["prediction"].to_numpy()[positions] == table["source"].to_numpy()
     asked = (table["role"] == COUNTERFACTUAL).to_numpy()
-    valid = (table[f"{prefix}prediction"].to_numpy() == target).astype(np.float64)
-    return {
-        f"valid{suffix}": np.where(asked, valid, np.nan),
-        f"gain{suffix}": np.where(asked, after - before, np.nan),
+    decided = {
+        f"valid{suffix}": table[f"{prefix}prediction"].to_numpy(),
+        f"control{suffix}": _of_factual(table, f"{prefix}prediction", asked),
     }
+    flips = {name: np.where(asked & right, of == target, np.nan) for name, of in decided.items()}
+    gain = np.where(asked, after - before, np.nan)
+    return {f"qualified{suffix}": right.astype(int), **flips, f"gain{suffix}": gain}
+
+
+def _of_factual(table: pd.DataFrame, column: str, asked: np.ndarray) -> np.ndarray:
+    """[M] `column` of the factual reconstruction with the same image and settings; NaN but for `asked`."""
+    keys = ["image_id", "from_t", "cfg_scale"]
+    factual = table[table["role"] == FACTUAL].set_index(keys)[column]
+    found = factual.reindex(pd.MultiIndex.from_frame(table[keys])).to_numpy(dtype=np.float64)
+    if np.isnan(found[asked]).any():
+        row = table[asked].iloc[int(np.isnan(found[asked]).argmax())]
+        raise DataError(
+            f"image {row['image_id']!r}: no factual reconstruction with from_t {row['from_t']:g} and "
+            f"cfg_scale {row['cfg_scale']:g} has a {column}; run `explain` again"
+        )
+    return np.where(asked, found, np.nan)
 
 
 def _changes(

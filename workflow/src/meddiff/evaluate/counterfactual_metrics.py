@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from meddiff.errors import DataError
-from meddiff.evaluate import similarity
 from meddiff.evaluate.counterfactual_settings import MeasureSettings
 from meddiff.evaluate.result_csv import read_csv
+from meddiff.evaluate.set_distances import SET_METRICS, Result, left_out, set_distances
 from meddiff.evaluate.settings import ScoringRun
-from meddiff.evaluate.statistics import bootstrap_weights, mean_interval, percentile_interval
+from meddiff.evaluate.statistics import mean_interval
 from meddiff.explaining.edits import COUNTERFACTUAL, CYCLE, FACTUAL
 
 RUN = ["dataset", "model", "seed"]
@@ -23,6 +23,8 @@ COLUMNS = [*RUN, "source", "target", "metric", "value", "ci_low", "ci_high", "n"
 MEANS: dict[str, tuple[str, str]] = {
     "validity": (COUNTERFACTUAL, "valid"),
     "validity_oracle": (COUNTERFACTUAL, "valid_oracle"),
+    "control": (COUNTERFACTUAL, "control"),
+    "control_oracle": (COUNTERFACTUAL, "control_oracle"),
     "target_gain": (COUNTERFACTUAL, "gain"),
     "target_gain_oracle": (COUNTERFACTUAL, "gain_oracle"),
     "l1": (COUNTERFACTUAL, "l1"),
@@ -36,20 +38,25 @@ MEANS: dict[str, tuple[str, str]] = {
     "change_inside_lesion": (COUNTERFACTUAL, "inside_lesion"),
     "lesion_area": (COUNTERFACTUAL, "lesion_area"),
 }
-KID, FID = "kid", "fid"
-METRICS = [*MEANS, KID, FID]
-
-# Below this a set says next to nothing about its distribution: the spread of KID is of its own size.
-FEWEST_IMAGES = 10
+METRICS = [*MEANS, *SET_METRICS]
 
 _NO_ORACLE = "no oracle (counterfactuals.oracle)"
-_REASONS = {
+_NO_FEATURES = "no feature network (counterfactuals.oracle or counterfactuals.features)"
+_UNKNOWN_LESION = "where the lesion is or would be is not known"
+_ORACLE_WRONG = "the oracle decides none of the test images for its true class"
+# Why a metric has no value: its column is not there, or has no number.
+_ABSENT = {
     "validity_oracle": _NO_ORACLE,
+    "control_oracle": _NO_ORACLE,
     "target_gain_oracle": _NO_ORACLE,
-    "feature_distance": "no feature network (counterfactuals.oracle or counterfactuals.features)",
+    "feature_distance": _NO_FEATURES,
+}
+_UNDEFINED = {
+    "validity_oracle": _ORACLE_WRONG,
+    "control_oracle": _ORACLE_WRONG,
     "ssim": "images are smaller than the window of SSIM",
-    "change_inside_lesion": "where the lesion is or would be is not known",
-    "lesion_area": "where the lesion is or would be is not known",
+    "change_inside_lesion": _UNKNOWN_LESION,
+    "lesion_area": _UNKNOWN_LESION,
 }
 
 
@@ -62,8 +69,8 @@ def summarise(
     """All metrics of a run, one row each for every direction.
 
     A direction's images are the main counterfactuals from its source to its target whose test image is
-    decided for its true class, which is the source. What cannot be estimated has no value and a note that
-    says why.
+    decided for its true class, which is the source. The oracle's flips are of those that it decides rightly,
+    too. What cannot be estimated has no value and a note that says why.
 
     Args:
         measures: as `meddiff.evaluate.counterfactual_measures.measure` returns them.
@@ -99,9 +106,11 @@ def summarise(
             ways[role] = main[same & main["image_id"].isin(ids)]
         found = {name: _mean(ways[role], column, name, settings) for name, (role, column) in MEANS.items()}
         positions = np.flatnonzero(generated.index.isin(used.index))
-        real = np.flatnonzero(tested["label"] == target)
-        groups = used["group"].to_numpy(), tested["group"].to_numpy()[real]
-        found |= _of_sets(features, (positions, real), groups, settings)
+        if features:
+            ours = features["generated"][positions], used["group"].to_numpy()
+            found |= _of_sets(ours, features["real"], tested, (source, target), settings)
+        else:
+            found |= {name: left_out(0, _NO_FEATURES) for name in SET_METRICS}
         for metric, values in found.items():
             identity = [settings.dataset, settings.model, settings.seed, int(source), int(target)]
             rows.append([*identity, metric, *values])
@@ -126,19 +135,15 @@ def read_metrics(path: Path, run: ScoringRun) -> pd.DataFrame:
     return table
 
 
-def _left_out(n: int, note: str) -> tuple[float, float, float, int, str]:
-    return float("nan"), float("nan"), float("nan"), n, note
-
-
-def _mean(
-    part: pd.DataFrame, column: str, metric: str, settings: MeasureSettings
-) -> tuple[float, float, float, int, str]:
+def _mean(part: pd.DataFrame, column: str, metric: str, settings: MeasureSettings) -> Result:
     """Value, limits, number of images and note of a mean."""
     if part.empty:
-        return _left_out(0, "no test image of the source class is decided for it")
-    defined = part[part[column].notna()] if column in part else part.iloc[:0]
+        return left_out(0, "no test image of the source class is decided for it")
+    if column not in part:
+        return left_out(0, _ABSENT.get(metric, "not measured"))
+    defined = part[part[column].notna()]
     if defined.empty:
-        return _left_out(0, _REASONS.get(metric, "not defined"))
+        return left_out(0, _UNDEFINED.get(metric, "not defined"))
     values = defined[column].to_numpy(dtype=np.float64)
     low, high = mean_interval(
         values,
@@ -151,32 +156,15 @@ def _mean(
 
 
 def _of_sets(
-    features: Mapping[str, np.ndarray],
-    rows: tuple[np.ndarray, np.ndarray],
-    groups: tuple[np.ndarray, np.ndarray],
+    ours: tuple[np.ndarray, np.ndarray],
+    real: np.ndarray,
+    tested: pd.DataFrame,
+    direction: tuple[int, int],
     settings: MeasureSettings,
-) -> dict[str, tuple[float, float, float, int, str]]:
-    """KID and FID of counterfactuals against the real test images of their target class."""
-    if not features:
-        return {name: _left_out(0, _REASONS["feature_distance"]) for name in (KID, FID)}
-    generated, real = features["generated"][rows[0]], features["real"][rows[1]]
-    fewest, dimensions = min(len(generated), len(real)), real.shape[1]
-    if fewest < FEWEST_IMAGES:
-        sizes = f"{len(generated)} counterfactuals and {len(real)} real images"
-        note = f"too few images: {sizes}, {FEWEST_IMAGES} of each are needed"
-        return {name: _left_out(len(generated), note) for name in (KID, FID)}
-    kernel = similarity.KernelDistance(generated, real)
-    value = float(kernel(np.ones((1, len(generated))), np.ones((1, len(real))))[0])
-    draws = [
-        np.concatenate(list(bootstrap_weights(of, settings.bootstrap_samples, settings.bootstrap_seed + i)))
-        for i, of in enumerate(groups)
-    ]
-    low, high = percentile_interval(kernel(*draws), settings.confidence)
-    found = {KID: (value, float(low), float(high), len(generated), "")}
-    if fewest > dimensions:
-        distance = similarity.frechet_distance(generated, real)
-        found[FID] = (distance, float("nan"), float("nan"), len(generated), "")
-    else:
-        note = f"too few images: {fewest} for {dimensions} feature dimensions"
-        found[FID] = _left_out(len(generated), note)
-    return found
+) -> dict[str, Result]:
+    """`set_distances` of one direction; `ours` are features and groups of its counterfactuals."""
+    label, group = tested["label"].to_numpy(), tested["group"].to_numpy()
+    sets, groups = {"generated": ours[0]}, {"generated": ours[1]}
+    for name, k in zip(("source", "target"), direction, strict=True):
+        sets[name], groups[name] = real[label == k], group[label == k]
+    return set_distances(sets, groups, settings)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -10,26 +10,41 @@ from meddiff.evaluate.counterfactual_metrics import METRICS
 from meddiff.evaluate.counterfactual_settings import CounterfactualTableSettings
 from meddiff.evaluate.layout import over_seeds
 from meddiff.evaluate.render import Block, Cell, Column, Grid
+from meddiff.evaluate.set_distances import FID_IMAGES_PER_DIMENSION, KID, KID_HALVES, KID_SOURCE, SET_METRICS
 from meddiff.evaluate.similarity import CHANGED
 
 KEYS = ["dataset", "model", "source", "target", "metric"]
 _NONE = Cell("–")
-# Metric -> title, group of columns, and how a value is shown.
 _PERCENT, _SMALL, _PLAIN = "percent", "small", "plain"
-SHOWN: dict[str, tuple[str, str, str]] = {
-    "validity": ("itself", "Validity (%)", _PERCENT),
-    "validity_oracle": ("oracle", "Validity (%)", _PERCENT),
-    "l1": ("L1", "Distance to the image", _SMALL),
-    "l2": ("L2", "Distance to the image", _SMALL),
-    "ssim": ("SSIM", "Distance to the image", _PLAIN),
-    "feature_distance": ("features", "Distance to the image", _PLAIN),
-    "changed_share": ("Changed (%)", "", _PERCENT),
-    "kid": ("KID", "Distance to the class", _PLAIN),
-    "fid": ("FID", "Distance to the class", _PLAIN),
-    "composition_l1": ("Composition", "", _SMALL),
-    "reversibility_l1": ("Reversibility", "", _SMALL),
-    "change_inside_lesion": ("change", "Inside the lesion (%)", _PERCENT),
-    "lesion_area": ("area", "Inside the lesion (%)", _PERCENT),
+
+
+class Shown(NamedTuple):
+    """A column: its title and group, how a value is shown, and what it is called in a sentence."""
+
+    title: str
+    group: str
+    form: str
+    name: str
+
+
+SHOWN: dict[str, Shown] = {
+    "validity": Shown("itself", "Validity (%)", _PERCENT, "validity by the model itself"),
+    "validity_oracle": Shown("oracle", "Validity (%)", _PERCENT, "validity by the oracle"),
+    "control": Shown("itself", "Control (%)", _PERCENT, "control by the model itself"),
+    "control_oracle": Shown("oracle", "Control (%)", _PERCENT, "control by the oracle"),
+    "l1": Shown("L1", "Distance to the image", _SMALL, "L1"),
+    "l2": Shown("L2", "Distance to the image", _SMALL, "L2"),
+    "ssim": Shown("SSIM", "Distance to the image", _PLAIN, "SSIM"),
+    "feature_distance": Shown("features", "Distance to the image", _PLAIN, "feature distance"),
+    "changed_share": Shown("Changed (%)", "", _PERCENT, "changed share"),
+    "kid": Shown("KID", "Distance to the class", _PLAIN, "KID"),
+    "kid_halves": Shown("KID of its halves", "Distance to the class", _PLAIN, "KID of halves"),
+    "kid_source": Shown("KID of the source", "Distance to the class", _PLAIN, "KID of the source"),
+    "fid": Shown("FID", "Distance to the class", _PLAIN, "FID"),
+    "composition_l1": Shown("Composition", "", _SMALL, "composition"),
+    "reversibility_l1": Shown("Reversibility", "", _SMALL, "reversibility"),
+    "change_inside_lesion": Shown("change", "Inside the lesion (%)", _PERCENT, "change inside the lesion"),
+    "lesion_area": Shown("area", "Inside the lesion (%)", _PERCENT, "area of the lesion"),
 }
 
 
@@ -58,8 +73,9 @@ def counterfactual_table(metrics: pd.DataFrame, settings: CounterfactualTableSet
 def counterfactual_grid(table: pd.DataFrame, settings: CounterfactualTableSettings) -> Grid:
     """The table for reading: blocks of datasets; metrics that no row has are left out."""
     shown = [name for name in SHOWN if table.loc[table["metric"] == name, "value"].notna().any()]
-    columns = [Column("Model and direction"), Column("n")]
-    columns += [Column(SHOWN[name][0], SHOWN[name][1]) for name in shown]
+    judged = {"n": "validity"} | ({"n oracle": "validity_oracle"} if "validity_oracle" in shown else {})
+    columns = [Column("Model and direction"), *(Column(title) for title in judged)]
+    columns += [Column(SHOWN[name].title, SHOWN[name].group) for name in shown]
     cells = {(r.dataset, r.model, r.source, r.target, r.metric): r for r in table.itertuples()}
     blocks = []
     for dataset, title in settings.dataset_titles().items():
@@ -70,8 +86,8 @@ def counterfactual_grid(table: pd.DataFrame, settings: CounterfactualTableSettin
             for source, target in dict.fromkeys(zip(part["source"], part["target"], strict=True)):
                 key = (dataset, model, source, target)
                 line = [Cell(f"{name}: {settings.direction(dataset, source, target)}")]
-                line.append(Cell(str(cells[*key, "validity"].n)))
-                rows.append([*line, *(_cell(cells[*key, metric], SHOWN[metric][2]) for metric in shown)])
+                line += [Cell(str(cells[*key, metric].n)) for metric in judged.values()]
+                rows.append([*line, *(_cell(cells[*key, metric], SHOWN[metric].form) for metric in shown)])
         blocks += [Block(title, rows)] if rows else []
     return Grid(_caption(table, settings, shown), "counterfactuals", columns, blocks)
 
@@ -94,43 +110,74 @@ def _caption(table: pd.DataFrame, settings: CounterfactualTableSettings, shown: 
         "Counterfactuals of test images whose true and predicted class is the source; n of them, with "
         f"{100 * settings.confidence:g} % bootstrap intervals.",
         *(f"{', '.join(models)}: {how}." for how, models in made.items()),
-        "Validity: share decided for the target, by the diffusion classifier itself"
-        + (f" and by {settings.oracle}, which was trained on its own." if settings.oracle else "."),
+        _validity(settings, shown),
         "L1 (mean absolute) and L2 (root mean square) differences are fractions of the range of pixels.",
         f"Changed: pixels whose difference, after a 3x3 mean, is larger than {CHANGED:g} of the range.",
         "Composition: L1 of the factual reconstruction to the image; reversibility: L1 of the way to the "
         "target and back.",
     ]
-    if settings.features and {"feature_distance", "kid", "fid"} & set(shown):
-        parts.append(
-            f"Feature distances, KID and FID are made with the features of {settings.features}, not of "
-            "Inception, and compare with nothing but each other; KID and FID are against the real test "
-            "images of the target class."
-        )
+    parts += _distances(settings, shown)
     if "change_inside_lesion" in shown:
         parts.append(
             "Inside the lesion: share of the difference to the factual reconstruction that is inside the "
             f"known lesion widened by {_pixels(settings.mask_margin)}, and what share of the image that is."
         )
-    parts += _left_out(table)
+    parts += _left_out(table, shown)
     if table["seeds"].max() > 1:
         parts.append("Mean over seeds; intervals are means of the seeds' limits.")
     return " ".join(parts)
 
 
-def _left_out(table: pd.DataFrame) -> list[str]:
-    """Why there are dashes: each reason with the metrics it is of."""
-    missing = table[table["value"].isna() & (table["note"] != "")]
-    reasons: dict[str, list[str]] = {}
-    for row in missing.itertuples():
-        metrics = reasons.setdefault(row.note.split(":")[0], [])  # numbers are in the CSV
-        if row.metric in SHOWN and row.metric not in metrics:
-            metrics.append(row.metric)
-    return [
-        f"Not estimated where there is a dash: {', '.join(m.replace('_', ' ') for m in metrics)} ({note})."
-        for note, metrics in reasons.items()
-        if metrics
+def _validity(settings: CounterfactualTableSettings, shown: list[str]) -> str:
+    """What validity and its control are, by the judges that there are."""
+    text = "Validity: share decided for the target, by the diffusion classifier itself"
+    if "validity_oracle" in shown:
+        text += (
+            f" and by the oracle, {settings.oracle}, which was trained on its own; a flip counts only where "
+            "the judge is right on the test image itself"
+        )
+    return (
+        f"{text}. Control: share whose factual reconstruction (own class, same noise) is decided for the "
+        "target, too, so that not the class but the reconstruction made the flip."
+    )
+
+
+def _distances(settings: CounterfactualTableSettings, shown: list[str]) -> list[str]:
+    """What distances in the feature space are, and how to read them."""
+    if not {"feature_distance", *SET_METRICS} & set(shown):
+        return []
+    parts = [
+        f"Distances of features are made with {settings.features}, not with Inception, and compare within "
+        "this table only."
     ]
+    if {KID, KID_HALVES, KID_SOURCE} & set(shown):
+        parts.append(
+            "KID is against the real test images of the target class. Its scale is real images against real "
+            "ones: random halves of the target's (what perfect counterfactuals would have; the interval is "
+            "the range of the halves), and the source's against the target's (what no change at all would "
+            "have)."
+        )
+    if "fid" in shown:
+        parts.append(
+            f"FID is given from {FID_IMAGES_PER_DIMENSION} images a feature dimension on; with fewer it is "
+            "mostly bias."
+        )
+    return parts
+
+
+def _left_out(table: pd.DataFrame, shown: list[str]) -> list[str]:
+    """Why there are dashes, and why there are no columns: each reason with the metrics it is of."""
+    parts = []
+    for start, there in (("A dash", True), ("Without a column", False)):
+        missing = table[table["value"].isna() & (table["note"] != "")]
+        missing = missing[missing["metric"].isin([name for name in SHOWN if (name in shown) == there])]
+        # Numbers are in the CSV.
+        reasons = missing.assign(note=missing["note"].str.partition(":")[0]).groupby("note", sort=False)
+        parts += [
+            f"{start}: {', '.join(SHOWN[metric].name for metric in dict.fromkeys(of['metric']))} ({note})."
+            for note, of in reasons
+        ]
+    return parts
 
 
 def _pixels(number: int) -> str:

@@ -19,7 +19,7 @@ from meddiff.evaluate.result_csv import read_csv, write_csv
 from meddiff.evaluate.settings import pair_files, parse_params
 
 _TEXT = {"image_id": str, "group": str}
-_MEASURED = ("group", "role", "front", "qualified", "from_t", "cfg_scale", "valid", "l1")
+_MEASURED = ("group", "role", "front", "qualified", "from_t", "cfg_scale", "valid", "control", "l1")
 
 
 def make_counterfactual_table(params: str, paths: list[Path]) -> tuple[pd.DataFrame, list[Grid]]:

@@ -63,6 +63,11 @@ class Edit:
         return FACTUAL if self.source == self.target else COUNTERFACTUAL
 
     @property
+    def judged(self) -> bool:
+        """Whether the diffusion classifier is asked about it: counterfactuals, and factuals as a control."""
+        return self.role != CYCLE
+
+    @property
     def file(self) -> str:
         """Path of the image below the folder of a run: no two edits have the same."""
         # Ids may hold slashes and anything else; quoting keeps different ids different.
@@ -96,7 +101,8 @@ def plan(image_ids: Sequence[str], labels: np.ndarray, num_classes: int, params:
     """All images to make.
 
     Of every chosen image: the factual reconstruction, the counterfactual of each other class, and the way
-    back of each. Then the counterfactuals of the comparison, without those that are there already.
+    back of each. Then the factual reconstructions and counterfactuals of the comparison, without those that
+    are there already.
 
     Args:
         image_ids: of the split, unique.
@@ -123,8 +129,7 @@ def plan(image_ids: Sequence[str], labels: np.ndarray, num_classes: int, params:
             for cfg_scale in params.front.cfg_scale:
                 for row in rows:
                     for k in range(num_classes):
-                        if k != labels[row]:
-                            add(row, (int(labels[row]), k), from_t, cfg_scale, front=True)
+                        add(row, (int(labels[row]), k), from_t, cfg_scale, front=True)
     return list(edits.values())
 
 

@@ -13,7 +13,7 @@ from meddiff.data.store import Store
 from meddiff.devices.out_of_memory import Halving
 from meddiff.diffusion import vote
 from meddiff.diffusion.denoiser import Denoiser
-from meddiff.explaining.edits import COUNTERFACTUAL, Edit, read_images
+from meddiff.explaining.edits import Edit, read_images
 from meddiff.explaining.feature_network import FeatureNetwork
 from meddiff.io import atomic_path, sha256_json
 from meddiff.scoring.partial_errors import PartialErrors
@@ -45,7 +45,7 @@ class SelfJudge:
     model: str
 
     def columns(self, edits: Sequence[Edit], checksums: Sequence[str], folder: Path) -> Columns:
-        """`prediction` and `p_<k>` of all edits; NaN but for counterfactuals.
+        """`prediction` and `p_<k>` of all edits; NaN for those that are not `judged`.
 
         Args:
             edits: all images of a run.
@@ -55,8 +55,8 @@ class SelfJudge:
         classes = self.denoiser.num_classes
         p = np.full((len(edits), classes), np.nan)
         prediction = np.full(len(edits), np.nan)
-        asked = np.flatnonzero([edit.role == COUNTERFACTUAL for edit in edits])
-        settings = [(edits[i].from_t, edits[i].cfg_scale) for i in asked]
+        asked = np.flatnonzero([edit.judged for edit in edits])
+        settings = [(edits[i].from_t, edits[i].cfg_scale, edits[i].role) for i in asked]
         for setting in dict.fromkeys(settings):
             # One setting at a time: a new one in the comparison leaves the results of the others valid.
             rows = asked[[other == setting for other in settings]]

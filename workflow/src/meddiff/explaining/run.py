@@ -63,7 +63,7 @@ def explain_run(
         images_dir: folder to write, with one lossless PNG an edit (`meddiff.explaining.edits.Edit.file`);
             what is in it is replaced.
         table: CSV to write: `meddiff.explaining.edits.COLUMNS`; `prediction` and `p_<k>`, decision and
-            probabilities of the model itself (counterfactuals only); `oracle_prediction` and `oracle_p_<k>`;
+            probabilities of the model itself (not of cycles); `oracle_prediction` and `oracle_p_<k>`;
             and `feature_distance` to the test image. Columns of a network that is not given are left out.
         features: NumPy archive to write, see `meddiff.explaining.judging.write_features`; its `generated`
             are the experiment's counterfactuals in the order of the table.

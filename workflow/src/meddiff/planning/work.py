@@ -12,7 +12,7 @@ import numpy as np
 from meddiff.config import Config, parse_model
 from meddiff.config.counterfactual import ExplainParams
 from meddiff.config.model import AnyModel
-from meddiff.explaining.edits import COUNTERFACTUAL, plan
+from meddiff.explaining.edits import plan
 from meddiff.planning.networks import NetworkCost, network_cost, training_passes, with_architecture
 from meddiff.planning.sizes import SplitSizes
 from meddiff.records.today import Job
@@ -169,7 +169,7 @@ class Estimator:
         edits = plan([str(row) for row in range(images)], np.arange(images) % classes, classes, params)
         steps = params.sampling_steps + params.extra_last_step
         passes = sum(steps * (1 if edit.cfg_scale == 1 else 2) for edit in edits)
-        judged = sum(edit.role == COUNTERFACTUAL for edit in edits)
+        judged = sum(edit.judged for edit in edits)
         work.inference = passes * cost.forward + len(edits) * (cost.encode + cost.decode)
         work.inference += judged * self._classified(config, cost, params.validity_steps)
         work.kept = len(edits) * (config.image_size or data.image_size) ** 2 * data.channels
