@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import xarray as xr
@@ -49,11 +53,12 @@ def test_what_is_written_in_parts_is_read_as_a_whole(dataset, tmp_path, rows_at_
     assert {name: got[name].dtype for name in got} == {name: dataset[name].dtype for name in dataset}
 
 
-def test_it_is_what_xarray_writes(dataset, tmp_path):
-    """Files of earlier versions were written by xarray."""
+def test_it_is_what_xarray_writes_with_a_checksum(dataset, tmp_path):
+    """Readers of netCDF skip the checksum."""
     dataset.to_netcdf(tmp_path / "xarray.nc", engine="h5netcdf")
     save_errors(dataset, tmp_path / "errors.nc")
-    xr.testing.assert_identical(load_errors(tmp_path / "xarray.nc"), load_errors(tmp_path / "errors.nc"))
+    with xr.open_dataset(tmp_path / "xarray.nc") as one, xr.open_dataset(tmp_path / "errors.nc") as other:
+        xr.testing.assert_identical(one, other)
 
 
 def test_the_same_content_gives_the_same_bytes(dataset, tmp_path):
@@ -70,17 +75,81 @@ def test_what_is_not_written_completely_is_not_there(dataset, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("damage", [b"", b"not netCDF", None])
-def test_damaged_files_are_named(dataset, tmp_path, damage):
+def assert_refused(path: Path, reason: str = "") -> None:
+    for read in (load_errors, lambda path: gather_errors([path], [], path.with_name("all.nc"))):
+        with pytest.raises(DataError, match=rf"errors\.nc: .*{reason}.*delete it and run again"):
+            read(path)
+
+
+def test_every_flipped_byte_is_noticed_before_anything_is_parsed(dataset, tmp_path, monkeypatch):
+    """HDF5 reads some of them as other numbers, and works on others for minutes."""
     path = save_errors(dataset, tmp_path / "errors.nc")
-    if damage is None:
-        dataset.drop_vars("group").to_netcdf(path, engine="h5netcdf")
-    else:
-        path.write_bytes(damage)
-    with pytest.raises(DataError, match=r"errors\.nc: .*delete it and run again"):
-        load_errors(path)
-    with pytest.raises(DataError, match=r"errors\.nc: .*delete it and run again"):
-        gather_errors([path], ids(dataset), tmp_path / "all.nc")
+    whole, rng = path.read_bytes(), np.random.default_rng(2)
+    places = [
+        *range(len(whole) - 120, len(whole), 7),
+        *rng.integers(0, len(whole), size=100),
+    ]  # the checksum itself as well
+    monkeypatch.setattr(error_file, "xr", None)
+    for place in places:
+        damaged = bytearray(whole)
+        damaged[place] ^= rng.integers(1, 256)
+        path.write_bytes(damaged)
+        assert_refused(path)
+
+
+@pytest.mark.parametrize("length", [0, 1, 300, 5000, -115, -100, -1])
+def test_a_file_that_ends_early_is_named(dataset, tmp_path, length):
+    path = save_errors(dataset, tmp_path / "errors.nc")
+    path.write_bytes(path.read_bytes()[:length])
+    assert_refused(path)
+
+
+def test_rows_that_were_swapped_are_noticed(dataset, tmp_path):
+    path = save_errors(dataset, tmp_path / "errors.nc")
+    with h5py.File(path, "r+") as file:
+        file["errors"][:2] = file["errors"][:2][::-1]
+    assert_refused(path)
+
+
+def test_files_without_a_checksum_are_not_trusted(dataset, tmp_path):
+    """Those of earlier versions, which xarray could not tell from damaged ones."""
+    dataset.to_netcdf(tmp_path / "errors.nc", engine="h5netcdf")
+    assert_refused(tmp_path / "errors.nc", "by an earlier version")
+
+
+def test_files_that_are_missing_or_no_file_are_named(tmp_path):
+    assert_refused(tmp_path / "errors.nc", "No such file")
+    (tmp_path / "errors.nc").mkdir()
+    assert_refused(tmp_path / "errors.nc", "Is a directory")
+
+
+# Bytes that fit: of HDF5's first bytes, of all but the errors, of all but the end.
+@pytest.mark.parametrize("room", [100, 3000, 12000])
+def test_a_full_disk_names_the_file_and_leaves_the_earlier_one(tmp_path, room):
+    """In a process of its own: HDF5 complains on its way out, too."""
+    script = f"""
+import resource, signal, sys
+import numpy as np
+from pathlib import Path
+from meddiff.diffusion.error_file import errors_file
+from meddiff.errors import DataError
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room}))
+ids = [f"image {{i}}" for i in range(200)]
+try:
+    with errors_file(Path("errors.nc"), ids, np.zeros(200), ids, ["a", "b"], 10, {{}}) as write:
+        for i in range(200):
+            write(i, np.zeros((1, 10, 2), np.float32), np.zeros((1, 10), np.float32))
+except DataError as error:
+    sys.stdout.write(str(error))
+"""
+    (tmp_path / "errors.nc").write_text("earlier")
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
+    assert re.fullmatch(
+        r"errors\.nc: cannot be written \(.*[Ff]ile too large.*\); free some space and run again", done.stdout
+    ), done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["errors.nc"]
+    assert (tmp_path / "errors.nc").read_text() == "earlier"
 
 
 @pytest.mark.parametrize(

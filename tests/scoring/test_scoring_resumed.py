@@ -131,17 +131,40 @@ def test_other_code_weights_or_images_do_not_reuse_partial_results(
     assert len(list((tmp_path / "state").iterdir())) == 4
 
 
+def damage(path: Path, how: str) -> None:
+    """Change what was saved."""
+    whole = path.read_bytes()
+    if how == "swapped classes":  # by a program that knows NumPy's format
+        np.save(path, np.load(path)[..., ::-1])
+    elif how == "other shape":
+        path.unlink()
+        errors = np.zeros((IMAGES + 1, 1, 2), np.float32)
+        PartialErrors(path, 0.0, lambda: False).save(errors)
+    else:
+        start, stop = {"empty": (0, 0), "half": (0, len(whole) // 2), "end": (0, -1), "begin": (1, None)}[how]
+        path.write_bytes(whole[start:stop])
+
+
 @pytest.mark.usefixtures("images_of_block")
-@pytest.mark.parametrize("damage", [b"", b"not an array", None])
-def test_damaged_partial_results_are_named(weights, store, tmp_path, damage):
+@pytest.mark.parametrize("how", ["swapped classes", "other shape", "empty", "half", "end", "begin"])
+def test_damaged_partial_results_are_named(weights, store, tmp_path, how):
     run(weights, store, tmp_path, 1)
     partial = state_files(tmp_path)[-1]
-    if damage is None:
-        np.save(partial, np.zeros((IMAGES + 1, 1, 2), np.float32))
-    else:
-        partial.write_bytes(damage)
+    damage(partial, how)
     with pytest.raises(CheckpointError, match=rf"{partial.name}: .*; delete it to\s+start again"):
         run(weights, store, tmp_path, 1)
+
+
+def test_every_flipped_byte_of_partial_results_is_noticed(tmp_path):
+    partial = PartialErrors(tmp_path / "errors-0000.npy", 0.0, lambda: False)
+    partial.save(np.random.default_rng(0).random((5, 3, 2), dtype=np.float32))
+    whole, rng = partial.path.read_bytes(), np.random.default_rng(1)
+    for place in rng.permutation(len(whole))[:150]:
+        damaged = bytearray(whole)
+        damaged[place] ^= rng.integers(1, 256)
+        partial.path.write_bytes(damaged)
+        with pytest.raises(CheckpointError, match=r"errors-0000\.npy: .*delete it to start again"):
+            partial.load(5, 3, 2)
 
 
 def test_a_full_disk_is_found_after_the_first_batch(weights, store, tmp_path, passes, monkeypatch):

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-_HASH_BLOCK = 1 << 20
+_HASH_BLOCK = 1 << 16
 
 
 @contextmanager
@@ -113,12 +113,14 @@ def read_json(path: str | os.PathLike[str]) -> Any:
     return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
-def sha256_file(path: str | os.PathLike[str]) -> str:
-    """Hex SHA-256 of a file's bytes, read in blocks."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as stream:
-        while block := stream.read(_HASH_BLOCK):
-            digest.update(block)
+def sha256_file(path: str | os.PathLike[str], first: int = 0, length: int | None = None) -> str:
+    """Hex SHA-256 of a file's bytes, read in blocks: of `length` bytes (default all) from byte `first` on."""
+    digest, block = hashlib.sha256(), memoryview(bytearray(_HASH_BLOCK))
+    with open(path, "rb", buffering=0) as stream:
+        stream.seek(first)
+        while count := stream.readinto(block if length is None else block[:length]):
+            digest.update(block[:count])
+            length = None if length is None else length - count
     return digest.hexdigest()
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,14 @@ import xarray as xr
 
 from meddiff.errors import DataError
 from meddiff.io import atomic_path
+from meddiff.sealed_file import damage, seal
 
 ENGINE = "h5netcdf"
-_VARIABLES = {"errors", "logsnr", "label", "group"}
+_REPAIR = "delete it and run again: errors that are still in the state folder are taken over"
 _ELEMENTS_AT_ONCE = 1 << 21  # of [image, step, class] while joining, to bound memory
+
+# What HDF5 needs at most, beside numbers and characters: for one text, and for everything else.
+_TEXT_BYTES, _OTHER_BYTES = 64, 1 << 16
 
 Write = Callable[[int, np.ndarray, np.ndarray], None]
 
@@ -36,7 +42,7 @@ def errors_file(
 
     The block gets a function ``write(first, errors, logsnr)`` for the images from row `first` on: errors
     fp32 [R, S, K], NaN where a step was not evaluated, and logSNR fp32 [R, S]. What is not written is NaN.
-    The same content gives the same bytes.
+    The same content gives the same bytes, which end with their checksum (`meddiff.sealed_file`).
 
     Args:
         path: the file.
@@ -45,42 +51,89 @@ def errors_file(
         class_names: K strings.
         steps: S.
         attributes: where the errors come from (weights hash, seed, precision, ...), strings and numbers.
+
+    Raises:
+        DataError: if it cannot be written; an earlier file is left as it was.
     """
+    path = Path(path)
+    with atomic_path(path, durable=True) as temporary:
+        texts = chain(image_ids, groups, class_names, map(str, attributes.values()))
+        numbers = len(image_ids) * steps * (len(class_names) + 1)
+        with _writing(path):
+            _check_room(temporary, numbers * np.float32().nbytes + sum(_TEXT_BYTES + len(t) for t in texts))
+            file = h5netcdf.File(temporary, "w")
+        try:
+            with _writing(path):
+                errors, logsnr = _create(file, image_ids, labels, groups, class_names, steps, attributes)
+
+            def write(first: int, some_errors: np.ndarray, some_logsnr: np.ndarray) -> None:
+                rows = slice(first, first + len(some_errors))
+                with _writing(path):
+                    errors[rows], logsnr[rows] = some_errors, some_logsnr
+
+            yield write
+        finally:
+            with _writing(path):
+                file.close()
+        with _writing(path):
+            seal(temporary)
+
+
+def _check_room(path: Path, size: int) -> None:
+    """Fail where the disk has no room for a file: HDF5 would, too, but may take the process with it."""
+    with open(path, "r+b") as stream:
+        os.posix_fallocate(stream.fileno(), 0, size + _OTHER_BYTES)
+
+
+def _create(
+    file: h5netcdf.File,
+    image_ids: Sequence[str],
+    labels: np.ndarray,
+    groups: Sequence[str],
+    class_names: Sequence[str],
+    steps: int,
+    attributes: Mapping[str, Any],
+) -> tuple[h5netcdf.Variable, h5netcdf.Variable]:
+    """Write all but errors and logSNR, and make place for these."""
     text = h5py.string_dtype()
-    with atomic_path(path) as temporary, h5netcdf.File(temporary, "w") as file:
-        file.dimensions = {"image": len(image_ids), "step": steps, "class": len(class_names)}
-        errors = file.create_variable("errors", ("image", "step", "class"), np.float32, fillvalue=np.nan)
-        logsnr = file.create_variable("logsnr", ("image", "step"), np.float32, fillvalue=np.nan)
-        small = {
-            "label": ("image", np.int64, np.asarray(labels, dtype=np.int64)),
-            "group": ("image", text, np.asarray(groups, dtype=object)),
-            "image": ("image", text, np.asarray(image_ids, dtype=object)),
-            "class": ("class", text, np.asarray(class_names, dtype=object)),
-        }
-        for name, (dimension, kind, values) in small.items():
-            variable = file.create_variable(name, (dimension,), kind)
-            if len(values):
-                variable[...] = values
-        for name, value in attributes.items():
-            file.attrs[name] = value
+    file.dimensions = {"image": len(image_ids), "step": steps, "class": len(class_names)}
+    errors = file.create_variable("errors", ("image", "step", "class"), np.float32, fillvalue=np.nan)
+    logsnr = file.create_variable("logsnr", ("image", "step"), np.float32, fillvalue=np.nan)
+    small = {
+        "label": ("image", np.int64, np.asarray(labels, dtype=np.int64)),
+        "group": ("image", text, np.asarray(groups, dtype=object)),
+        "image": ("image", text, np.asarray(image_ids, dtype=object)),
+        "class": ("class", text, np.asarray(class_names, dtype=object)),
+    }
+    for name, (dimension, kind, values) in small.items():
+        variable = file.create_variable(name, (dimension,), kind)
+        if len(values):
+            variable[...] = values
+    for name, value in attributes.items():
+        file.attrs[name] = value
+    return errors, logsnr
 
-        def write(first: int, some_errors: np.ndarray, some_logsnr: np.ndarray) -> None:
-            rows = slice(first, first + len(some_errors))
-            errors[rows], logsnr[rows] = some_errors, some_logsnr
 
-        yield write
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Errors of HDF5 while it writes, which it raises as one or the other, as one that names the file."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(f"{path}: cannot be written ({reason}); free some space and run again") from error
 
 
 @contextmanager
 def open_errors(path: str | Path) -> Iterator[xr.Dataset]:
     """An errors file of which only what is asked for is read; see `load_errors`."""
     try:
-        dataset = xr.open_dataset(path, engine=ENGINE, cache=False)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not a readable errors file: {error}; delete it and run again") from error
-    with dataset:
-        if missing := _VARIABLES - set(dataset.data_vars):
-            raise DataError(f"{path}: variables {sorted(missing)} are missing; delete it and run again")
+        problem = damage(Path(path))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); {_REPAIR}") from error
+    if problem:
+        raise DataError(f"{path}: {problem}; {_REPAIR}")
+    with xr.open_dataset(path, engine=ENGINE, cache=False) as dataset:
         yield dataset
 
 
@@ -88,15 +141,10 @@ def load_errors(path: str | Path) -> xr.Dataset:
     """Read an errors file into memory.
 
     Raises:
-        DataError: if it cannot be read or has not the variables it must have.
+        DataError: if it is missing, damaged, or has no checksum.
     """
     with open_errors(path) as dataset:
-        try:
-            return dataset.load()
-        except (OSError, ValueError) as error:
-            raise DataError(
-                f"{path}: not a readable errors file: {error}; delete it and run again"
-            ) from error
+        return dataset.load()
 
 
 def gather_errors(shards: Sequence[str | Path], image_ids: Sequence[str], out: str | Path) -> None:
@@ -105,7 +153,8 @@ def gather_errors(shards: Sequence[str | Path], image_ids: Sequence[str], out: s
     Not more than a few blocks of errors are in memory where each shard has its images in that order.
 
     Raises:
-        DataError: if the shards were made from different weights or settings, or are not a partition.
+        DataError: if a shard is damaged, the shards were made from different weights or settings, or they are
+            not a partition.
     """
     with ExitStack() as stack:
         parts = [stack.enter_context(open_errors(path)) for path in shards]

@@ -1,4 +1,7 @@
-"""Noise-prediction errors computed so far, on disk: what an interrupted scoring goes on from."""
+"""Noise-prediction errors computed so far, on disk: what an interrupted scoring goes on from.
+
+NumPy files that end with their checksum: what was changed since never reaches a result.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import numpy as np
 
 from meddiff.errors import CheckpointError, Interrupted
 from meddiff.io import atomic_path
+from meddiff.sealed_file import damage, seal
 
 log = logging.getLogger("meddiff")
 
@@ -19,7 +23,7 @@ class PartialErrors:
     """The errors computed so far, on disk."""
 
     def __init__(self, path: Path, save_every_seconds: float, stop: Callable[[], bool]) -> None:
-        """Keep errors in `path`, a NumPy file whose name identifies what they are of.
+        """Keep errors in `path`, a file whose name identifies what they are of.
 
         Args:
             save_every_seconds: how often they are saved.
@@ -62,8 +66,10 @@ class PartialErrors:
         if self._further is not None and self._further.size:  # of a run with more steps; they are kept
             errors = np.concatenate([errors, self._further], axis=1)
         try:
-            with atomic_path(self.path, durable=True) as temporary, open(temporary, "wb") as stream:
-                np.save(stream, errors)
+            with atomic_path(self.path, durable=True) as temporary:
+                with open(temporary, "wb") as stream:
+                    np.save(stream, errors)
+                seal(temporary)
         except OSError as error:
             raise CheckpointError(
                 f"{self.path}: partial results cannot be saved ({error.strerror})"
@@ -84,11 +90,12 @@ class PartialErrors:
 
     def _read(self, images: int, classes: int) -> np.ndarray:
         try:
-            earlier = np.load(self.path, allow_pickle=False)
-        except (OSError, EOFError, ValueError) as error:
-            raise CheckpointError(
-                f"{self.path}: damaged partial results ({error}); delete it to start again"
-            ) from error
+            problem = damage(self.path)
+            earlier = None if problem else np.load(self.path, allow_pickle=False)
+        except OSError as error:
+            raise CheckpointError(f"{self.path}: cannot be read ({error.strerror})") from error
+        if earlier is None:
+            raise CheckpointError(f"{self.path}: partial results, {problem}; delete it to start again")
         if earlier.ndim != 3 or (earlier.shape[0], earlier.shape[2]) != (images, classes):
             raise CheckpointError(
                 f"{self.path}: is {list(earlier.shape)}, expected [{images}, steps, {classes}]; delete it to "
