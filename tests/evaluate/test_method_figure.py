@@ -69,7 +69,21 @@ def test_difference_is_in_percent_of_the_mean_error() -> None:
     image["errors"].values[:] = [[90, 110], [110, 90], [0, 0]]
     table = step_table(image)
     assert table["difference_percent"].tolist() == pytest.approx([20, -20, 0])
-    assert table["winner"].tolist() == [0, 1, 0]
+    assert table["winner"].tolist() == [0, 1, vote.DIVIDED]
+
+
+def test_a_divided_vote_is_drawn_in_grey_and_counted_by_halves() -> None:
+    errors = errors_with([[0, 1, 0]], [0])
+    errors["errors"].values[0, 2] = [5, 5]
+    image, params = np.zeros((8, 8, 1)), MethodSettings(wavelet=False)
+    table = step_table(errors.isel(image=0))
+    levels = table.loc[table["shown"], "logsnr"].to_numpy()
+    figure = draw_method(table, ["a", "b"], 0, image, noised(image, levels, params), params)
+    colors = {to_hex(points.get_facecolor()[0]) for points in figure.axes[0].collections}
+    assert colors == {color.lower() for color in (*FigureStyle().colors[:2], "#555555")}
+    bars = figure.axes[-1]
+    assert [bar.get_height() for bar in bars.patches] == pytest.approx([0.5, 0.5])
+    assert "1.5 of 3 votes" in bars.texts[0].get_text()
 
 
 @pytest.mark.parametrize(("wavelet", "scale"), [(True, 2.0), (False, 1.0)])

@@ -21,6 +21,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from meddiff.diffusion.vote import ballots
+
 Floats = NDArray[np.float64]
 
 BANDWIDTH = 1.0
@@ -72,7 +74,9 @@ def fit_level_weights(
     classes = errors.shape[-1]
     own = np.take_along_axis(errors, np.asarray(label)[:, None, None], axis=-1)[..., 0]
     ahead = errors.mean(axis=-1) - own  # positive where the true class has the lower error
-    right = errors.argmin(axis=-1) == np.asarray(label)[:, None]
+    # A divided vote is right by its share.
+    shares = np.stack(ballots(errors)[1], axis=-1)
+    right = np.take_along_axis(shares, np.asarray(label)[:, None, None], axis=-1)[..., 0]
     levels = np.asarray(logsnr, dtype=np.float64)
     grid = np.linspace(levels.min(), levels.max(), _GRID_POINTS)
     p, mean, square = _smooth(grid, levels.ravel(), [right.ravel(), ahead.ravel(), ahead.ravel() ** 2])

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from meddiff.diffusion.vote import votes
+from meddiff.diffusion.vote import ballots, running_votes
 
+Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
@@ -32,19 +33,20 @@ class MajorityRule:
         """See `meddiff.diffusion.stopping.Rule`."""
         known = np.asarray(known, dtype=np.int64)
         longest = int(known.max(initial=0))
-        counts = np.zeros((errors.shape[2], len(errors), longest + 1), dtype=np.int64)
+        counts = np.zeros((errors.shape[2], len(errors), longest + 1))
         if longest:
-            winner, _ = votes(errors[:, :longest])
-            for k, own in enumerate(counts):
-                (winner == k).cumsum(axis=1, out=own[:, 1:])
+            for own, share in zip(counts, ballots(errors[:, :longest])[1], strict=True):
+                own[:, 1:] = running_votes(share)
         further = self._further(counts, np.arange(longest + 1))
         rows = np.arange(len(errors))
         settled = (further <= 0) & (np.arange(longest + 1) <= known[:, None])
         undecided = np.minimum(known + np.maximum(further[rows, known], 1), self.steps)
         return np.where(settled.any(axis=1), settled.argmax(axis=1), undecided)
 
-    def _further(self, counts: Ints, taken: Ints) -> Ints:
+    def _further(self, counts: Floats, taken: Ints) -> Ints:
         """[I, n] how many more votes the leader needs at least, not above 0 where it needs none.
+
+        `most` is of whole votes: of divided ones the leader has what it has in full, and a rival one more.
 
         Args:
             counts: [K, I, n] votes after `taken` [n] steps. Classes come first, since operations along a last
@@ -59,9 +61,10 @@ class MajorityRule:
         further = np.full(top.shape, np.iinfo(np.int64).min)
         for rival in counts:
             # Certain once top + j > rival + left - j.
-            needed = (margin + rival) // 2 + 1
+            needed = ((margin + rival) // 2 + 1).astype(np.int64)
             if self.most is not None:
-                needed = np.minimum(needed, together[rival] - top - rival)
+                whole = np.ceil(rival).astype(np.int64)
+                needed = np.minimum(needed, together[whole] - np.floor(top).astype(np.int64) - whole)
             leads = (rival == top) & ~led  # of several, the first
             led |= leads
             further = np.where(leads, further, np.maximum(further, needed))

@@ -5,9 +5,11 @@ and K classes. NaN means that the class was not evaluated (early stop); a step c
 its classes were evaluated, since errors are comparable between classes of one step only (they share
 noise level and noise). Every image needs at least one such step.
 
-Conventions that the paper leaves open: a tie of the vote goes to the tied class with the lower mean
-error, and a tie of mean errors to the class with the lower index. Uncertainties are larger where the
-classifier is less certain, and are finite for every number of steps.
+Conventions that the paper leaves open. Where classes share a step's lowest error exactly, its vote is divided
+evenly among them: a network that tells no classes apart has votes of 1 / K and entropy 1. A class is named
+all the same: the one with most votes, of several that with the lowest mean error, and of several again that
+with the lowest index. Uncertainties are larger where the classifier is less certain, and are finite for every
+number of steps.
 """
 
 from __future__ import annotations
@@ -20,6 +22,10 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+# Winners that are no class.
+NOT_EVALUATED, DIVIDED = -1, -2
+_VOTE_DIGITS = 9
+
 
 @dataclass(frozen=True)
 class Tally:
@@ -27,12 +33,12 @@ class Tally:
 
     Attributes:
         steps: [...] number of evaluated steps, at least 1.
-        counts: [..., K] votes per class; they sum to `steps`.
+        counts: [..., K] votes per class; they sum to `steps`, and are whole but for divided votes.
         mean: [..., K] mean error per class.
     """
 
     steps: Ints
-    counts: Ints
+    counts: Floats
     mean: Floats
 
     def majority(self) -> Ints:
@@ -104,17 +110,53 @@ def prefix(errors: NDArray[np.floating]) -> Tally:
     return every
 
 
-def votes(errors: NDArray[np.floating]) -> tuple[Ints, Ints]:
+def votes(errors: NDArray[np.floating]) -> tuple[Ints, Floats]:
     """The winner of every step and the votes per class.
 
     Returns:
-        winner: [..., S] class with the lowest error; -1 where the step was not evaluated.
-        counts: [..., K] number of steps that each class won.
+        winner: [..., S] class with the lowest error; `NOT_EVALUATED` or `DIVIDED` where there is no such one.
+        counts: [..., K] votes that each class has.
     """
-    evaluated, winner = _winners(np.asarray(errors))
-    winner = np.where(evaluated, winner, -1)
-    counts = [(winner == k).sum(axis=-1) for k in range(errors.shape[-1])]
-    return winner, np.stack(counts, axis=-1)
+    evaluated, shares = ballots(errors)
+    winner = np.where(evaluated, DIVIDED, NOT_EVALUATED)
+    for k, share in enumerate(shares):
+        winner = np.where(share == 1, k, winner)
+    return winner, np.stack([running_votes(share)[..., -1] for share in shares], axis=-1)
+
+
+def ballots(errors: NDArray[np.floating]) -> tuple[NDArray[np.bool_], list[NDArray]]:
+    """How the vote of every step is divided.
+
+    Returns:
+        evaluated: [..., S] whether all classes of the step were evaluated.
+        shares: K arrays [..., S]: 1 for the class with the lowest error, of several the reciprocal of their
+            number; 0 for the others and where the step was not evaluated. They are bool where nothing is
+            divided, which is nearly always so.
+
+    Raises:
+        ValueError: if `errors` has another shape than [..., S >= 1, K >= 2].
+    """
+    errors = np.asarray(errors)
+    if errors.ndim < 2 or errors.shape[-1] < 2 or errors.shape[-2] < 1:
+        raise ValueError(f"errors must have shape [..., steps, classes >= 2], got {errors.shape}")
+    # Class by class, here and below: NumPy's reductions over so short an axis take ten times as long.
+    own = [errors[..., k] for k in range(errors.shape[-1])]
+    evaluated, lowest = np.isfinite(own[0]), own[0]
+    for others in own[1:]:
+        evaluated &= np.isfinite(others)
+        lowest = np.minimum(lowest, others)
+    shares = [(error == lowest) & evaluated for error in own]
+    number = np.sum(shares, axis=0)
+    if (number > 1).any():
+        shares = [share / np.maximum(number, 1) for share in shares]
+    return evaluated, shares
+
+
+def running_votes(share: NDArray) -> Floats:
+    """[..., S] votes of one class after each step, from its `ballots`."""
+    running = share.cumsum(axis=-1, dtype=np.float64)
+    # Thirds do not add up to whole numbers in binary, and equal votes must be equal.
+    return running if share.dtype == bool else running.round(_VOTE_DIGITS)
 
 
 def majority(errors: NDArray[np.floating]) -> Ints:
@@ -152,7 +194,8 @@ def t_score(errors: NDArray[np.floating]) -> Floats:
     rounding = np.finfo(np.float32).eps * np.abs(difference).max(axis=-1)
     standard_error = np.maximum(deviation, rounding) / np.sqrt(errors.shape[-2])
     known = (steps > 1) & (standard_error > 0)
-    return -np.divide(np.abs(average), standard_error, out=np.zeros_like(average), where=known)
+    # Taken from zero, so that it is not -0.0.
+    return 0.0 - np.divide(np.abs(average), standard_error, out=np.zeros_like(average), where=known)
 
 
 def entropy(probabilities: NDArray[np.floating]) -> Floats:
@@ -163,31 +206,18 @@ def entropy(probabilities: NDArray[np.floating]) -> Floats:
     """
     p = np.sort(np.asarray(probabilities, dtype=np.float64), axis=-1)
     logs = np.log(p, out=np.zeros_like(p), where=p > 0)
-    return np.clip(-(p * logs).sum(axis=-1) / np.log(p.shape[-1]), 0.0, 1.0)
-
-
-def _winners(errors: NDArray[np.floating]) -> tuple[NDArray[np.bool_], Ints]:
-    if errors.ndim < 2 or errors.shape[-1] < 2 or errors.shape[-2] < 1:
-        raise ValueError(f"errors must have shape [..., steps, classes >= 2], got {errors.shape}")
-    # Class by class, here and below: NumPy's reductions over so short an axis take ten times as long.
-    evaluated, winner = np.isfinite(errors[..., 0]), np.zeros(errors.shape[:-1], dtype=np.int64)
-    lowest = errors[..., 0]
-    for k in range(1, errors.shape[-1]):
-        own = errors[..., k]
-        evaluated &= np.isfinite(own)
-        winner = np.where(own < lowest, k, winner)
-        lowest = np.minimum(own, lowest)
-    return evaluated, winner
+    # Taken from zero, so that it is not -0.0.
+    return np.clip(0.0 - (p * logs).sum(axis=-1) / np.log(p.shape[-1]), 0.0, 1.0)
 
 
 def _running(errors: NDArray[np.floating]) -> Tally:
     errors = np.asarray(errors)
-    evaluated, winner = _winners(errors)
+    evaluated, shares = ballots(errors)
     steps = evaluated.cumsum(axis=-1)
     at_least_one = np.maximum(steps, 1)
-    counts, average = np.empty(errors.shape, dtype=np.int64), np.empty(errors.shape)
-    for k in range(errors.shape[-1]):
-        ((winner == k) & evaluated).cumsum(axis=-1, out=counts[..., k])
+    counts, average = np.empty(errors.shape), np.empty(errors.shape)
+    for k, share in enumerate(shares):
+        counts[..., k] = running_votes(share)
         total = np.where(evaluated, errors[..., k], 0.0).cumsum(axis=-1, dtype=np.float64)
         np.divide(total, at_least_one, out=average[..., k])
     return Tally(steps, counts, average)

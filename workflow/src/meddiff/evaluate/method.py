@@ -78,7 +78,8 @@ def step_table(image: xr.Dataset) -> pd.DataFrame:
         One row a step: `step`, `logsnr`, `error_<k>` (squared L2 norm) for every class k, `best` and
         `runner_up` (the decision by majority, and the class with most votes among the others; the same in
         all rows), `difference_percent` (100 (e_runner_up - e_best) / mean of the two), `winner`
-        (class with the lowest error), `shown` (whether the image is shown at this noise level).
+        (class with the lowest error; -2 where several have it), `shown` (whether the image is shown at
+        this noise level).
     """
     errors = image["errors"].transpose("step", "class").values.astype(np.float64)
     winner, _ = vote.votes(errors)
@@ -99,7 +100,7 @@ def step_table(image: xr.Dataset) -> pd.DataFrame:
         ),
         winner=winner,
     )
-    table = table[table["winner"] >= 0].reset_index(drop=True)
+    table = table[table["winner"] != vote.NOT_EVALUATED].reset_index(drop=True)
     wanted = np.quantile(table["logsnr"], _SHOWN_QUANTILES)
     nearest = np.abs(table["logsnr"].to_numpy()[:, None] - wanted).argmin(axis=0)
     return table.assign(shown=table.index.isin(nearest))

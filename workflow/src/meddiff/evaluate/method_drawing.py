@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import ConnectionPatch
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator
 
-from meddiff.diffusion.vote import entropy
+from meddiff.diffusion.vote import DIVIDED, entropy, votes
 from meddiff.evaluate.settings import MethodSettings
 from meddiff.evaluate.style import drawing
 
@@ -88,7 +88,7 @@ def _draw_steps(axes: Axes, steps: pd.DataFrame, names: Sequence[str], colors: S
             part["logsnr"],
             part["difference_percent"],
             s=58 if shown else 30,
-            color=colors[int(k)],
+            color=_GREY if k == DIVIDED else colors[int(k)],
             edgecolors=_DARK if shown else "white",
             linewidths=1.2 if shown else 0.7,
             zorder=4 if shown else 3,
@@ -179,7 +179,7 @@ def _connect(figure: Figure, panels: Sequence[Axes], plot: Axes, steps: pd.DataF
 
 
 def _draw_votes(axes: Axes, steps: pd.DataFrame, names: Sequence[str], colors: Sequence[str]) -> None:
-    counts = np.bincount(steps["winner"], minlength=len(names))
+    counts = _votes(steps, names)
     best, runner_up = int(steps["best"].iloc[0]), int(steps["runner_up"].iloc[0])
     others = [k for k in range(len(names)) if k not in (best, runner_up)]
     top = 1.0
@@ -187,7 +187,7 @@ def _draw_votes(axes: Axes, steps: pd.DataFrame, names: Sequence[str], colors: S
         share = counts[k] / len(steps)
         axes.bar(0, share, bottom=top - share, width=_BAR_WIDTH, align="edge", color=colors[k], linewidth=0)
         if share >= _SMALLEST_LABELLED:
-            text = f"{_wrapped(names[k])}\n{counts[k]} of {len(steps)} votes"
+            text = f"{_wrapped(names[k])}\n{counts[k]:.4g} of {len(steps)} votes"
             position = (_BAR_WIDTH + 0.1, top - share / 2)
             axes.text(*position, text, va="center", fontsize=_POINTS, color=colors[k], fontweight="bold")
         top -= share
@@ -196,10 +196,15 @@ def _draw_votes(axes: Axes, steps: pd.DataFrame, names: Sequence[str], colors: S
     axes.set_axis_off()
 
 
+def _votes(steps: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
+    """[K] votes of each class."""
+    return votes(steps[[f"error_{k}" for k in range(len(names))]].to_numpy())[1]
+
+
 def _draw_result(
     figure: Figure, steps: pd.DataFrame, names: Sequence[str], label: int, position: tuple[float, float]
 ) -> None:
-    shares = np.bincount(steps["winner"], minlength=len(names)) / len(steps)
+    shares = _votes(steps, names) / len(steps)
     lines = [
         ("Decision", names[int(steps["best"].iloc[0])]),
         ("True class", names[label]),

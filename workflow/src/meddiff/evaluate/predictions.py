@@ -1,7 +1,8 @@
 """The table of predictions, with the same columns for diffusion classifiers and baselines.
 
 Columns: ``image_id, group, label, prediction, p_0 .. p_{K-1}, uncertainty_<kind>..., steps_used``.
-Classes are indices into the dataset's class list.
+Classes are indices into the dataset's class list. Of classes that are exactly equal a baseline's prediction
+is the first, and that of a diffusion classifier the one that `meddiff.diffusion.vote` says.
 """
 
 from __future__ import annotations

@@ -100,8 +100,8 @@ class _Block:
 
     def weigh(self, logsnr: np.ndarray, weights: LevelWeights) -> None:
         """Add weighted votes and errors."""
-        winner, _ = vote.votes(self._errors)
-        votes = np.eye(self._errors.shape[2])[winner] * weights.of_votes(logsnr)[..., None]
+        shares = np.stack(vote.ballots(self._errors)[1], axis=-1)
+        votes = shares * weights.of_votes(logsnr)[..., None]
         self._weighted["weighted_votes"] = votes.cumsum(axis=1)
         errors = self._errors * weights.of_errors(logsnr)[..., None]
         steps = np.arange(1, errors.shape[1] + 1)[:, None]
@@ -124,7 +124,8 @@ class _Block:
             prediction, p = tally.majority(), tally.vote_shares(total)
         elif procedure.decision == "weighted_votes":
             votes = self._weighted["weighted_votes"][last]
-            prediction, p = votes.argmax(axis=1), votes / votes.sum(axis=1, keepdims=True)
+            prediction = replace(tally, counts=votes).majority()
+            p = votes / votes.sum(axis=1, keepdims=True)
         else:
             if procedure.decision == "weighted_errors":
                 tally = replace(tally, mean=self._weighted["weighted_errors"][last])
