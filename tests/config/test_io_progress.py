@@ -57,6 +57,52 @@ def test_target_is_replaced_whole_with_the_users_permissions(tmp_path):
     assert [p.name for p in target.parent.iterdir()] == ["a.tar.gz"]
 
 
+_FILL_THE_DISK = """
+import resource, sys
+from pathlib import Path
+import numpy, pandas, safetensors.numpy
+from meddiff.errors import DiskError
+from meddiff.io import atomic_path
+numbers = numpy.random.default_rng(0).random(10_000)
+writers = {
+    "txt": lambda path: path.write_text("x" * 5000),
+    "csv": lambda path: pandas.DataFrame({"a": numbers}).to_csv(path),
+    "parquet": lambda path: pandas.DataFrame({"a": numbers}).to_parquet(path),
+    "npy": lambda path: numpy.save(path, numbers),
+    "npz": lambda path: numpy.savez(path, numbers),
+    "safetensors": lambda path: safetensors.numpy.save_file({"a": numbers}, path),
+}
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+for suffix, write in writers.items():
+    target = Path(sys.argv[1], f"file.{suffix}")
+    target.write_text("before")
+    try:
+        with atomic_path(target) as path:
+            write(path)
+    except DiskError as error:
+        print(str(error).partition(" (")[0])
+"""
+
+
+def test_every_writer_says_that_there_is_no_space(tmp_path):
+    """In a process of its own, whose files may have 1,000 bytes."""
+    command = [sys.executable, "-c", _FILL_THE_DISK, str(tmp_path)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    files = sorted(tmp_path.iterdir())
+    assert [path.suffix for path in files] == [".csv", ".npy", ".npz", ".parquet", ".safetensors", ".txt"]
+    assert all(path.read_text() == "before" for path in files)
+    reasons = {str(path): "the file would be larger than is allowed" for path in files}
+    reasons[str(tmp_path / "file.npy")] = "there is no space for all of it"
+    assert sorted(done.stdout.splitlines()) == [
+        f"{path}: cannot be written: {reason}" for path, reason in sorted(reasons.items())
+    ]
+
+
+def test_another_error_is_left_as_it_is(tmp_path):
+    with pytest.raises(PermissionError), atomic_path(tmp_path / "a.txt"):
+        raise PermissionError(13, "denied")
+
+
 _WRITE = "import sys; from meddiff.io import atomic_path\nwith atomic_path(sys.argv[1]) as path: "
 
 

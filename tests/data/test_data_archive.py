@@ -6,6 +6,7 @@ import stat
 import zipfile
 from pathlib import Path, PurePosixPath
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -107,7 +108,7 @@ def test_an_encrypted_member_is_refused(tmp_path: Path) -> None:
 def test_a_truncated_archive(tmp_path: Path, size: int) -> None:
     path = make_zip(tmp_path / "a.zip", FILES)
     path.write_bytes(path.read_bytes()[:size])
-    with pytest.raises(DataError, match=r"a\.zip: is no complete zip archive"):
+    with pytest.raises(DataError, match=r"a\.zip: is no complete zip archive.*; delete it and run again"):
         Archive(path)
     with pytest.raises(DataError, match="no such file"):
         Archive(tmp_path / "b.zip")
@@ -118,7 +119,7 @@ def test_a_damaged_member_is_named_and_leaves_nothing(tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as target:
         target.writestr("data/x.jpg", b"x" * 1000)
     path.write_bytes(path.read_bytes().replace(b"x" * 10, b"y" * 10, 1))
-    with pytest.raises(DataError, match=r"member data/x\.jpg: is damaged: Bad CRC-32"):
+    with pytest.raises(DataError, match=r"member data/x\.jpg: is damaged: Bad CRC-32.*; delete it and run"):
         unpack(path, "data", tmp_path / "out")
     assert tree(tmp_path / "out") == {}
 
@@ -127,6 +128,14 @@ def test_an_archive_that_claims_to_grow_without_measure(tmp_path: Path) -> None:
     path = make_zip(tmp_path / "a.zip", {"data/x.jpg": bytes(1 << 25)})
     assert path.stat().st_size < 1 << 17
     with pytest.raises(DataError, match="claims to unpack to 33554432"):
+        Archive(path)
+
+
+def test_a_bomb_among_other_things(tmp_path: Path) -> None:
+    """Beside images the whole archive grows by less than a factor of ten."""
+    images = np.random.default_rng(0).bytes(1 << 22)
+    path = make_zip(tmp_path / "a.zip", {"data/x.jpg": images, "data/y.jpg": bytes(1 << 25)})
+    with pytest.raises(DataError, match=r"data/y\.jpg: has \d+ bytes and claims to unpack to 33554432"):
         Archive(path)
 
 
@@ -143,11 +152,16 @@ def test_a_member_larger_than_it_claims(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_said_before_anything_is_written(tmp_path: Path, monkeypatch) -> None:
-    usage = type("Usage", (), {"free": 100})()
+    """The folder has 505 bytes; a hundredth of the disk is left to others."""
+    usage = type("Usage", (), {"free": 1504, "total": 100_000})()
     monkeypatch.setattr(archive_module.shutil, "disk_usage", lambda _: usage)
-    with pytest.raises(DataError, match=r"unpacking needs .* GB, .* has 0\.0 GB left"):
-        unpack(make_zip(tmp_path / "a.zip", FILES), "chexpert", tmp_path / "out")
+    path = make_zip(tmp_path / "a.zip", FILES)
+    with pytest.raises(DataError, match=r"unpacking needs .* GB, .* has 0\.0 GB left.*make room"):
+        unpack(path, "chexpert", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+    usage.free += 1
+    unpack(path, "chexpert", tmp_path / "out")
+    assert (tmp_path / "out/train.csv").is_file()
 
 
 def test_a_file_where_a_folder_must_be(tmp_path: Path) -> None:

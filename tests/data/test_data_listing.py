@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from PIL import Image
 import meddiff.data.listing as listing
 from meddiff.config import DatasetConfig
 from meddiff.data.listing import SeenFiles, list_folder, refresh_manifest
-from meddiff.data.tables import SPLIT_COLUMNS
+from meddiff.data.tables import SPLIT_COLUMNS, read_csv
+from meddiff.data.validate import validate_dataset
 from meddiff.errors import DataError
 from meddiff.io import read_json, sha256_file
 
@@ -154,3 +156,62 @@ def test_unreadable_files_are_named(folder, monkeypatch) -> None:
     monkeypatch.setattr(listing, "sha256_file", refuse)
     with pytest.raises(DataError, match=r"000\.png: cannot be read.*denied"):
         list_folder("mine", folder.dataset, folder.root, folder.manifest, SeenFiles())
+
+
+def make_odd(path: Path, kind: str) -> None:
+    """Something at `path` that is no regular file."""
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(os.path.relpath(path))
+    else:
+        aim = {"device": "/dev/zero", "circle": path.name, "nowhere": "gone.png"}[kind]
+        path.symlink_to(aim)
+
+
+ODD = {
+    "pipe": "is a named pipe and no regular file",
+    "socket": "is a socket and no regular file",
+    "device": "is a device and no regular file",
+    "circle": "is a link that leads in a circle",
+    "nowhere": r"is a link to gone\.png, where nothing is",
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_what_is_no_regular_file_is_named_and_not_opened(folder, monkeypatch, kind: str) -> None:
+    monkeypatch.chdir(folder.root)  # names of sockets are short
+    make_odd(folder.root / "images/odd.png", kind)
+    with pytest.raises(DataError, match=rf"images/odd\.png: {ODD[kind]}.*(remove it|mend it)"):
+        list_folder("mine", folder.dataset, folder.root, folder.manifest, SeenFiles())
+
+
+@pytest.mark.parametrize("kind", [*ODD, "folder"])
+def test_an_image_that_became_something_else(folder, monkeypatch, kind: str) -> None:
+    """Since it was listed: `validate` does not open it either."""
+    monkeypatch.chdir(folder.root)
+    (folder.root / EDITED).unlink()
+    make_odd(folder.root / EDITED, kind)
+    with pytest.raises(DataError, match=r"row 5: images/003\.png: is a (named|socket|device|link|folder)"):
+        validate_dataset(folder.dataset, folder.root, read_json(folder.manifest))
+
+
+@pytest.mark.parametrize("kind", [*ODD, "folder"])
+def test_a_table_that_is_no_regular_file(tmp_path: Path, monkeypatch, kind: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_odd(tmp_path / "train.csv", kind)
+    with pytest.raises(DataError, match=r"train\.csv: is a (named|socket|device|link|folder)"):
+        read_csv(tmp_path / "train.csv")
+
+
+def test_a_link_in_a_circle_hides_no_neighbours(make_dataset, tmp_path: Path) -> None:
+    (tmp_path / "root/isic/images").mkdir(parents=True)
+    Image.effect_noise((8, 8), 50).save(tmp_path / "root/isic/images/a.jpg")
+    (tmp_path / "root/aaa").symlink_to("aaa")
+    (tmp_path / "root/isic/images/loop").symlink_to("loop")
+    dataset = make_dataset(format={"kind": "isic"})
+    list_folder("skin", dataset, tmp_path / "root", tmp_path / "raw.json", SeenFiles())
+    assert list(read_json(tmp_path / "raw.json")["files"]) == ["images/a.jpg"]

@@ -281,7 +281,7 @@ def test_splits_drawn_in_place_of_published_ones_say_so(tmp_path: Path, small, c
     rows = [f"ISIC_{i:07d},{i % 2}" for i in range(40)]
     (root / "metadata.csv").write_text("image_name,target\n" + "\n".join(rows) + "\n")
     for i, row in enumerate(rows):
-        Image.new("L", (8 + i, 8)).save(root / "images" / f"{row.split(',')[0]}.jpg")
+        Image.effect_noise((8 + i, 8), 60).save(root / "images" / f"{row.split(',')[0]}.jpg")
     drawn = dataset.model_copy(update={"split": dataset.split.recipe})
     raw, table, out = tmp_path / "raw.json", tmp_path / "table.csv", tmp_path / "splits"
     fetch("isic", drawn, root, raw)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import threading
 import time
+import zipfile
 from pathlib import Path
 
 import gdown
@@ -96,6 +97,31 @@ def test_what_is_no_archive_is_not_recorded(tmp_path: Path, drive: Drive) -> Non
     drive.content = good
     prepare("chexpert", source(), tmp_path)
     assert len(drive.calls) == 2
+
+
+@pytest.mark.parametrize("damaged", [b"a" * 10, b"b" * 10], ids=["unpacked", "another dataset's"])
+def test_a_damaged_download_is_not_recorded(tmp_path: Path, drive: Drive, damaged: bytes) -> None:
+    """Its table of contents is whole, so only reading a member shows the damage."""
+    with zipfile.ZipFile(tmp_path / "stored.zip", "w", zipfile.ZIP_STORED) as target:
+        for name, content in FILES.items():
+            target.writestr(name, content)
+    good = (tmp_path / "stored.zip").read_bytes()
+    drive.content = good.replace(damaged, b"x" * len(damaged), 1)
+    with pytest.raises(DataError, match=r"archive\.zip: member .* is damaged: .*; delete it and run again"):
+        prepare("chexpert", source(), tmp_path)
+    assert not (tmp_path / "drive-id_1/archive.json").exists()
+    (tmp_path / "drive-id_1/archive.zip").unlink()
+    drive.content = good
+    prepare("chexpert", source(), tmp_path)
+    record = json.loads((tmp_path / "drive-id_1/archive.json").read_text())
+    assert record["sha256"] == hashlib.sha256(good).hexdigest()
+    assert tree(tmp_path / "drive-id_1/chexpert") == {"train/patient1/a.jpg": b"a" * 500}
+
+
+def test_an_archive_without_the_folder_is_not_recorded(tmp_path: Path, drive: Drive) -> None:
+    with pytest.raises(DataError, match="has no folder 'brain'"):
+        prepare("brain", source("brain"), tmp_path)
+    assert not (tmp_path / "drive-id_1/archive.json").exists()
 
 
 def test_the_archive_may_be_deleted_when_all_is_unpacked(tmp_path: Path, drive: Drive) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,15 @@ from torchvision.transforms.functional import resize as resize_short_side
 
 from meddiff.cli import main
 from meddiff.config.dataset import DatasetConfig
-from meddiff.data.params import FetchParams, SplitParams, StoreParams, ValidateParams, parse_slice, slice_of
+from meddiff.data.params import (
+    FetchParams,
+    SplitParams,
+    StoreParams,
+    StratifyParams,
+    ValidateParams,
+    parse_slice,
+    slice_of,
+)
 from meddiff.data.store import Store, build_store, resize
 from meddiff.data.tables import read_splits
 from meddiff.errors import ConfigError, DataError
@@ -173,3 +182,69 @@ def test_crop_is_torchvisions_resize_and_center_crop(shape):
     expected = center_crop(resize_short_side(image, 16), [16, 16])
     assert np.array_equal(resize(image, 16, "crop"), np.asarray(expected))
     assert np.array_equal(resize(image, 16, "crop"), resize(image, 16)) == (shape[0] == shape[1])
+
+
+@pytest.mark.parametrize(
+    "row, expected",
+    [
+        ("{test}", r"\({id}\) and test row 2 \({id}\): the same image"),
+        ("renamed,{path},{label},elsewhere", r"\(renamed\) and test row 2 \({id}\): the same file"),
+        ("other,images/x.png,0,{group}", r"\(other\) and test row 2 \({id}\): the same group '{group}'"),
+    ],
+    ids=["image", "file", "group"],
+)
+def test_splits_that_were_edited_must_not_leak(
+    stored: Path, local_root: Path, make_dataset, caplog, row: str, expected: str
+) -> None:
+    """Whoever reads them looks: here the store and the strata."""
+    folder = stored.parent / "splits"
+    test = (folder / "test.csv").read_text().splitlines()[1]
+    cells = dict(zip(("id", "path", "label", "group"), test.split(","), strict=True))
+    with open(folder / "train.csv", "a") as stream:
+        stream.write(row.format(test=test, **cells) + "\n")
+    audit = {"title": "digit", "value": {"kind": "image_id", "pattern": ".*(.)"}}
+    dataset = make_dataset(audit=audit)
+    common = ["--splits-dir", str(folder), "--root", str(local_root)]
+    commands = [
+        ["store", "--params", slice_of(dataset, StoreParams), "--size", "12", *common,
+         "--out-dir", str(stored.parent / "new")],
+        ["stratify", "--params", slice_of(dataset, StratifyParams), *common,
+         "--manifest", str(stored.parent / "raw/manifest.json"), "--out", str(stored.parent / "strata.csv")],
+    ]  # fmt: skip
+    for command in commands:
+        caplog.clear()
+        assert main(command) == 1
+        assert re.search(r"train row \d+ " + expected.format(**cells), caplog.text)
+    assert not (stored.parent / "new").exists() and not (stored.parent / "strata.csv").exists()
+
+
+def test_twelve_bits_are_stored_on_the_whole_scale(tmp_path: Path, make_dataset, local_root: Path) -> None:
+    """`bits` comes from the dataset's file through the commands into the array."""
+    film = np.full((SIZE, SIZE), 2048, dtype=np.uint16)
+    film[0, 0] = 4095
+    Image.fromarray(film).save(local_root / "images/000.png")
+    make_store(local_root, tmp_path, make_dataset(bits=12))
+    for name in ("train", "valid", "test"):
+        store = Store.open(tmp_path / "store", name)
+        if "000" in store.image_ids:
+            pixels = store.images[store.image_ids.index("000"), ..., 0]
+    assert pixels[0, 0] == 255 and pixels[1, 1] == 128
+
+
+def test_a_full_disk_is_said_before_an_image_is_read(tmp_path: Path, stored: Path, local_root: Path) -> None:
+    """In a process of its own, whose files may have 1,000 bytes; a memory map would end it with a signal."""
+    code = (
+        "import resource, sys; from pathlib import Path\n"
+        "from meddiff.data import store; from meddiff.errors import DiskError\n"
+        "store.decode = lambda *_: sys.exit('an image was read')\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "splits, root, out = map(Path, sys.argv[1:])\n"
+        "try: store.build_store(splits, root, out, 12, 1, ['healthy', 'sick'])\n"
+        "except DiskError as error: print(error)"
+    )
+    arguments = [str(stored.parent / "splits"), str(local_root), str(tmp_path / "new")]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], check=True, capture_output=True, text=True
+    )
+    assert "train.npy: cannot be written: the file would be larger than is allowed" in done.stdout
+    assert list((tmp_path / "new").iterdir()) == []

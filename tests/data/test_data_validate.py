@@ -1,17 +1,23 @@
 from __future__ import annotations
 
+import logging
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from meddiff.config import DatasetConfig
 from meddiff.data.fetch import fetch, read_manifest
+from meddiff.data.tables import SPLITS
 from meddiff.data.validate import check_splits, validate_dataset
 from meddiff.errors import DataError
 from meddiff.io import sha256_file
 
 NAMES = ["healthy", "sick"]
+NOISE = Image.fromarray(np.random.default_rng(5).integers(0, 256, (30, 30), dtype=np.uint8))
 
 
 @pytest.fixture
@@ -40,7 +46,7 @@ def append(root: Path, *rows: str) -> None:
 
 def test_a_sound_dataset(checked, local_root: Path) -> None:
     table = checked()
-    assert list(table.columns) == ["image_id", "path", "label", "group", "sha256"]
+    assert list(table.columns) == ["image_id", "path", "label", "group", "sha256", "look"]
     assert table["image_id"].tolist() == [f"{i:03d}" for i in range(40)]
     assert table["sha256"].tolist() == [sha256_file(local_root / path) for path in table["path"]]
 
@@ -67,8 +73,6 @@ def test_all_problems_come_at_once_with_rows(checked, local_root: Path) -> None:
 
 
 def test_truncated_jpeg_is_found(make_dataset, local_root: Path) -> None:
-    from PIL import Image
-
     target = local_root / "images/000.jpg"
     Image.effect_noise((64, 64), 50).save(target)
     append(local_root, "000.jpg,9,0")
@@ -152,3 +156,101 @@ def test_leaks_are_named(name: str, rows: pd.DataFrame, hashes: dict[str, str], 
     with pytest.raises(DataError) as caught:
         check_splits(splits() | {name: rows}, HASHES | hashes, NAMES)
     assert expected in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "image, expected",
+    [
+        (Image.new("L", (1, 1), 9), "is 1 x 1 pixels"),
+        (Image.new("RGB", (300, 1), 9), "is 300 x 1 pixels"),
+        (Image.new("L", (20, 20), 9), "has the same value in every pixel"),
+        (Image.new("I;16", (20, 20), 40_000), "has the same value in every pixel"),
+        (Image.merge("LA", [NOISE, Image.new("L", NOISE.size)]), "is transparent everywhere"),
+        (Image.merge("LA", [Image.new("L", NOISE.size, 7), NOISE]), "has the same value in every pixel"),
+    ],
+    ids=["one pixel", "one row", "constant", "constant 16 bits", "transparent", "all in what is dropped"],
+)
+def test_images_that_show_nothing(checked, make_dataset, local_root: Path, image, expected: str) -> None:
+    image.save(local_root / "images/new.png")
+    append(local_root, "new.png,9,0")
+    assert f"row 42: images/new.png: {expected} and shows nothing" in message(checked)
+
+
+def test_identical_files_with_different_labels(checked, local_root: Path) -> None:
+    (local_root / "images/new.png").write_bytes((local_root / "images/000.png").read_bytes())
+    append(local_root, "new.png,9,1")
+    expected = "row 2 and row 42: identical files with the labels 'healthy' and 'sick'; keep the row that is"
+    assert expected in message(checked)
+
+
+def test_identical_files_with_the_same_label_are_counted(checked, local_root: Path, caplog) -> None:
+    (local_root / "images/new.png").write_bytes((local_root / "images/000.png").read_bytes())
+    append(local_root, "new.png,9,0")
+    with caplog.at_level(logging.INFO, "meddiff"):
+        checked()
+    assert "1 images are copies of others" in caplog.text
+
+
+def test_published_splits_are_taken_with_such_images(tmp_path: Path, make_dataset, caplog) -> None:
+    """Nobody can mend them, and leaving rows out would make other splits of them."""
+    (tmp_path / "images").mkdir()
+    file = {"name": "x.csv", "sha256": "0" * 64}
+    for number, name in enumerate(SPLITS):
+        (tmp_path / f"{name}.csv").write_text(f"image_name,target\na{number},0\nb{number},1\n")
+        NOISE.crop((number, 0, 30, 30)).save(tmp_path / f"images/a{number}.jpg")
+        Image.new("L", (30, 30), number).save(tmp_path / f"images/b{number}.jpg")
+    shutil.copy(tmp_path / "images/a0.jpg", tmp_path / "images/b1.jpg")
+    split = {"kind": "official", **dict.fromkeys(SPLITS, file)}
+    dataset = make_dataset(format={"kind": "isic"}, split=split)
+    with caplog.at_level(logging.WARNING, "meddiff"):
+        table = validate_dataset(dataset, tmp_path, {"files": {}}, official=tmp_path)
+    assert len(table) == 6
+    assert "published splits are used as they are: 3 problems" in caplog.text
+    assert "train.csv row 3: images/b0.jpg: has the same value in every pixel" in caplog.text
+    assert "train.csv row 2 and valid.csv row 3: identical files with the labels" in caplog.text
+
+
+def test_films_of_twelve_bits_need_to_say_so(checked, make_dataset, local_root: Path) -> None:
+    values = np.random.default_rng(0).integers(0, 4096, (20, 20)).astype(np.uint16)
+    values[0, 0] = 4095
+    Image.fromarray(values).save(local_root / "images/new.png")
+    append(local_root, "new.png,9,0")
+    text = message(checked)
+    assert "the largest value of 1 images with 16 bits a channel is 4095 of 65535" in text
+    assert "say `bits: 12`" in text
+    for bits in (12, 16):
+        assert len(checked(make_dataset(bits=bits))) == 41
+    assert "has the value 4095, but with `bits: 10` white is 1023" in message(
+        lambda: checked(make_dataset(bits=10))
+    )
+
+
+def test_films_that_use_sixteen_bits_need_not(checked, local_root: Path) -> None:
+    values = np.linspace(0, 40_000, 400).reshape(20, 20).astype(np.uint16)
+    Image.fromarray(values).save(local_root / "images/new.png")
+    append(local_root, "new.png,9,0")
+    assert len(checked()) == 41
+
+
+def test_turned_images_are_counted(checked, local_root: Path, caplog) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    NOISE.save(local_root / "images/new.png", exif=exif)
+    append(local_root, "new.png,9,0")
+    with caplog.at_level(logging.INFO, "meddiff"):
+        checked()
+    assert "1 images are turned as their orientation tag says" in caplog.text
+
+
+def test_a_nul_in_a_name(checked, local_root: Path) -> None:
+    append(local_root, "00\0.png,9,0")
+    assert r"row 42: '00\x00.png' has a NUL, which no file name can" in message(checked)
+
+
+@pytest.mark.parametrize("cell", ["x/../../train/{}", "/x/train/{}", "x/train\0/train/{}"])
+def test_a_film_outside_of_the_folder(tmp_path: Path, make_dataset, cell: str) -> None:
+    path = cell.format("patient00001/study1/view1_frontal.jpg")
+    (tmp_path / "train.csv").write_text(f"Path,No Finding,Pleural Effusion\n{path},1,0\n")
+    dataset = make_dataset(format={"kind": "chexpert", "csv": "train.csv"})
+    with pytest.raises(DataError, match=r"row 2: .* is no path below the dataset's folder"):
+        validate_dataset(dataset, tmp_path, {"files": {}})

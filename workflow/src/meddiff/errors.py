@@ -21,5 +21,9 @@ class ReleaseError(MeddiffError):
     """A run cannot be published or restored, or published weights not be replaced, as things are."""
 
 
+class DiskError(MeddiffError):
+    """A file cannot be written: the disk is full, or a quota or limit is reached."""
+
+
 class Interrupted(MeddiffError):
     """The run was asked to stop; what it has is saved, and the same command goes on from there."""

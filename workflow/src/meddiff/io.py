@@ -1,11 +1,14 @@
-"""Small file helpers: atomic writes, checksums, JSON."""
+"""Small file helpers: regular files only, atomic writes, checksums, JSON."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import re
+import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,7 +16,50 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from meddiff.errors import DataError, DiskError, MeddiffError
+
 _HASH_BLOCK = 1 << 16
+_FULL = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "the file would be larger than is allowed",
+}
+# HDF5, Rust and Python put the number into the text of errors that may be of any class.
+_ERRNO_IN_TEXT = re.compile(r"(?:errno = |os error |\[Errno )(\d+)")
+_SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")  # NumPy gives no number
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def regular_file(path: str | os.PathLike[str]) -> os.stat_result:
+    """The status of a regular file, links followed. Nothing is opened: a pipe or a device may never end.
+
+    Raises:
+        DataError: it is something else, a link that leads nowhere or in a circle, or no possible name.
+        FileNotFoundError: there is nothing of that name. Other OSErrors as `os.stat`.
+    """
+    try:
+        status = os.stat(path)
+    except ValueError as error:
+        raise DataError(f"{os.fspath(path)!r}: no file can have this name: {error}") from error
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise DataError(f"{path}: is a link that leads in a circle; remove it or mend it") from error
+        if isinstance(error, FileNotFoundError) and os.path.islink(path):
+            aim = os.readlink(path)
+            raise DataError(f"{path}: is a link to {aim}, where nothing is; remove it or mend it") from error
+        raise
+    kind = stat.S_IFMT(status.st_mode)
+    if kind != stat.S_IFREG:
+        raise DataError(
+            f"{path}: is {_KINDS.get(kind, 'something else')} and no regular file, and is not read; remove it"
+        )
+    return status
 
 
 @contextmanager
@@ -28,8 +74,27 @@ def atomic_path(target: str | os.PathLike[str], *, durable: bool = False) -> Ite
         target: the file to write.
         durable: wait until the disk has it. Without this a crash of the whole machine soon after may leave
             an empty file under the new name; with it, the old or the new content.
+
+    Raises:
+        DiskError: there is no space for it.
     """
     target = Path(target)
+    try:
+        with _temporary_path(target, durable) as path:
+            yield path
+    except MeddiffError:
+        raise
+    except Exception as error:
+        if reason := _why_full(error):
+            free = f"free there: {_free(target.parent)}"
+            raise DiskError(
+                f"{target}: cannot be written: {reason} ({free}); make room and run again"
+            ) from error
+        raise
+
+
+@contextmanager
+def _temporary_path(target: Path, durable: bool) -> Iterator[Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
     writer = ""
     if space := _process_space():
@@ -52,6 +117,49 @@ def atomic_path(target: str | os.PathLike[str], *, durable: bool = False) -> Ite
                 _flush(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _why_full(error: BaseException | None) -> str | None:
+    """What an error says about a lack of space; None where it is another one."""
+    while error is not None:
+        in_text = _ERRNO_IN_TEXT.search(str(error))
+        number = int(in_text[1]) if in_text else getattr(error, "errno", None)
+        if reason := _FULL.get(number):
+            return reason
+        if _SHORT_WRITE.search(str(error)):
+            return "there is no space for all of it"
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _free(folder: Path) -> str:
+    while not folder.exists():
+        folder = folder.parent
+    return f"{shutil.disk_usage(folder).free / 1e6:.0f} MB"
+
+
+def allocate(handle: int, size: int) -> None:
+    """Give an open file `size` bytes, and take the space for them now where the system can do so.
+
+    Raises:
+        OSError: there is no space; inside `atomic_path` this becomes a `DiskError`.
+    """
+    try:
+        os.posix_fallocate(handle, 0, size)
+    except AttributeError:  # not on macOS
+        os.ftruncate(handle, size)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS):
+            raise
+        os.ftruncate(handle, size)
+
+
+def write_at(handle: int, content: bytes, offset: int) -> None:
+    """Write all of `content` at a place in an open file; threads may do so at once."""
+    left = memoryview(content)
+    while left:
+        written = os.pwrite(handle, left, offset)
+        left, offset = left[written:], offset + written
 
 
 @cache

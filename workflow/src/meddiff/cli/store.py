@@ -46,6 +46,7 @@ def run(args: argparse.Namespace) -> None:
         out_dir=args.out_dir,
         size=size,
         channels=dataset.channels,
+        bits=dataset.bits or 16,
         class_names=[entry.name for entry in dataset.classes],
         threads=args.threads,
         layout=dataset.format,

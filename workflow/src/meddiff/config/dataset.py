@@ -11,6 +11,7 @@ from meddiff.config.augmentation import Augmentations
 from meddiff.config.strict import Strict
 
 Label = int | str
+Bits = Annotated[int, Field(ge=8, le=16)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -169,6 +170,9 @@ class DatasetConfig(Strict):
     classes: list[ClassConfig] = Field(min_length=2)
     image_size: int = Field(ge=8, description="side in pixels that images are resized to")
     channels: Literal[1, 3] = 3
+    bits: Bits | None = Field(
+        default=None, description="significant bits of 16-bit grey images: white is 2^bits - 1; default 16"
+    )
     augmentation: Augmentations = Augmentations()
     split: Split
     sizes: dict[Literal["train", "valid", "test"], int] | None = Field(

@@ -10,6 +10,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from meddiff.errors import DataError
 from meddiff.progress import track
@@ -18,8 +19,12 @@ _BLOCK = 1 << 20
 # Images hardly shrink in a zip; what claims to grow this much is no archive of images.
 _LARGEST_RATIO = 100
 _RATIO_COUNTS_FROM = 1 << 24
+# The disk is not filled to the brim: others write there, too.
+_LEFT_FREE = 0.01
 _ENCRYPTED = 0x1
 _RESOURCES_OF_MACOS = "__MACOSX"
+_HOW = "delete it and run again, which fetches it again"
+_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError)
 
 
 class Archive:
@@ -35,8 +40,8 @@ class Archive:
 
         Raises:
             DataError: it is no zip archive or is cut off; a member has an absolute path, a path with ``..``
-                or a backslash, is a link or a device, is encrypted or is there twice; or the members claim to
-                be implausibly large.
+                or a backslash, is a link or a device, is encrypted or is there twice; or one or all of them
+                claim to be implausibly large.
         """
         self.path = path
         try:
@@ -44,8 +49,9 @@ class Archive:
         except FileNotFoundError as error:
             raise DataError(f"{path}: there is no such file") from error
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-            raise DataError(f"{path}: is no complete zip archive: {error}") from error
+            raise DataError(f"{path}: is no complete zip archive: {error}; {_HOW}") from error
         self.members: dict[str, zipfile.ZipInfo] = {}
+        self._sound: set[str] = set()  # members that agree with their checksum
         try:
             for member in self._zip.infolist():
                 self._add(member)
@@ -82,6 +88,18 @@ class Archive:
         }
         return self.extract(below, lambda path: target / PurePosixPath(path).relative_to(folder))
 
+    def check_rest(self) -> None:
+        """Read the members that were not extracted, without writing them, and compare their checksums.
+
+        Raises:
+            DataError: one is damaged.
+        """
+        for path in track(sorted(self.members.keys() - self._sound), f"checking {self.path.name}"):
+            try:
+                self._copy(self.members[path])
+            except _DAMAGE as error:
+                raise self._damaged(path, error) from error
+
     def extract(self, paths: Iterable[str], place: Callable[[str], Path]) -> list[Path]:
         """Unpack members to ``place(path)``.
 
@@ -104,10 +122,11 @@ class Archive:
             try:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 self._write(path, target)
-            except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
-                raise DataError(f"{self.path}: member {path}: is damaged: {error}") from error
+            except _DAMAGE as error:
+                raise self._damaged(path, error) from error
             except OSError as error:
                 raise DataError(f"{self.path}: member {path}: cannot be written: {error}") from error
+        self._sound |= wanted.keys()
         return list(wanted.values())
 
     def _add(self, member: zipfile.ZipInfo) -> None:
@@ -134,13 +153,16 @@ class Archive:
         self.members[str(path)] = member
 
     def _check_size(self) -> None:
-        claimed = sum(member.file_size for member in self.members.values())
-        packed = self.path.stat().st_size
-        if claimed > _RATIO_COUNTS_FROM and claimed > _LARGEST_RATIO * packed:
-            raise DataError(
-                f"{self.path}: has {packed} bytes and claims to unpack to {claimed}; such an archive is not "
-                "unpacked"
-            )
+        # Member by member: in an archive with other things in it a bomb is a small part of the whole.
+        members = self.members.values()
+        sizes = {member.orig_filename: (member.compress_size, member.file_size) for member in members}
+        sizes["all of it"] = (self.path.stat().st_size, sum(member.file_size for member in members))
+        for name, (packed, claimed) in sizes.items():
+            if claimed > _RATIO_COUNTS_FROM and claimed > _LARGEST_RATIO * packed:
+                raise DataError(
+                    f"{self.path}: {name}: has {packed} bytes and claims to unpack to {claimed}, more than "
+                    f"{_LARGEST_RATIO} times as many; such an archive is not unpacked"
+                )
 
     def _check_space(self, missing: dict[str, Path]) -> None:
         if not missing:
@@ -148,10 +170,12 @@ class Archive:
         folder = next(iter(missing.values())).parent
         while not folder.exists():
             folder = folder.parent
-        needed, free = sum(self.members[p].file_size for p in missing), shutil.disk_usage(folder).free
-        if needed > free:
+        needed, disk = sum(self.members[p].file_size for p in missing), shutil.disk_usage(folder)
+        usable = disk.free - _LEFT_FREE * disk.total
+        if needed > usable:
             raise DataError(
-                f"{self.path}: unpacking needs {needed / 1e9:.1f} GB, {folder} has {free / 1e9:.1f} GB left"
+                f"{self.path}: unpacking needs {needed / 1e9:.1f} GB, {folder} has {disk.free / 1e9:.1f} GB "
+                f"left, of which {max(usable, 0) / 1e9:.1f} may be used; make room and run again"
             )
 
     def _is_there(self, path: str, target: Path) -> bool:
@@ -168,16 +192,25 @@ class Archive:
         """Write one member beside `target`, then rename; zipfile compares the checksum at the end."""
         member = self.members[path]
         partial = target.with_name(f".{target.name}.partial")
-        written = 0
         try:
-            with self._zip.open(member) as source, open(partial, "wb") as stream:
-                while block := source.read(_BLOCK):
-                    written += len(block)
-                    if written > member.file_size:
-                        raise zipfile.BadZipFile(f"is larger than the {member.file_size} bytes it claims")
-                    stream.write(block)
-            if written != member.file_size:
-                raise zipfile.BadZipFile(f"has {written} bytes, claims {member.file_size}")
+            with open(partial, "wb") as stream:
+                self._copy(member, stream)
             os.replace(partial, target)
         finally:
             partial.unlink(missing_ok=True)
+
+    def _copy(self, member: zipfile.ZipInfo, stream: BinaryIO | None = None) -> None:
+        """Unpack a member into `stream` or nowhere; its size and checksum must be what the archive says."""
+        done = 0
+        with self._zip.open(member) as source:
+            while block := source.read(_BLOCK):
+                done += len(block)
+                if done > member.file_size:
+                    raise zipfile.BadZipFile(f"is larger than the {member.file_size} bytes it claims")
+                if stream is not None:
+                    stream.write(block)
+        if done != member.file_size:
+            raise zipfile.BadZipFile(f"has {done} bytes, claims {member.file_size}")
+
+    def _damaged(self, path: str, error: Exception) -> DataError:
+        return DataError(f"{self.path}: member {path}: is damaged: {error}; {_HOW}")

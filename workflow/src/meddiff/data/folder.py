@@ -112,7 +112,14 @@ def _children(folder: Path) -> list[Path]:
     """Sub-folders in order of their names; those of single patients are not worth a look."""
     try:
         with os.scandir(folder) as entries:
-            names = sorted(e.name for e in entries if e.is_dir() and not _PATIENT.fullmatch(e.name))
+            names = sorted(e.name for e in entries if _is_folder(e) and not _PATIENT.fullmatch(e.name))
     except OSError:
         return []
     return [folder / name for name in names if not name.startswith(".")]
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads in a circle must not hide its neighbours
+        return False

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
@@ -20,12 +21,16 @@ from meddiff.config.dataset import (
     TableFormat,
 )
 from meddiff.data.folder import ImageFolder
+from meddiff.data.groups import group_names, is_missing
 from meddiff.data.params import ValidateParams
-from meddiff.data.tables import SPLIT_COLUMNS, raise_problems, read_csv
+from meddiff.data.tables import SPLIT_COLUMNS, SPLITS, raise_problems, read_csv
 from meddiff.errors import DataError
 
 _CHEXPERT_FILM = re.compile(r"(?:.*/)?train/(patient\d+)/study1/view1_frontal\.jpg")
 _INTEGER = re.compile(r"(-?(?:0|[1-9]\d*))(?:\.0*)?")
+_KEY = "key "  # before the kind of a key that images may share, in the name of its column
+
+log = logging.getLogger("meddiff")
 
 
 def read_table(dataset: DatasetConfig | ValidateParams, root: Path) -> pd.DataFrame:
@@ -37,8 +42,8 @@ def read_table(dataset: DatasetConfig | ValidateParams, root: Path) -> pd.DataFr
 
     Returns:
         Columns `image_id` (str), `path` (str, canonical: see `ImageFolder`), `label` (int64, position in
-        `dataset.classes`), `group` (str: patient or lesion; the image id where there is none). The index is
-        the row of the CSV, its header being row 1.
+        `dataset.classes`), `group` (str: images that share a patient or lesion, at any remove; the image id
+        where there is none: see `group_names`). The index is the row of the CSV, its header being row 1.
 
     Raises:
         DataError: the CSV is missing or has no such column, or rows have unknown labels or impossible
@@ -53,6 +58,7 @@ def read_table(dataset: DatasetConfig | ValidateParams, root: Path) -> pd.DataFr
 def read_rows(dataset: DatasetConfig | ValidateParams, csv: Path) -> tuple[pd.DataFrame, list[str]]:
     """As `read_table`, but leave out the rows with problems and return the problems beside the table."""
     table, problems = _read(dataset.format, dataset.classes, csv)
+    table = _grouped(table, str(csv))
     # Given splits name their images; a draw here would throw some of them away.
     if isinstance(dataset.format, CheXpertFormat) and isinstance(dataset.split, RecipeSplit):
         table = _balance(table, dataset.split.seed)
@@ -67,6 +73,34 @@ def read_split_rows(
     Returns:
         The canonical table with all rows in their order, and a problem for each row that had to be left out.
     """
+    table, problems = _read_all_rows(layout, classes, csv)
+    return _grouped(table, str(csv)), problems
+
+
+def read_published(
+    layout: Format, classes: Sequence[ClassConfig], folder: Path
+) -> tuple[dict[str, pd.DataFrame], list[str]]:
+    """Read the published ``{train,valid,test}.csv`` in `folder` with `read_split_rows`.
+
+    Groups are made of all three together: an image of one file may connect two of another.
+
+    Returns:
+        Name -> canonical table, and a problem (beginning with the file's name) for each row left out.
+    """
+    tables, problems = [], []
+    for name in SPLITS:
+        table, wrong = _read_all_rows(layout, classes, folder / f"{name}.csv")
+        tables.append(table)
+        problems += [f"{name}.csv {text}" for text in wrong]
+    joined = _grouped(pd.concat(tables, keys=SPLITS, names=["split"]), str(folder))
+    splits = joined.index.get_level_values("split")
+    return {name: joined[splits == name].droplevel("split") for name in SPLITS}, problems
+
+
+def _read_all_rows(
+    layout: Format, classes: Sequence[ClassConfig], csv: Path
+) -> tuple[pd.DataFrame, list[str]]:
+    """As `_read`, where a row that the layout would leave out is a problem."""
     table, problems = _read(layout, classes, csv)
     if not problems:
         rows = read_csv(csv).index
@@ -84,13 +118,28 @@ def canonical_label(value: Label) -> str:
 
 
 def _read(layout: Format, classes: Sequence[ClassConfig], csv: Path) -> tuple[pd.DataFrame, list[str]]:
+    """Read a CSV into `image_id, path, label` and a column for each kind of key (`_KEY`) of groups."""
     if isinstance(layout, CheXpertFormat):
         table, problems = _chexpert(layout, classes, csv)
     elif isinstance(layout, ISICFormat):
         table, problems = _isic(layout, classes, csv)
     else:
         table, problems = _table(layout, classes, csv)
-    return table[SPLIT_COLUMNS].astype({"label": "int64"}), problems
+    return table.astype({"label": "int64"}), problems
+
+
+def _grouped(table: pd.DataFrame, source: str) -> pd.DataFrame:
+    """Make one column `group` of the columns with keys, and say in the log what groups there are."""
+    keys = {name.removeprefix(_KEY): table[name] for name in table if name.startswith(_KEY)}
+    group = group_names(table["image_id"], keys)
+    if keys and len(table):
+        alone = pd.concat({kind: is_missing(cells) for kind, cells in keys.items()}, axis=1).all(axis=1).sum()
+        sizes = group.value_counts()
+        log.info(
+            "%s: %d images in %d groups, the largest of %d (%s); %d images have no %s: each is its own group",
+            source, len(table), len(sizes), sizes.iloc[0], sizes.index[0], alone, " or ".join(keys),
+        )  # fmt: skip
+    return table.assign(group=group)[SPLIT_COLUMNS]
 
 
 def _chexpert(
@@ -108,13 +157,18 @@ def _chexpert(
     rows, patient = rows[patient.notna()], patient.dropna()
     cells = rows[[layout.positive, layout.negative]].replace("", "0").map(canonical_label)
     bad = ~cells.isin(["0", "1", "-1"]).all(axis=1)
+    bad_path = rows["Path"].map(lambda path: _leads_out(path) or "\0" in path).astype(bool)
     problems = [
+        f"row {row}: {rows.at[row, 'Path']!r} is no path below the dataset's folder"
+        for row in rows.index[bad_path]
+    ]
+    problems += [
         f"row {row}: {layout.positive}={rows.at[row, layout.positive]!r}, "
         f"{layout.negative}={rows.at[row, layout.negative]!r}; known values are 1, 0, -1 and blank"
         for row in rows.index[bad]
     ]
     positive, negative = cells[layout.positive] == "1", cells[layout.negative] == "1"
-    keep = ~bad & ~(cells == "-1").any(axis=1) & (positive ^ negative)
+    keep = ~bad_path & ~bad & ~(cells == "-1").any(axis=1) & (positive ^ negative)
     rows, patient, label = rows[keep], patient[keep], positive[keep]
     # The first component names the archive, which is the folder of the CSV.
     folder = PurePosixPath(layout.csv).parent
@@ -124,7 +178,7 @@ def _chexpert(
             "image_id": patient + "_study1_view1_frontal",
             "path": path,
             "label": label.map({True: known["1"], False: known["0"]}),
-            "group": patient,
+            f"{_KEY}patient": patient,
         }
     )
     return table, problems
@@ -141,27 +195,29 @@ def _balance(table: pd.DataFrame, seed: int) -> pd.DataFrame:
 def _isic(layout: ISICFormat, classes: Sequence[ClassConfig], csv: Path) -> tuple[pd.DataFrame, list[str]]:
     rows = read_csv(csv, ["image_name", "target"])
     blank = pd.Series("", index=rows.index, dtype=object)
-    patient, lesion = rows.get("patient_id", blank), rows.get("lesion_id", blank)
-    group = patient.where(patient != "", lesion)
+    columns = {"patient": "patient_id", "lesion": "lesion_id"}
+    keys = {kind: rows.get(column, blank) for kind, column in columns.items()}
     file = rows["image_name"].where(rows["image_name"] == "", rows["image_name"] + ".jpg")
-    return _labelled(layout.image_dir, file, rows["target"], group, classes)
+    return _labelled(layout.image_dir, file, rows["target"], keys, classes)
 
 
 def _table(layout: TableFormat, classes: Sequence[ClassConfig], csv: Path) -> tuple[pd.DataFrame, list[str]]:
     named = [layout.image_column, layout.label_column]
     rows = read_csv(csv, named + ([layout.group_column] if layout.group_column else []))
-    blank = pd.Series("", index=rows.index, dtype=object)
-    group = rows[layout.group_column] if layout.group_column else blank
-    return _labelled(layout.image_dir, rows[layout.image_column], rows[layout.label_column], group, classes)
+    keys = {layout.group_column: rows[layout.group_column]} if layout.group_column else {}
+    return _labelled(layout.image_dir, rows[layout.image_column], rows[layout.label_column], keys, classes)
 
 
 def _labelled(
-    image_dir: str, file: pd.Series, value: pd.Series, group: pd.Series, classes: Sequence[ClassConfig]
+    image_dir: str,
+    file: pd.Series,
+    value: pd.Series,
+    keys: Mapping[str, pd.Series],
+    classes: Sequence[ClassConfig],
 ) -> tuple[pd.DataFrame, list[str]]:
     known = _known(classes)
     label = value.map(canonical_label).map(known)
-    parts = file.map(lambda name: PurePosixPath(name).parts)
-    outside = file.str.startswith("/") | parts.map(lambda names: ".." in names).astype(bool)
+    unusual, outside = file.str.contains("\0", regex=False).astype(bool), file.map(_leads_out).astype(bool)
     problems = [
         f"row {row}: unknown label {value[row]!r}; known are {', '.join(known)}"
         for row in file.index[label.isna()]
@@ -171,18 +227,23 @@ def _labelled(
         f"row {row}: {file[row]!r} is outside the dataset's folder; expected a path relative to {image_dir!r}"
         for row in file.index[outside]
     ]
-    keep = label.notna() & (file != "") & ~outside
-    file, group = file[keep], group[keep]
+    problems += [f"row {row}: {file[row]!r} has a NUL, which no file name can" for row in file.index[unusual]]
+    keep = label.notna() & (file != "") & ~outside & ~unusual
+    file = file[keep]
     image_id = file.map(lambda name: PurePosixPath(name).stem)
     table = pd.DataFrame(
         {
             "image_id": image_id,
             "path": file.map(lambda name: str(PurePosixPath(image_dir) / name)),
             "label": label[keep],
-            "group": group.where(group != "", image_id),
+            **{f"{_KEY}{kind}": cells[keep] for kind, cells in keys.items()},
         }
     )
     return table, problems
+
+
+def _leads_out(path: str) -> bool:
+    return path.startswith("/") or ".." in PurePosixPath(path).parts
 
 
 def _known(classes: Sequence[ClassConfig]) -> dict[str, int]:

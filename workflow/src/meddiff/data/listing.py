@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import logging
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -14,7 +13,7 @@ from meddiff.data.folder import ImageFolder, walk_files
 from meddiff.data.images import is_image, thread_map
 from meddiff.data.params import FetchParams
 from meddiff.errors import DataError, MeddiffError
-from meddiff.io import read_json, sha256_file, write_json
+from meddiff.io import read_json, regular_file, sha256_file, write_json
 from meddiff.progress import track
 
 log = logging.getLogger("meddiff")
@@ -82,7 +81,7 @@ class SeenFiles:
         Files whose size or time has changed are read, and the record is written.
 
         Raises:
-            DataError: a file cannot be read.
+            DataError: one is no regular file, or cannot be read.
         """
         stats = {path: _stat(files[path]) for path in sorted(files)}
         unread = [p for p, s in stats.items() if s is not None and self._files.get(p, [])[:2] != s]
@@ -109,7 +108,7 @@ def list_folder(
     """Write the manifest of a folder: ``{"files": {canonical path: {"sha256", "size"}}}``.
 
     Raises:
-        DataError: see `find_files`; or a file cannot be read.
+        DataError: see `find_files`; or a file is no regular file or cannot be read.
     """
     entries = seen.entries(name, find_files(name, dataset, root), threads)
     if gone := next((path for path, entry in entries.items() if entry is None), None):
@@ -166,9 +165,11 @@ def _used(recorded: Mapping[str, Entry], table: Path) -> Iterable[str]:
 
 def _stat(path: Path) -> list[int] | None:
     try:
-        status = os.stat(path)
+        status = regular_file(path)
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error}") from error
     return [status.st_size, status.st_mtime_ns]
 
 

@@ -31,10 +31,10 @@ def prepare(name: str, source: PackageSource, packages: Path) -> None:
     """Make ``<packages>/<file_id>/<folder>`` the dataset's folder of the package, as far as that is not done.
 
     The archive is kept as ``<packages>/<file_id>/archive.zip``. Its size and SHA-256 are recorded beside it
-    at the first download, and whatever lies there later must agree with the record (and with
-    `source.sha256`). Once the folder is unpacked the archive may be deleted. Split files that the package has
-    outside the folder are unpacked into ``<packages>/<file_id>/splits``. Processes that want the same package
-    wait for each other.
+    at the first download, once all of it could be read. Whatever lies there later must agree with the record
+    (and with `source.sha256`). Once the folder is unpacked the archive may be deleted. Split files that the
+    package has outside the folder are unpacked into ``<packages>/<file_id>/splits``. Processes that want the
+    same package wait for each other.
 
     Raises:
         DataError: the download fails; the archive is not the recorded or pinned one, is damaged or unsafe, or
@@ -52,11 +52,15 @@ def prepare(name: str, source: PackageSource, packages: Path) -> None:
                 log.info("%s: %s is unpacked, its archive is gone", name, folder)
                 return
             _download(name, source, archive)
-        record = _checked(source, archive, record)
+        found = _checked(source, archive, record)
         with Archive(archive) as contents:
-            write_json(package / RECORD, record)
             _unpack(contents, source.folder, package)
-        write_json(unpacked, record)
+            if not record and not source.sha256:
+                contents.check_rest()
+        # Not before: what turns out to be damaged must not be what later downloads have to agree with.
+        if not record:
+            write_json(package / RECORD, found)
+        write_json(unpacked, found)
 
 
 def download_from_drive(file_id: str, target: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Literal, TypeVar
 from pydantic import Field, ValidationError
 
 from meddiff.config.audit import AuditConfig
-from meddiff.config.dataset import ClassConfig, DatasetConfig, Format, OfficialSplit, Source, Split
+from meddiff.config.dataset import Bits, ClassConfig, DatasetConfig, Format, OfficialSplit, Source, Split
 from meddiff.config.strict import Strict
 from meddiff.errors import ConfigError
 
@@ -35,6 +35,7 @@ class ValidateParams(Strict):
 
     format: Format
     classes: list[ClassConfig] = Field(min_length=2)
+    bits: Bits | None = None
     split: Split
 
 
@@ -52,6 +53,7 @@ class StoreParams(Strict):
     format: Format
     classes: list[ClassConfig] = Field(min_length=2)
     channels: Literal[1, 3] = 3
+    bits: Bits | None = None
 
 
 class StratifyParams(Strict):

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import logging
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from meddiff.config.dataset import DatasetConfig, GivenSplit, OfficialSplit, RecipeSplit, Split
-from meddiff.data.formats import canonical_label, read_split_rows
+from meddiff.data.formats import canonical_label, read_published
+from meddiff.data.groups import connected
+from meddiff.data.looks import LOOK, alike_across
 from meddiff.data.params import SplitParams
-from meddiff.data.tables import SPLIT_COLUMNS, SPLITS, raise_problems, read_csv, write_csv
+from meddiff.data.tables import SPLIT_COLUMNS, SPLITS, list_problems, raise_problems, read_csv, write_csv
 from meddiff.data.validate import check_splits
 from meddiff.errors import DataError
 from meddiff.io import write_json
 
 ORIGIN = "origin.json"
+
+log = logging.getLogger("meddiff")
 
 
 def make_splits(
@@ -27,7 +31,7 @@ def make_splits(
 
     Args:
         dataset: its classes, format and split are used.
-        table: canonical table with `image_id, path, label, group, sha256`.
+        table: canonical table with `image_id, path, label, group, sha256`, and `look` if `validate` made it.
         official: folder with the published ``{train,valid,test}.csv``, for a split that is one of these.
 
     Returns:
@@ -48,7 +52,18 @@ def make_splits(
     names = [entry.name for entry in dataset.classes]
     hashes = dict(zip(table["image_id"], table["sha256"], strict=True))
     check_splits(splits, hashes, names, published=isinstance(split, OfficialSplit))
+    if LOOK in table:
+        _report_alike(splits, dict(zip(table["image_id"], table[LOOK], strict=True)), hashes)
     return splits
+
+
+def _report_alike(splits: dict[str, pd.DataFrame], looks: dict[str, str], hashes: dict[str, str]) -> None:
+    """Warn of images that look like one of another split: no proof of a leak, so no error."""
+    if lines := alike_across(splits, looks, hashes):
+        what = "images of different splits that look alike (if one is a copy, give both the same group)"
+        log.warning("%s", list_problems(what, lines))
+    else:
+        log.info("no image looks like one of another split")
 
 
 def write_splits(splits: dict[str, pd.DataFrame], folder: Path) -> None:
@@ -82,7 +97,8 @@ def draw_splits(table: pd.DataFrame, recipe: RecipeSplit) -> dict[str, pd.DataFr
     or two images of its target.
     """
     table = table.sort_values("image_id", ignore_index=True)
-    unit = pd.Series(_connected(table["group"], table["sha256"]), index=table.index)
+    component = connected(table[["group", "sha256"]])
+    unit = table["group"].groupby(component).transform("min")
     counts = pd.crosstab(unit, table["label"])
     draw = {u: hashlib.sha256(f"split/{recipe.seed}/{u}".encode()).hexdigest() for u in counts.index}
     rows = dict(zip(counts.index, counts.to_numpy(), strict=True))
@@ -144,30 +160,12 @@ def official_splits(
         DataError: a file is missing or not readable, or `table` was made from another one.
     """
     known = table.set_index("image_id")
-    splits, problems = {}, []
-    for name in SPLITS:
-        frame, wrong = read_split_rows(dataset.format, dataset.classes, folder / f"{name}.csv")
-        problems += [f"{name}.csv {text}" for text in wrong]
+    splits = {}
+    frames, problems = read_published(dataset.format, dataset.classes, folder)
+    for name, frame in frames.items():
         for row, image_id, label in zip(frame.index, frame["image_id"], frame["label"], strict=True):
             if image_id not in known.index or known.at[image_id, "label"] != label:
                 problems.append(f"{name}.csv row {row}: {image_id!r} is not in the table with this label")
         splits[name] = frame.reset_index(drop=True)
     raise_problems(f"{folder}: not the files that the table was made from (run `validate` again)", problems)
     return splits
-
-
-def _connected(groups: Sequence[str], hashes: Sequence[str]) -> list[str]:
-    """For each row the smallest group of all that are connected to its own by an identical file."""
-    parent: dict[str, str] = {}
-
-    def find(group: str) -> str:
-        while parent.setdefault(group, group) != group:
-            parent[group] = parent[parent[group]]
-            group = parent[group]
-        return group
-
-    owner: dict[str, str] = {}
-    for group, sha256 in zip(groups, hashes, strict=True):
-        low, high = sorted((find(group), find(owner.setdefault(sha256, group))))
-        parent[high] = low
-    return [find(group) for group in groups]

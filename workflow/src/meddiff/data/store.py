@@ -7,6 +7,7 @@ label, group`), and ``manifest.json``, written last, with the checksums of all c
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,14 +23,12 @@ from meddiff.data.folder import ImageFolder
 from meddiff.data.images import decode, thread_map
 from meddiff.data.tables import SPLITS, raise_problems, read_splits
 from meddiff.errors import DataError
-from meddiff.io import atomic_path, read_json, sha256_file, write_json
+from meddiff.io import allocate, atomic_path, read_json, sha256_file, write_at, write_json
 from meddiff.progress import track
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 INDEX = "index.parquet"
-
-_HASHED_ROWS = 256
 
 Geometry = Literal["squash", "crop"]
 
@@ -44,6 +43,7 @@ def build_store(
     threads: int | None = None,
     layout: Format | None = None,
     geometry: Geometry = "squash",
+    bits: int = 16,
 ) -> None:
     """Decode and resize the images of three splits into `out_dir`.
 
@@ -59,18 +59,26 @@ def build_store(
         threads: default all CPUs of this process.
         layout: of the dataset's folder (`ImageFolder`); without one, paths are relative to `root`.
         geometry: see `resize`.
+        bits: significant bits of 16-bit grey (`decode`).
 
     Raises:
-        DataError: a split file or an image cannot be read; it names file and row.
+        DataError: a split file or an image cannot be read (it names file and row), or splits share images or
+            groups.
+        DiskError: the disk is too small.
     """
     splits = read_splits(splits_dir)
     locate = ImageFolder(root, layout).file if layout else root.joinpath
+
+    def pixels(path: str) -> np.ndarray:
+        return resize(decode(locate(path), channels, bits), size, geometry)
+
     described: dict[str, dict[str, Any]] = {}
     for name, frame in splits.items():
         if frame.empty:
             raise DataError(f"{splits_dir / f'{name}.csv'}: has no rows; run `split` again")
+
         with atomic_path(out_dir / f"{name}.npy") as temporary:
-            digest = _fill(temporary, name, frame, locate, (size, geometry), channels, threads)
+            digest = _fill(temporary, name, frame, pixels, (len(frame), size, size, channels), threads)
         described[name] = {
             "n": len(frame),
             "sha256": digest,
@@ -179,32 +187,31 @@ def _fill(
     path: Path,
     name: str,
     frame: pd.DataFrame,
-    locate: Callable[[str], Path],
-    shape: tuple[int, Geometry],
-    channels: Literal[1, 3],
+    pixels: Callable[[str], np.ndarray],
+    shape: tuple[int, int, int, int],
     threads: int | None,
 ) -> str:
     """Write one split's array to `path`; return the SHA-256 of its bytes without the header."""
-    size, geometry = shape
-    array_shape = (len(frame), size, size, channels)
-    array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=array_shape)
+    image_bytes = math.prod(shape[1:])
+    # Not a memory map: on a full disk that ends in a signal, which no message can follow.
+    with open(path, "r+b", buffering=0) as stream:
+        np.lib.format.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        start = stream.tell()
+        allocate(stream.fileno(), start + len(frame) * image_bytes)
 
-    def convert(item: tuple[int, str]) -> str | None:
-        row, relative = item
-        try:
-            array[row] = resize(decode(locate(relative), channels), size, geometry)
-        except DataError as error:
-            return f"row {row + 2}: {error}"
-        return None
+        def convert(item: tuple[int, str]) -> str | None:
+            row, relative = item
+            try:
+                write_at(stream.fileno(), pixels(relative).tobytes(), start + row * image_bytes)
+            except DataError as error:
+                return f"row {row + 2}: {error}"
+            return None
 
-    results = thread_map(convert, list(enumerate(frame["path"])), threads)
-    problems = [text for text in track(results, f"storing {name}", total=len(frame)) if text]
-    raise_problems(f"{name}.csv", problems)
-    array.flush()
-    digest = hashlib.sha256()
-    for start in range(0, len(array), _HASHED_ROWS):
-        digest.update(array[start : start + _HASHED_ROWS].tobytes())
-    return digest.hexdigest()
+        results = thread_map(convert, list(enumerate(frame["path"])), threads)
+        problems = [text for text in track(results, f"storing {name}", total=len(frame)) if text]
+        raise_problems(f"{name}.csv", problems)
+        stream.seek(start)
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _index(splits: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

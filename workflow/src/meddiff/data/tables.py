@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from meddiff.errors import DataError
-from meddiff.io import atomic_path
+from meddiff.io import atomic_path, regular_file
 
 SPLITS = ("train", "valid", "test")
 SPLIT_COLUMNS = ["image_id", "path", "label", "group"]
@@ -43,10 +43,12 @@ def read_csv(path: str | os.PathLike[str], columns: Sequence[str] = ()) -> pd.Da
         One row a record. The index is the line on which the record ends, the header being line 1.
 
     Raises:
-        DataError: no such file, not UTF-8, a required column is missing, or a record's length is wrong.
+        DataError: no such file, no regular file, not UTF-8, a required column is missing, or a record's
+            length is wrong.
     """
     path = Path(path)
     try:
+        regular_file(path)
         with open(path, encoding="utf-8-sig", newline="") as stream:
             reader = csv.reader(stream)
             header = [name.strip() for name in next(reader, [])]
@@ -88,8 +90,46 @@ def read_table_csv(path: str | os.PathLike[str], columns: Sequence[str] = TABLE_
 
 
 def read_splits(folder: str | os.PathLike[str]) -> dict[str, pd.DataFrame]:
-    """Read ``train.csv``, ``valid.csv`` and ``test.csv`` in `folder` (see `read_table_csv`)."""
-    return {name: read_table_csv(Path(folder) / f"{name}.csv", SPLIT_COLUMNS) for name in SPLITS}
+    """Read ``train.csv``, ``valid.csv`` and ``test.csv`` in `folder` (see `read_table_csv`).
+
+    Raises:
+        DataError: one cannot be read, or an image or a group is in two of them. `split` writes no such files,
+            but they may have been edited since.
+    """
+    splits = {name: read_table_csv(Path(folder) / f"{name}.csv", SPLIT_COLUMNS) for name in SPLITS}
+    problems = list(shared_rows(splits, lambda frame: frame["image_id"], "the same image", within=True))
+    if not problems:
+        problems += shared_rows(splits, lambda frame: frame["path"], "the same file", within=False)
+    problems += shared_rows(splits, lambda frame: frame["group"], "the same group", within=False)
+    how = "splits must not share any; mend the rows, or delete the files to have them made again"
+    raise_problems(f"{folder} ({how})", problems)
+    return splits
+
+
+def shared_rows(
+    splits: Mapping[str, pd.DataFrame],
+    key: Callable[[pd.DataFrame], pd.Series],
+    what: str,
+    within: bool,
+) -> Iterable[str]:
+    """Describe each row whose key was seen before: in another split, or (`within`) anywhere.
+
+    Args:
+        splits: name -> table with `image_id`; the header of its file is row 1.
+        key: of each row.
+        what: it has in common with the row before; the key is added to ``the same group``.
+        within: whether a key may not occur twice in one split either.
+    """
+    first: dict[str, tuple[str, int, str]] = {}
+    for name, frame in splits.items():
+        for position, (image_id, value) in enumerate(zip(frame["image_id"], key(frame), strict=True)):
+            before = first.setdefault(value, (name, position + 2, image_id))
+            here = (name, position + 2, image_id)
+            if before != here and (within or before[0] != name):
+                yield (
+                    f"{before[0]} row {before[1]} ({before[2]}) and {name} row {here[1]} ({image_id}): "
+                    f"{what}" + (f" {value!r}" if what == "the same group" else "")
+                )
 
 
 def write_csv(frame: pd.DataFrame, path: str | os.PathLike[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,13 @@ import pandas as pd
 
 from meddiff.config.dataset import DatasetConfig, OfficialSplit
 from meddiff.data.folder import ImageFolder
-from meddiff.data.formats import read_rows, read_split_rows
-from meddiff.data.images import decode, thread_map
+from meddiff.data.formats import read_published, read_rows
+from meddiff.data.image_checks import Checked, check_image, depth_problem
+from meddiff.data.images import thread_map
+from meddiff.data.looks import LOOK
 from meddiff.data.params import ValidateParams
-from meddiff.data.tables import SPLITS, TABLE_COLUMNS, list_problems, raise_problems
+from meddiff.data.tables import TABLE_COLUMNS, list_problems, raise_problems, shared_rows
 from meddiff.errors import DataError
-from meddiff.io import sha256_file
 from meddiff.progress import track
 
 log = logging.getLogger("meddiff")
@@ -33,7 +34,7 @@ def validate_dataset(
     """Read the dataset's table, decode every image of it, and check what the table says.
 
     Args:
-        dataset: its format, classes and split are used.
+        dataset: its format, classes, bits and split are used.
         root: the dataset's folder.
         manifest: ``{"files": {path: {"size": bytes, "sha256": hex}}}`` as `fetch` writes it.
         threads: for decoding; default all CPUs of this process.
@@ -41,11 +42,13 @@ def validate_dataset(
             these, they are the table, and the dataset's own CSV is not needed.
 
     Returns:
-        Columns `image_id, path, label, group, sha256`, sorted by image id, index 0..n-1.
+        Columns `image_id, path, label, group, sha256, look`, sorted by image id, index 0..n-1.
 
     Raises:
         DataError: one error that lists the first 20 problems and their rows: unknown labels, images
-            that are missing, damaged or changed since `fetch`, duplicate ids, a class without images.
+            that are missing, damaged or changed since `fetch`, duplicate ids, a class without images. Images
+            that show nothing and identical files with different labels are among them, too, but of published
+            splits, which are what they are, only a warning.
     """
     folder = ImageFolder(root, dataset.format)
     if isinstance(dataset.split, OfficialSplit):
@@ -57,19 +60,24 @@ def validate_dataset(
         table, problems = read_rows(dataset, source)
         table = table.rename(index=lambda row: f"row {row}")
     problems += _duplicates(table)
-    check = partial(_check_image, folder, manifest.get("files", {}))
+    check = partial(check_image, folder, manifest.get("files", {}), dataset.bits)
     results = thread_map(check, list(table["path"]), threads)
-    hashes: list[str] = []
-    for where, (sha256, problem) in zip(
-        table.index, track(results, "checking images", total=len(table)), strict=True
-    ):
-        hashes.append(sha256)
-        if problem:
-            problems.append(f"{where}: {problem}")
-    problems += _empty_classes(table["label"], [entry.name for entry in dataset.classes])
+    checked = list(track(results, "checking images", total=len(table)))
+    problems += [f"{where}: {c.problem}" for where, c in zip(table.index, checked, strict=True) if c.problem]
+    table = table.assign(sha256=[c.sha256 for c in checked], look=[c.look for c in checked])
+    names = [entry.name for entry in dataset.classes]
+    doubtful = [f"{where}: {c.flaw}" for where, c in zip(table.index, checked, strict=True) if c.flaw]
+    doubtful += _contradictions(table, names)
+    if isinstance(dataset.split, OfficialSplit) and doubtful:
+        log.warning("%s", list_problems(f"{source}: published splits are used as they are", doubtful))
+    elif doubtful:
+        problems += doubtful
+    if dataset.bits is None and (problem := depth_problem([c.peak for c in checked])):
+        problems.append(problem)
+    problems += _empty_classes(table["label"], names)
     raise_problems(str(source), problems)
-    table = table.assign(sha256=hashes)[TABLE_COLUMNS]
-    return table.sort_values("image_id", ignore_index=True)
+    _report(source, table, checked)
+    return table[[*TABLE_COLUMNS, LOOK]].sort_values("image_id", ignore_index=True)
 
 
 def official_rows(dataset: DatasetConfig | ValidateParams, folder: Path) -> tuple[pd.DataFrame, list[str]]:
@@ -77,11 +85,10 @@ def official_rows(dataset: DatasetConfig | ValidateParams, folder: Path) -> tupl
 
     The index names file and row, such as ``train.csv row 2``.
     """
-    tables, problems = [], []
-    for name in SPLITS:
-        table, wrong = read_split_rows(dataset.format, dataset.classes, folder / f"{name}.csv")
-        tables.append(table.rename(index=lambda row, name=name: f"{name}.csv row {row}"))
-        problems += [f"{name}.csv {text}" for text in wrong]
+    splits, problems = read_published(dataset.format, dataset.classes, folder)
+    tables = [
+        table.rename(index=lambda row, name=name: f"{name}.csv row {row}") for name, table in splits.items()
+    ]
     return pd.concat(tables), problems
 
 
@@ -108,10 +115,10 @@ def check_splits(
     problems: list[str] = []
     for name, frame in splits.items():
         problems += [f"{name}: {text}" for text in _empty_classes(frame["label"], class_names)]
-    problems += _shared(splits, lambda frame: frame["image_id"], "the same image", within=True)
-    problems += _shared(splits, lambda frame: frame["group"], "the same group", within=False)
+    problems += shared_rows(splits, lambda frame: frame["image_id"], "the same image", within=True)
+    problems += shared_rows(splits, lambda frame: frame["group"], "the same group", within=False)
     identical = list(
-        _shared(
+        shared_rows(
             splits, lambda frame: frame["image_id"].map(hashes.__getitem__), "identical files", within=False
         )
     )
@@ -134,40 +141,27 @@ def _own_csv(dataset: DatasetConfig | ValidateParams, folder: ImageFolder) -> Pa
     return csv
 
 
-def _shared(
-    splits: Mapping[str, pd.DataFrame],
-    key: Callable[[pd.DataFrame], pd.Series],
-    what: str,
-    within: bool,
-) -> Iterable[str]:
-    """Describe each row whose key was seen before: in another split, or (`within`) anywhere."""
-    first: dict[str, tuple[str, int, str]] = {}
-    for name, frame in splits.items():
-        for position, (image_id, value) in enumerate(zip(frame["image_id"], key(frame), strict=True)):
-            before = first.setdefault(value, (name, position + 2, image_id))
-            here = (name, position + 2, image_id)
-            if before != here and (within or before[0] != name):
-                yield (
-                    f"{before[0]} row {before[1]} ({before[2]}) and {name} row {here[1]} ({image_id}): "
-                    f"{what}" + (f" {value!r}" if what == "the same group" else "")
-                )
+def _contradictions(table: pd.DataFrame, class_names: Sequence[str]) -> list[str]:
+    """Describe each row whose file is identical to that of an earlier row with another label."""
+    first: dict[str, tuple[str, int]] = {}
+    problems = []
+    for where, sha256, label in zip(table.index, table["sha256"], table["label"], strict=True):
+        before, other = first.setdefault(sha256, (where, label))
+        if sha256 and other != label:
+            labels = f"{class_names[other]!r} and {class_names[label]!r}"
+            problems.append(
+                f"{before} and {where}: identical files with the labels {labels}; keep the row that is right"
+            )
+    return problems
 
 
-def _check_image(
-    folder: ImageFolder, files: Mapping[str, Mapping[str, Any]], path: str
-) -> tuple[str, str | None]:
-    """SHA-256 of one image and what is wrong with it."""
-    entry, file = files.get(path), folder.file(path)
-    try:
-        size = file.stat().st_size
-        if entry is not None and size != entry["size"]:
-            return "", f"{path}: has {size} bytes, the manifest says {entry['size']}; run `fetch` again"
-        decode(file, 3)
-        return entry["sha256"] if entry is not None else sha256_file(file), None
-    except OSError as error:
-        return "", f"{path}: {error.strerror or error}"
-    except DataError as error:
-        return "", str(error).replace(str(file), path)
+def _report(source: Path, table: pd.DataFrame, checked: Sequence[Checked]) -> None:
+    """Say in the log what is no problem, but worth knowing."""
+    copies, turned = int(table["sha256"].duplicated().sum()), sum(c.turned for c in checked)
+    if copies:
+        log.info("%s: %d images are copies of others; drawn splits keep copies together", source, copies)
+    if turned:
+        log.info("%s: %d images are turned as their orientation tag says", source, turned)
 
 
 def _duplicates(table: pd.DataFrame) -> list[str]:

@@ -11,9 +11,9 @@ from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
 from meddiff.config.counterfactual import ExplainParams
+from meddiff.data.pictures import open_picture
 from meddiff.errors import DataError
 
 S = TypeVar("S", bound=Sequence)
@@ -177,7 +177,7 @@ def read_pixels(path: Path) -> np.ndarray:
         DataError: if it is missing or not an image.
     """
     try:
-        with Image.open(path) as image:
+        with open_picture(path) as image:
             pixels = np.array(image)
     except (OSError, SyntaxError) as error:
         raise DataError(f"{path}: not a readable image: {error}; run `explain` again") from error
