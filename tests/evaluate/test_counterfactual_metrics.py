@@ -18,7 +18,8 @@ from meddiff.data.store import Store
 from meddiff.errors import DataError
 from meddiff.evaluate.counterfactual_examples import choose_examples, read_examples
 from meddiff.evaluate.counterfactual_metrics import METRICS, summarise
-from meddiff.evaluate.counterfactual_settings import MeasureSettings
+from meddiff.evaluate.counterfactual_settings import CounterfactualTableSettings, MeasureSettings
+from meddiff.evaluate.counterfactual_table import counterfactual_grid, counterfactual_table
 from meddiff.evaluate.make_measures import MeasureFiles, make_measures
 from meddiff.evaluate.predictions import from_probabilities, write_predictions
 from meddiff.explaining.edits import edit_table, plan
@@ -327,6 +328,25 @@ def test_examples_are_the_first_images_that_are_decided_right(run):
         assert shown.pictures["mask"][i].sum() == (4 * SIDE if row.source else 0)
 
 
+@pytest.mark.parametrize(("number", "classes"), [(1, 3), (2, 3), (3, 4), (2, 2), (5, 3)])
+def test_examples_of_several_classes_show_every_target(number, classes):
+    rows = [
+        {"image_id": f"{source}-{i}", "source": source, "target": target, "qualified": int(i != 1)}
+        for i in range(6)
+        for source in range(classes)
+        for target in range(classes)
+        if source != target
+    ]
+    chosen = choose_examples(pd.DataFrame(rows).assign(main=1, role="counterfactual"), number)
+    assert chosen["source"].tolist() == [k for k in range(classes) for _ in range(number)]
+    for source, part in chosen.groupby("source"):
+        order = [f"{source}-{i}" for i in (0, 2, 3, 4, 5, 1)]  # the misclassified one comes last
+        assert part["image_id"].tolist() == order[:number]
+        targets = part["target"].tolist()
+        assert targets[0] == (source + 1) % classes
+        assert len(set(targets)) == min(number, classes - 1) and source not in targets
+
+
 LAYOUT = {
     "datasets": [{"name": "chest", "title": "Chest"}],
     "models": [{"name": "unet", "title": "A UNet", "family": "diffusion"}],
@@ -359,6 +379,31 @@ def test_table_for_reading(run, tmp_path):
     assert "Without a column: SSIM (images are smaller" in text
     table = pd.read_csv(outputs[0])
     assert len(table) == 2 * len(METRICS) and table["seeds"].eq(1).all()
+
+
+@pytest.mark.parametrize(
+    ("missing", "said", "unsaid"),
+    [
+        ([], ["Control: ", "KID is against", "FID is given", "Changed: "], ["A dash: KID"]),
+        (["kid", "kid_halves", "kid_source", "fid"], ["Distances of features"], ["KID is", "FID is"]),
+        (["validity_oracle", "control_oracle"], ["Control: "], ["by the oracle, A ResNet"]),
+        (METRICS, [], ["Control: ", "Changed: ", "Composition: ", "Distances of features", "A dash"]),
+    ],
+)
+def test_the_caption_is_about_the_columns_that_are_there(metrics, missing, said, unsaid):
+    settings = CounterfactualTableSettings(
+        **LAYOUT, confidence=0.9, features="A ResNet", mask_margin=0, made={"unet": "somehow"}
+    )
+    gone = metrics["metric"].isin(missing)
+    table = metrics.assign(note=metrics["note"].mask(gone, "for a reason: 3 of 4"))
+    table.loc[gone, ["value", "ci_low", "ci_high"]] = np.nan
+    grid = counterfactual_grid(counterfactual_table(table, settings), settings)
+    titles = [column.title for column in grid.columns]
+    assert all(text in grid.caption for text in said)
+    assert not any(text in grid.caption for text in unsaid)
+    assert ("n oracle" in titles) == ("validity_oracle" not in missing)
+    if missing:
+        assert "Without a column: " in grid.caption and "(for a reason)" in grid.caption
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,8 @@ together, with delta / (K - 1) in place of delta (a union bound over the classes
 The other classes' votes may leave the two any number T <= N of votes, so the bound is required for all T.
 The predictive probability is that of the case in which all remaining steps vote for one of the two.
 
-Where classes share the lowest error of a step exactly its vote is divided, and rounded here to what stops later:
-up for a rival, down for the leader.
+Where classes share the lowest error of a step exactly its vote is divided. It is rounded here to what stops
+later: up for a rival, down for the leader.
 
 Low-discrepancy noise levels are not independent draws, and in the spread order not all orders are equally
 likely: there the bound is an approximation. In our replays fewer decisions differed in the spread order than

@@ -1,8 +1,8 @@
 """The audit of shortcuts: how far strata give the label away, and whether a classifier follows them.
 
 A *rule* sees the stratum of an image and nothing else: it answers with the class that is most frequent in
-the stratum in the training split (of equally frequent ones the first). Where the rule is wrong, a classifier that follows the same cue is led
-astray.
+the stratum in the training split, of equally frequent ones with the first. Where the rule is wrong, a
+classifier that follows the same cue is led astray.
 
 `cue_gap` is the accuracy on images where the rule is right minus that on images where it is wrong, taken
 within each class and averaged over the classes. Within a class, since the images on which the rule is wrong

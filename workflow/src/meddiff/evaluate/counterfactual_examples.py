@@ -38,16 +38,19 @@ class Examples:
 def choose_examples(measures: pd.DataFrame, number: int) -> pd.DataFrame:
     """The main counterfactuals to show: of each class the first `number`, in their random order.
 
-    They go to the next class (the last one's to the first). Images that the classifier decides for their true
-    class come before others, of which only as many are taken as are needed; whether the counterfactual is a
-    good one plays no part.
+    The first goes to the class that follows its own (the last one is followed by the first), the second to
+    the one after that, and so on: from K - 1 images a class on every target is shown. Images that the
+    classifier decides for their true class come before others, of which only as many are taken as are needed;
+    whether the counterfactual is a good one plays no part.
     """
     main = measures[(measures["main"] == 1) & (measures["role"] == COUNTERFACTUAL)]
     classes = sorted({*main["source"], *main["target"]})
-    following = dict(zip(classes, [*classes[1:], *classes[:1]], strict=True))
-    shown = main[main["target"] == main["source"].map(following)]
-    shown = shown.sort_values(["source", "qualified"], ascending=[True, False], kind="stable")
-    return shown.groupby("source").head(number).reset_index(drop=True)
+    rank = {k: i for i, k in enumerate(classes)}
+    ordered = main.sort_values(["source", "qualified"], ascending=[True, False], kind="stable")
+    place = ordered.groupby("source")["image_id"].transform(lambda ids: pd.factorize(ids)[0])
+    steps = 1 + place % max(len(classes) - 1, 1)
+    wanted = (ordered["source"].map(rank) + steps) % len(classes)
+    return ordered[(place < number) & (ordered["target"].map(rank) == wanted)].reset_index(drop=True)
 
 
 def make_examples(

@@ -28,7 +28,7 @@ _DASHES = (0, (3.2, 1.5))
 
 
 def front_data(runs: Iterable[tuple[ScoringRun, pd.DataFrame]], settings: FrontSettings) -> pd.DataFrame:
-    """What the figure shows: one row a model, judge and setting, over both directions, mean over seeds.
+    """What the figure shows: one row a model, judge and setting, over all directions, mean over seeds.
 
     Args:
         runs: each with its measures (`meddiff.evaluate.counterfactual_measures.measure`).

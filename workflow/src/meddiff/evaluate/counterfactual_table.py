@@ -48,6 +48,17 @@ SHOWN: dict[str, Shown] = {
 }
 
 
+# Column -> what is said about it where it is shown.
+_SENTENCES = {
+    "l1": "L1 (mean absolute) and L2 (root mean square) differences are fractions of the range of pixels.",
+    "ssim": "SSIM: structural similarity, 1 for equal images.",
+    "changed_share": f"Changed: pixels whose difference, after a 3x3 mean, is larger than {CHANGED:g} of the "
+    "range.",
+    "composition_l1": "Composition: L1 of the factual reconstruction to the image.",
+    "reversibility_l1": "Reversibility: L1 of the way to the target and back.",
+}
+
+
 def counterfactual_table(metrics: pd.DataFrame, settings: CounterfactualTableSettings) -> pd.DataFrame:
     """Tidy metrics averaged over seeds.
 
@@ -110,11 +121,8 @@ def _caption(table: pd.DataFrame, settings: CounterfactualTableSettings, shown: 
         "Counterfactuals of test images whose true and predicted class is the source; n of them, with "
         f"{100 * settings.confidence:g} % bootstrap intervals.",
         *(f"{', '.join(models)}: {how}." for how, models in made.items()),
-        _validity(settings, shown),
-        "L1 (mean absolute) and L2 (root mean square) differences are fractions of the range of pixels.",
-        f"Changed: pixels whose difference, after a 3x3 mean, is larger than {CHANGED:g} of the range.",
-        "Composition: L1 of the factual reconstruction to the image; reversibility: L1 of the way to the "
-        "target and back.",
+        *_validity(settings, shown),
+        *(sentence for name, sentence in _SENTENCES.items() if name in shown),
     ]
     parts += _distances(settings, shown)
     if "change_inside_lesion" in shown:
@@ -128,18 +136,20 @@ def _caption(table: pd.DataFrame, settings: CounterfactualTableSettings, shown: 
     return " ".join(parts)
 
 
-def _validity(settings: CounterfactualTableSettings, shown: list[str]) -> str:
+def _validity(settings: CounterfactualTableSettings, shown: list[str]) -> list[str]:
     """What validity and its control are, by the judges that there are."""
+    if "validity" not in shown:
+        return []
     text = "Validity: share decided for the target, by the diffusion classifier itself"
     if "validity_oracle" in shown:
         text += (
             f" and by the oracle, {settings.oracle}, which was trained on its own; a flip counts only where "
             "the judge is right on the test image itself"
         )
-    return (
+    return [
         f"{text}. Control: share whose factual reconstruction (own class, same noise) is decided for the "
         "target, too, so that not the class but the reconstruction made the flip."
-    )
+    ]
 
 
 def _distances(settings: CounterfactualTableSettings, shown: list[str]) -> list[str]:
@@ -172,7 +182,7 @@ def _left_out(table: pd.DataFrame, shown: list[str]) -> list[str]:
         missing = table[table["value"].isna() & (table["note"] != "")]
         missing = missing[missing["metric"].isin([name for name in SHOWN if (name in shown) == there])]
         # Numbers are in the CSV.
-        reasons = missing.assign(note=missing["note"].str.partition(":")[0]).groupby("note", sort=False)
+        reasons = missing.assign(note=missing["note"].str.split(":").str[0]).groupby("note", sort=False)
         parts += [
             f"{start}: {', '.join(SHOWN[metric].name for metric in dict.fromkeys(of['metric']))} ({note})."
             for note, of in reasons
