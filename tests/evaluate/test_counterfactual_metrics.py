@@ -239,8 +239,10 @@ def test_intervals_hold_their_value_and_groups_are_drawn_whole(run, metrics):
     one_group = pd.read_csv(run.files.measures, dtype={"image_id": str}).assign(group="all")
     tested = pd.DataFrame({"label": run.store.labels, "group": run.store.groups})
     table = summarise(one_group, dict(np.load(run.files.features)), tested, MeasureSettings(**SETTINGS))
-    row = value(table, 0, "validity")
+    row = value(table, 0, "l1")
     assert row.ci_low == row.ci_high == row.value
+    row = value(table, 0, "validity")
+    assert row.ci_low < 0.1 and row.ci_high > 0.99  # all images of one group say as much as one
 
 
 def test_kid_and_fid_are_of_the_qualified_and_the_real_images_of_the_target(run, metrics):
@@ -412,7 +414,7 @@ def test_the_caption_is_about_the_columns_that_are_there(metrics, missing, said,
 def test_figures(run, tmp_path, kind, option):
     params = {**LAYOUT, "style": STYLE}
     if kind == "counterfactual_front":
-        params |= {key: SETTINGS[key] for key in ("bootstrap_samples", "confidence", "bootstrap_seed")}
+        params |= {"confidence": SETTINGS["confidence"]}
         params["style"] = {**STYLE, "height": 3.0}
     files = []
     for attempt in ("a", "b"):

@@ -285,7 +285,7 @@ def test_grid_names_procedures_and_shows_paired_differences() -> None:
     assert exact[3].detail == "(0.0 [0.0, 0.0])" and exact[4].value == "100.0"
     assert float(exact[2].value.rstrip("×")) == pytest.approx(STEPS / float(exact[1].value), abs=0.1)
     text = to_markdown(grid)
-    assert "90 % bootstrap intervals" in text and "exact" in text
+    assert "90 % confidence intervals" in text and "exact" in text
     latex = to_latex(grid)
     assert r"$\delta$ = 0.2" in latex and r"$\times$" in latex and "δ" not in latex and "×" not in latex
 

@@ -39,7 +39,7 @@ RESAMPLING = {"bootstrap_samples": 100, "confidence": 0.9, "bootstrap_seed": 0}
 
 def step_settings(runs: list[dict[str, Any]], **more: Any) -> StepAblationSettings:
     return StepAblationSettings(
-        **LAYOUT, **RESAMPLING, runs=runs, steps=more.pop("steps", [1, 3, 11, 51]), **more
+        **LAYOUT, confidence=0.9, runs=runs, steps=more.pop("steps", [1, 3, 11, 51]), **more
     )
 
 
@@ -239,7 +239,7 @@ def test_figure_commands_write_identical_bytes(tmp_path: Path, caplog: pytest.Lo
     small = {"style": {"width": 4, "height": 3, "dpi": 60}}
     cases = {
         "step_ablation": (
-            LAYOUT | RESAMPLING | small | {"runs": runs, "steps": [1, 5]},
+            LAYOUT | small | {"confidence": 0.9, "runs": runs, "steps": [1, 5]},
             ["--errors", str(tmp_path / "errors.nc")],
         ),
         "uncertainty": (

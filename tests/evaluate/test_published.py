@@ -79,7 +79,7 @@ def results(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     source = ["--metrics", *metrics]
     call("table", "--kind", "classification", "--params", json.dumps(params), *source,
          *outputs(folder, "classification", "csv", "md", "tex"))  # fmt: skip
-    params = layout([run_of(m) for m in MODELS]) | RESAMPLING
+    params = layout([run_of(m) for m in MODELS]) | {"confidence": 0.95}
     params |= {"steps": published["step_ablation"]["steps"], "published": published["step_ablation"]}
     call("figure", "--kind", "step_ablation", "--params", json.dumps(params), "--errors", *errors.values(),
          *outputs(folder, "step_ablation", "csv", "png", "pdf"))  # fmt: skip

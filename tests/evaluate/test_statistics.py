@@ -1,4 +1,4 @@
-"""Bootstrap intervals, McNemar's test, and the tidy metrics file."""
+"""Bootstrap intervals, and the tidy metrics file."""
 
 from __future__ import annotations
 
@@ -68,26 +68,6 @@ def test_clusters_widen_the_interval() -> None:
     images = statistics.mean_interval(correct, np.arange(200), 500, 0.95, 0)
     patients = statistics.mean_interval(correct, np.arange(200) // 5, 500, 0.95, 0)
     assert (patients[1] - patients[0]) > 1.7 * (images[1] - images[0])  # sqrt(5) in the limit
-
-
-def test_mcnemar_known_value() -> None:
-    a = np.array([True] * 10 + [False] * 2 + [True] * 5)
-    b = np.array([False] * 10 + [True] * 2 + [True] * 5)
-    found = statistics.mcnemar(a, b)
-    assert (found.only_a, found.only_b) == (10, 2)
-    assert found.p_value == pytest.approx(2 * (1 + 12 + 66) / 2**12)  # both tails of Binomial(12, 1/2)
-    assert statistics.mcnemar(a, a).p_value == 1
-    with pytest.raises(ValueError, match="same images"):
-        statistics.mcnemar(a, b[:-1])
-
-
-def test_paired_difference() -> None:
-    a = np.array([True] * 30 + [False] * 10)
-    b = np.array([True] * 20 + [False] * 20)
-    difference, low, high = statistics.paired_difference(a, b, np.arange(40), 500, 0.95, 0)
-    assert difference == pytest.approx(0.25)
-    assert 0 < low < difference < high < 0.5
-    assert statistics.paired_difference(a, a, np.arange(40), 100, 0.95, 0) == (0, 0, 0)
 
 
 @pytest.mark.parametrize("classes", [2, 3])

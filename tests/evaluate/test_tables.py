@@ -14,10 +14,10 @@ from evaluate_samples import sample_predictions
 
 from meddiff.cli import main
 from meddiff.evaluate import comparison, tables
+from meddiff.evaluate.paired_test import holm, paired_test
 from meddiff.evaluate.predictions import is_correct, write_predictions
 from meddiff.evaluate.render import Block, Cell, Column, Grid, escape_tex, to_latex, to_markdown
 from meddiff.evaluate.settings import ClassificationSettings, ComparisonSettings, OverviewSettings, Run
-from meddiff.evaluate.statistics import mcnemar
 
 LAYOUT: dict[str, Any] = {
     "datasets": [{"name": "chest", "title": "Chest_X"}, {"name": "skin", "title": "Skin"}],
@@ -67,11 +67,17 @@ def test_classification_averages_over_seeds_and_compares_with_published_values()
     table = tables.classification(metrics_of(runs, VALUES), settings)
     keyed = table.set_index(["dataset", "model", "decision", "metric"])
     row = keyed.loc["chest", "unet", "majority", "accuracy"]
-    assert row[["value", "ci_low", "ci_high"]].tolist() == pytest.approx([82, 80, 85])
+    # Images: 2 and 3 points. Seeds: 4 / sqrt(2) / sqrt(2), times 12.706 (t with 1 degree of freedom).
+    low, high = 82 - np.hypot(2, 12.706 * 2), min(82 + np.hypot(3, 12.706 * 2), 100)
+    assert row[["value", "ci_low", "ci_high"]].tolist() == pytest.approx([82, low, high], abs=0.01)
+    same = keyed.loc["chest", "vit", "softmax", "accuracy"]  # both seeds have 85 %
+    assert same[["value", "ci_low", "ci_high"]].tolist() == pytest.approx([85, 83, 88])
     assert row["sd"] == pytest.approx(4 / np.sqrt(2))
     assert row[["published", "difference"]].tolist() == pytest.approx([84.5, -2.5])
-    assert row[["difference_ci_low", "difference_ci_high"]].tolist() == pytest.approx([-4.5, 0.5])
-    assert (row["seeds"], row["n"], row["family"]) == (2, 50, "diffusion")
+    assert row[["difference_ci_low", "difference_ci_high"]].tolist() == pytest.approx(
+        [low - 84.5, high - 84.5], abs=0.01
+    )
+    assert (row["seeds"], row["n"], row["n_largest"], row["family"]) == (2, 50, 50, "diffusion")
     assert keyed.loc[("chest", "unet", "majority", "f1"), "difference"] == pytest.approx(81 - 85.4)
     assert np.isnan(keyed.loc[("chest", "unet", "mean", "accuracy"), "published"])
     assert np.isnan(keyed.loc[("skin", "vit", "softmax", "accuracy"), "published"])
@@ -83,8 +89,8 @@ def test_classification_averages_over_seeds_and_compares_with_published_values()
     assert [column.title for column in grid.columns[1:]] == heads
     assert [column.group for column in grid.columns] == ["", *["Chest_X"] * 4, *["Skin"] * 2]
     majority = grid.blocks[2].rows[0]
-    assert majority[1] == Cell("82.0", "± 2.8 [80.0, 85.0]")
-    assert majority[2] == Cell("84.5", "(−2.5 [−4.5, +0.5])")
+    assert majority[1] == Cell("82.0", "± 2.8 [56.5, 100.0]")
+    assert majority[2] == Cell("84.5", "(−2.5 [−28.0, +15.5])")
     vit = grid.blocks[1].rows[0]
     assert [cell.best for cell in vit] == [False, True, False, True, False, True, True]
     assert not any(
@@ -118,7 +124,7 @@ def test_a_model_that_is_missing_on_a_dataset_leaves_a_gap() -> None:
 
 def comparison_inputs(seeds: list[int], classes: int = 2) -> tuple[ComparisonSettings, list]:
     runs = grid_of_runs(seeds, datasets=("chest",))
-    settings = ComparisonSettings(**LAYOUT, **RESAMPLING, runs=runs)
+    settings = ComparisonSettings(**LAYOUT, confidence=0.9, runs=runs)
     skill = {"unet": 0.6, "vit": 0.5, "resnet": 0.1}
     pairs = []
     for run in settings.runs:
@@ -141,9 +147,10 @@ def test_comparison_is_with_the_most_accurate_baseline_of_the_same_seed(classes:
         ["mean", 0],
         ["mean", 1],
     ]
+    np.testing.assert_array_equal(table["p_holm"], holm(table["p_value"]))
     row = table.iloc[1]
     ours, theirs = tables_of["unet", "majority", 1], tables_of[best, "softmax", 1]
-    expected = mcnemar(is_correct(ours), is_correct(theirs))
+    expected = paired_test(is_correct(ours), is_correct(theirs), ours["group"])
     found = (row["only_model_correct"], row["only_baseline_correct"], row["p_value"])
     assert found == (expected.only_a, expected.only_b, expected.p_value)
     assert row["difference"] == pytest.approx(row["accuracy"] - row["baseline_accuracy"])
@@ -241,7 +248,7 @@ def test_commands_from_predictions_to_tables(tmp_path: Path, caplog: pytest.LogC
     for kind, extra, source in (
         ("classification", {"confidence": 0.9, "published": None}, ["--metrics", *metrics]),
         ("metrics", {}, ["--metrics", *metrics]),
-        ("comparison", RESAMPLING, ["--predictions", *predictions]),
+        ("comparison", {"confidence": 0.9}, ["--predictions", *predictions]),
     ):
         outputs = {suffix: tmp_path / f"{kind}.{suffix}" for suffix in ("csv", "md", "tex")}
         command = ["table", "--kind", kind, "--params", json.dumps(layout | extra), *source]
@@ -259,7 +266,7 @@ def test_commands_from_predictions_to_tables(tmp_path: Path, caplog: pytest.LogC
     chosen = classification.query("model == 'unet' and decision == 'majority' and metric == 'accuracy'")
     assert chosen["value"].tolist() == pytest.approx([expected])
 
-    command = ["table", "--kind", "comparison", "--params", json.dumps(layout | RESAMPLING)]
+    command = ["table", "--kind", "comparison", "--params", json.dumps(layout | {"confidence": 0.9})]
     outputs_for = [f"--out-{s}={tmp_path / ('x.' + s)}" for s in ("csv", "md", "tex")]
     assert main([*command, "--predictions", *predictions[:-1], *outputs_for]) == 1
     assert "got 3 files for 4 runs" in caplog.text
@@ -267,7 +274,15 @@ def test_commands_from_predictions_to_tables(tmp_path: Path, caplog: pytest.LogC
     assert "is made from --predictions" in caplog.text
     layout["runs"][0]["model"] = "unknown"
     assert (
-        main([*command[:-1], json.dumps(layout | RESAMPLING), "--predictions", *predictions, *outputs_for])
+        main(
+            [
+                *command[:-1],
+                json.dumps(layout | {"confidence": 0.9}),
+                "--predictions",
+                *predictions,
+                *outputs_for,
+            ]
+        )
         == 1
     )
     assert "model 'unknown' is not one of" in caplog.text

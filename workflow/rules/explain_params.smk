@@ -164,4 +164,5 @@ def counterfactual_figure_settings(wildcards):
 
 def front_settings(wildcards):
     style = CONFIG.experiment.figures.counterfactual_front.model_dump(mode="json")
-    return to_json({**titled_layout(counterfactual_runs()), **resampling(), "style": style})
+    confidence = CONFIG.experiment.evaluate.confidence
+    return to_json({**titled_layout(counterfactual_runs()), "confidence": confidence, "style": style})

@@ -47,7 +47,7 @@ def other_splits():
 
 
 def comparison_settings(wildcards):
-    return to_json({**layout(decision_runs()), **resampling()})
+    return to_json({**layout(decision_runs()), "confidence": CONFIG.experiment.evaluate.confidence})
 
 
 def metrics_table_settings(wildcards):
@@ -59,7 +59,7 @@ def step_ablation_settings(wildcards):
     return to_json(
         {
             **layout(scoring_runs()),
-            **resampling(),
+            "confidence": experiment.evaluate.confidence,
             "steps": experiment.evaluate.ablation_steps,
             "style": experiment.figures.step_ablation.model_dump(mode="json"),
             "published": CONFIG.published("step_ablation"),

@@ -12,18 +12,21 @@ counts only if it has enough groups on both sides; without such a class the gap 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from meddiff.config.audit import ALL_IMAGES
 from meddiff.errors import DataError
+from meddiff.evaluate.intervals import equal_share_of_classes, metric_intervals
 from meddiff.evaluate.layout import in_layout_order, over_seeds
 from meddiff.evaluate.predictions import from_probabilities, is_correct
+from meddiff.evaluate.proportion import Sample, bounded_interval
+from meddiff.evaluate.recovered import difference_limits
 from meddiff.evaluate.resampled import Discrimination
 from meddiff.evaluate.settings import AuditEntry, AuditSettings, Run
-from meddiff.evaluate.statistics import bootstrap, percentile_interval
+from meddiff.evaluate.statistics import bootstrap
 
 RULE = "(rule)"  # no model has this name: brackets are not allowed in names
 RIGHT, WRONG, GAP = "accuracy_rule_right", "accuracy_rule_wrong", "cue_gap"
@@ -72,9 +75,9 @@ def audit(
                 table = _of_same_images(table, test, run)
                 identity = {**run.model_dump(), "split": "test"}
                 rows += [identity | row for row in _measure(table, test, shares, entry, settings)]
-    parts = [over_seeds(pd.DataFrame(rules), _KEYS)]
+    parts = [over_seeds(pd.DataFrame(rules), settings.confidence, _KEYS)]
     if rows:
-        parts.append(in_layout_order(over_seeds(pd.DataFrame(rows), _KEYS), settings))
+        parts.append(in_layout_order(over_seeds(pd.DataFrame(rows), settings.confidence, _KEYS), settings))
     result = pd.concat(parts, ignore_index=True)
     result["verdict"] = [_verdict(row) for row in result.itertuples()]
     order = {dataset: i for i, dataset in enumerate(settings.dataset_titles())}
@@ -104,6 +107,8 @@ class CueGap:
     Attributes:
         compared: the classes that have enough groups on both sides.
         images: [I] bool: the images of these classes.
+        sides: [I] bool each: those of them where the rule is right, and where it is wrong.
+        sizes: [C] images of each compared class on either side.
     """
 
     def __init__(self, table: pd.DataFrame, rule_right: np.ndarray, classes: int) -> None:
@@ -115,15 +120,17 @@ class CueGap:
             classes: K.
         """
         label, groups = table["label"].to_numpy(), table["group"].to_numpy()
-        sides = (rule_right, ~rule_right)
+        halves = (rule_right, ~rule_right)
         self.compared = [
             k
             for k in range(classes)
-            if all(len(np.unique(groups[(label == k) & side])) >= MINIMUM_GROUPS for side in sides)
+            if all(len(np.unique(groups[(label == k) & half])) >= MINIMUM_GROUPS for half in halves)
         ]
         self.images = np.isin(label, self.compared)
+        self.sides = [half & self.images for half in halves]
         self._correct = is_correct(table)[:, None]
-        self._members = [side[:, None] & (label[:, None] == self.compared) for side in sides]
+        self._members = [half[:, None] & (label[:, None] == self.compared) for half in halves]
+        self.sizes = [members.sum(axis=0).astype(np.float64) for members in self._members]
 
     def __call__(self, weights: np.ndarray) -> dict[str, np.ndarray]:
         """Metric -> [B] values; NaN where a compared class has no image on one side.
@@ -175,35 +182,51 @@ def _measure(
     for name, mask in {ALL_IMAGES: np.full(len(table), True), **{n: stratum == n for n in names}}.items():
         part = table[mask]
         if not part.empty:
-            found = _with_interval(Discrimination(part), part, METRICS, settings)
+            found = _discrimination(part, settings)
             counts = {"stratum": name, "n": len(part), "n_by_class": _by_class(label[mask], classes)}
             rows += [counts | row for row in found]
     right = shares.idxmax(axis=1)[stratum].to_numpy() == label
     gap = CueGap(table, right, classes)
-    sides = {RIGHT: right & gap.images, WRONG: ~right & gap.images, GAP: gap.images}
-    for row in _with_interval(gap, table, tuple(sides), settings):
+    sides = {RIGHT: gap.sides[0], WRONG: gap.sides[1], GAP: gap.images}
+    for row in _gap(gap, table["group"].to_numpy(), settings):
         chosen = label[sides[str(row["metric"])]]
         rows.append({"stratum": ALL_IMAGES, "n": len(chosen), "n_by_class": _by_class(chosen, classes)} | row)
     return rows
 
 
-def _with_interval(
-    statistic: Callable[[np.ndarray], dict[str, np.ndarray]],
-    table: pd.DataFrame,
-    metrics: Sequence[str],
-    settings: AuditSettings,
-) -> list[dict[str, object]]:
-    values = statistic(np.ones((1, len(table))))
+def _discrimination(table: pd.DataFrame, settings: AuditSettings) -> list[dict[str, object]]:
+    """Rows of `METRICS` of some images."""
+    statistic = Discrimination(table)
+    found = statistic(np.ones((1, len(table))))
+    values = {metric: float(found[metric][0]) for metric in METRICS}
     draws = bootstrap(
         statistic, table["group"].to_numpy(), settings.bootstrap_samples, settings.bootstrap_seed
     )
-    rows = []
-    for metric in metrics:
-        value = float(values[metric][0])
-        low, high = percentile_interval(draws[metric], settings.confidence)
-        interval = (np.nan, np.nan) if np.isnan(value) else (float(low), float(high))
-        rows.append({"metric": metric, "value": value, "ci_low": interval[0], "ci_high": interval[1]})
-    return rows
+    intervals = metric_intervals(table, values, draws, settings.confidence)
+    return [_row(metric, value, *intervals[metric]) for metric, value in values.items()]
+
+
+def _gap(gap: CueGap, groups: np.ndarray, settings: AuditSettings) -> list[dict[str, object]]:
+    """Rows of the accuracies on both sides, means of the classes' shares, and of their difference."""
+    if not gap.compared:
+        return [_row(metric, np.nan, np.nan, np.nan) for metric in (RIGHT, WRONG, GAP)]
+    found = gap(np.ones((1, len(groups))))
+    draws = bootstrap(gap, groups, settings.bootstrap_samples, settings.bootstrap_seed)
+    values, limits = [], []
+    for metric, side, sizes in zip((RIGHT, WRONG), gap.sides, gap.sizes, strict=True):
+        most, value = equal_share_of_classes(sizes), float(found[metric][0])
+        variance = Sample.of(groups).bootstrap_variance(draws[metric])
+        worst = most / (len(sizes) * sizes.min())
+        sample = Sample.of(groups[side])
+        limits.append(bounded_interval(value, variance, most, sample, settings.confidence, worst=worst))
+        values.append(value)
+    rows = [_row(*pair, *side) for *pair, side in zip((RIGHT, WRONG), values, limits, strict=True)]
+    difference = difference_limits(values[0], limits[0], values[1], limits[1])
+    return [*rows, _row(GAP, values[0] - values[1], *difference)]
+
+
+def _row(metric: str, value: float, low: float, high: float) -> dict[str, object]:
+    return {"metric": metric, "value": value, "ci_low": float(low), "ci_high": float(high)}
 
 
 def _by_class(labels: np.ndarray, classes: int) -> str:

@@ -84,7 +84,7 @@ def _subsets(table: pd.DataFrame, settings: AuditSettings) -> Grid:
         columns += [Column("balanced acc. (%)", group), Column("AUROC", group)]
     caption = (
         "Audit of shortcuts: balanced accuracy and AUROC on all test images and on one stratum alone, in "
-        f"which the cue is the same for all, with {100 * settings.confidence:g} % bootstrap intervals"
+        f"which the cue is the same for all, with {100 * settings.confidence:g} % confidence intervals"
         f"{_seeds(test)}. – means that there is no such stratum or that a class has no image in it."
     )
     return Grid(caption, "audit-subset", columns, blocks)
@@ -98,7 +98,7 @@ def _accuracy_caption(
     answers = "; ".join(f"{stratum}: {name}" for stratum, name in rule.items())
     return (
         f"Audit of shortcuts on {settings.dataset_titles()[dataset]}: accuracy (%) on the test split with "
-        f"{100 * settings.confidence:g} % bootstrap intervals{_seeds(table)}. The rule knows the "
+        f"{100 * settings.confidence:g} % confidence intervals{_seeds(table)}. The rule knows the "
         f"{entry.title} only and answers with the most frequent class of the training split ({answers}); it "
         f"is right on {100 * scores['train']:.1f} % of the training, {100 * scores['valid']:.1f} % of the "
         f"validation and {100 * scores['test']:.1f} % of the test images. Numbers of images are of all "
@@ -120,9 +120,8 @@ def _title(model: str, decision: str, settings: AuditSettings) -> str:
 
 
 def _seeds(table: pd.DataFrame) -> str:
-    return " (mean over seeds ± their standard deviation; intervals of one seed)" * int(
-        table["seeds"].max() > 1
-    )
+    several = " (mean over seeds ± their standard deviation; intervals for other images and other seeds)"
+    return several * int(table["seeds"].max() > 1)
 
 
 def _count(row: Any) -> Cell:

@@ -8,10 +8,11 @@ import pandas as pd
 
 from meddiff.errors import DataError
 from meddiff.evaluate.layout import in_layout_order, row_title, signed
+from meddiff.evaluate.paired_test import holm, paired_test
 from meddiff.evaluate.predictions import is_correct
+from meddiff.evaluate.proportion import difference_interval
 from meddiff.evaluate.render import Block, Cell, Column, Grid
 from meddiff.evaluate.settings import ComparisonSettings, Run
-from meddiff.evaluate.statistics import mcnemar, paired_difference
 
 
 def compare(tables: Sequence[tuple[Run, pd.DataFrame]], settings: ComparisonSettings) -> pd.DataFrame:
@@ -25,7 +26,8 @@ def compare(tables: Sequence[tuple[Run, pd.DataFrame]], settings: ComparisonSett
 
     Returns:
         Columns dataset, model, decision, seed, baseline, n; accuracy, baseline_accuracy, difference, ci_low,
-        ci_high (percent); only_model_correct, only_baseline_correct (images); p_value (exact McNemar test).
+        ci_high (percent); only_model_correct, only_baseline_correct (images); p_value (paired
+        permutation test that swaps whole groups), p_holm (corrected for the number of rows).
 
     Raises:
         DataError: if the baseline was not run with a seed, or on other images.
@@ -43,7 +45,8 @@ def compare(tables: Sequence[tuple[Run, pd.DataFrame]], settings: ComparisonSett
                 rows.append([*_identity(run), baseline, *_compare(correct, run, other, settings)])
     columns = ["dataset", "model", "decision", "seed", "baseline", "n", "accuracy", "baseline_accuracy"]
     columns += ["difference", "ci_low", "ci_high", "only_model_correct", "only_baseline_correct", "p_value"]
-    return in_layout_order(pd.DataFrame(rows, columns=columns), settings)
+    table = pd.DataFrame(rows, columns=columns)
+    return in_layout_order(table.assign(p_holm=holm(table["p_value"])), settings)
 
 
 def comparison_grid(table: pd.DataFrame, settings: ComparisonSettings) -> Grid:
@@ -58,6 +61,7 @@ def comparison_grid(table: pd.DataFrame, settings: ComparisonSettings) -> Grid:
         "Only model",
         "Only baseline",
         "p",
+        "p (Holm)",
     ]
     titles = settings.model_titles()
     blocks = []
@@ -72,7 +76,8 @@ def comparison_grid(table: pd.DataFrame, settings: ComparisonSettings) -> Grid:
                 Cell(signed(row.difference), f"[{signed(row.ci_low)}, {signed(row.ci_high)}]"),
                 Cell(str(row.only_model_correct)),
                 Cell(str(row.only_baseline_correct)),
-                Cell(f"{row.p_value:.3f}" if row.p_value >= 0.001 else "<0.001"),
+                _p_cell(row.p_value),
+                _p_cell(row.p_holm),
             ]
             for row in table[table["dataset"] == dataset].itertuples()
         ]
@@ -80,9 +85,11 @@ def comparison_grid(table: pd.DataFrame, settings: ComparisonSettings) -> Grid:
     caption = (
         "Diffusion classifiers against the best baseline of each dataset. The best baseline is the one with "
         "the highest accuracy on the test set itself (mean over seeds), which favours the baseline. "
-        f"Difference: percentage points with the paired {100 * settings.confidence:g} % bootstrap interval. "
-        "Only model, only baseline: test images that one of the two alone classifies correctly. p: exact "
-        "two-sided McNemar test, not corrected for the number of comparisons."
+        f"Difference: percentage points with the paired {100 * settings.confidence:g} % interval. "
+        "Only model, only baseline: test images that one of the two alone classifies correctly. p: "
+        "two-sided permutation test that swaps the two classifiers on all images of a group (a patient or a "
+        "lesion) together; without groups it is McNemar's mid-p test. p (Holm): corrected for the number of "
+        f"rows, {len(table)}. Interval and test allow for images in groups."
     )
     return Grid(
         caption if blocks else f"{caption} There is no baseline to compare with.",
@@ -90,6 +97,10 @@ def comparison_grid(table: pd.DataFrame, settings: ComparisonSettings) -> Grid:
         [Column(c) for c in columns],
         blocks,
     )
+
+
+def _p_cell(value: float) -> Cell:
+    return Cell(f"{value:.3f}" if value >= 0.001 else "<0.001")
 
 
 def _correctness(table: pd.DataFrame) -> pd.DataFrame:
@@ -121,8 +132,8 @@ def _compare(
         raise DataError(
             f"{run.dataset}: {run.model} and {other.model} were evaluated on different images; predict again"
         )
-    resampling = (settings.bootstrap_samples, settings.confidence, settings.bootstrap_seed)
-    difference = paired_difference(ours["correct"], theirs["correct"], ours["group"], *resampling)
-    test = mcnemar(ours["correct"], theirs["correct"])
+    change = ours["correct"].astype(float) - theirs["correct"]
+    difference = (change.mean(), *map(float, difference_interval(change, ours["group"], settings.confidence)))
+    test = paired_test(ours["correct"], theirs["correct"], ours["group"])
     accuracies = (100 * ours["correct"].mean(), 100 * theirs["correct"].mean())
     return [len(ours), *accuracies, *(100 * d for d in difference), test.only_a, test.only_b, test.p_value]

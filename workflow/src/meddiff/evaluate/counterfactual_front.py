@@ -12,8 +12,9 @@ from matplotlib.lines import Line2D
 
 from meddiff.errors import DataError
 from meddiff.evaluate.counterfactual_settings import FrontSettings
+from meddiff.evaluate.layout import over_seeds
+from meddiff.evaluate.proportion import share_interval
 from meddiff.evaluate.settings import ScoringRun
-from meddiff.evaluate.statistics import mean_interval
 from meddiff.evaluate.style import Look, drawing, legend_below, line, looks, marker, panels
 from meddiff.explaining.edits import COUNTERFACTUAL
 
@@ -47,20 +48,19 @@ def front_data(runs: Iterable[tuple[ScoringRun, pd.DataFrame]], settings: FrontS
                 continue
             judged = used[used[column].notna()]
             for (from_t, cfg_scale), part in judged.groupby(["from_t", "cfg_scale"]):
-                low, high = mean_interval(
-                    part[column].to_numpy(),
-                    part["group"].to_numpy(),
-                    settings.bootstrap_samples,
-                    settings.confidence,
-                    settings.bootstrap_seed,
-                )
-                percents = [100 * float(v) for v in (part[column].mean(), low, high, part[control].mean())]
-                identity = [run.dataset, run.model, judge, from_t, cfg_scale]
-                rows.append([*identity, *percents, part["l1"].mean(), part["image_id"].nunique(), run.seed])
-    table = pd.DataFrame(rows, columns=[*COLUMNS[:-1], "seed"])
-    averaged = {name: (name, "mean") for name in COLUMNS[5:10]}
-    counted = {"images": ("images", "max"), "seeds": ("seed", "nunique")}
-    return table.groupby(_KEYS, sort=False).agg(**averaged, **counted).reset_index()[COLUMNS]
+                groups = part["group"].to_numpy()
+                limits = share_interval(part[column].to_numpy(), groups, settings.confidence)
+                shown = [part[column].mean(), *map(float, limits), part["image_id"].nunique(), run.seed]
+                identity = [run.dataset, run.model, judge, from_t, cfg_scale, "validity"]
+                rows.append([*identity, *shown, 100 * part[control].mean(), part["l1"].mean()])
+    keys = [*_KEYS, "metric"]
+    columns = [*keys, "value", "ci_low", "ci_high", "n", "seed", "control_percent", "l1"]
+    table = pd.DataFrame(rows, columns=columns)
+    further = table.groupby(keys, sort=False)[["control_percent", "l1"]].mean().reset_index()
+    averaged = over_seeds(table, settings.confidence, keys).merge(further, on=keys)
+    for column, name in (("value", "validity"), ("ci_low", "ci_low"), ("ci_high", "ci_high")):
+        averaged[f"{name}_percent"] = 100 * averaged[column]
+    return averaged.rename(columns={"n": "images"})[COLUMNS]
 
 
 def draw_front(table: pd.DataFrame, settings: FrontSettings) -> Figure:

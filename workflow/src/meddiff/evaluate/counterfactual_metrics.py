@@ -10,6 +10,7 @@ import pandas as pd
 
 from meddiff.errors import DataError
 from meddiff.evaluate.counterfactual_settings import MeasureSettings
+from meddiff.evaluate.proportion import share_interval
 from meddiff.evaluate.result_csv import read_csv
 from meddiff.evaluate.set_distances import SET_METRICS, Result, left_out, set_distances
 from meddiff.evaluate.settings import ScoringRun
@@ -38,6 +39,8 @@ MEANS: dict[str, tuple[str, str]] = {
     "change_inside_lesion": (COUNTERFACTUAL, "inside_lesion"),
     "lesion_area": (COUNTERFACTUAL, "lesion_area"),
 }
+# Those whose values are 0 or 1.
+SHARES = ("validity", "validity_oracle", "control", "control_oracle")
 METRICS = [*MEANS, *SET_METRICS]
 
 _NO_ORACLE = "no oracle (counterfactuals.oracle)"
@@ -145,13 +148,12 @@ def _mean(part: pd.DataFrame, column: str, metric: str, settings: MeasureSetting
     if defined.empty:
         return left_out(0, _UNDEFINED.get(metric, "not defined"))
     values = defined[column].to_numpy(dtype=np.float64)
-    low, high = mean_interval(
-        values,
-        defined["group"].to_numpy(),
-        settings.bootstrap_samples,
-        settings.confidence,
-        settings.bootstrap_seed,
-    )
+    groups = defined["group"].to_numpy()
+    if metric in SHARES:
+        low, high = share_interval(values, groups, settings.confidence)
+    else:
+        resampling = (settings.bootstrap_samples, settings.confidence, settings.bootstrap_seed)
+        low, high = mean_interval(values, groups, *resampling)
     return float(values.mean()), float(low), float(high), len(values), ""
 
 

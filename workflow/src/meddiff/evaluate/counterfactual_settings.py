@@ -47,7 +47,8 @@ class CounterfactualFigureSettings(TitledLayout):
     style: FigureStyle
 
 
-class FrontSettings(TitledLayout, Resampling):
+class FrontSettings(TitledLayout):
     """Params of ``figure --kind counterfactual_front``."""
 
+    confidence: float = Field(gt=0, lt=1)
     style: FigureStyle

@@ -8,7 +8,7 @@ import pandas as pd
 
 from meddiff.evaluate.counterfactual_metrics import METRICS
 from meddiff.evaluate.counterfactual_settings import CounterfactualTableSettings
-from meddiff.evaluate.layout import over_seeds
+from meddiff.evaluate.layout import image_count, over_seeds
 from meddiff.evaluate.render import Block, Cell, Column, Grid
 from meddiff.evaluate.set_distances import FID_IMAGES_PER_DIMENSION, KID, KID_HALVES, KID_SOURCE, SET_METRICS
 from meddiff.evaluate.similarity import CHANGED
@@ -63,10 +63,10 @@ def counterfactual_table(metrics: pd.DataFrame, settings: CounterfactualTableSet
     """Tidy metrics averaged over seeds.
 
     Returns:
-        Columns dataset, model, source, target, metric, value, ci_low, ci_high, sd, seeds, n, note; rows in
-        the order of the layout and of `METRICS`.
+        Columns dataset, model, source, target, metric, value, ci_low, ci_high, sd, seeds, n,
+        n_largest, note; rows in the order of the layout and of `METRICS`.
     """
-    table = over_seeds(metrics, KEYS)
+    table = over_seeds(metrics, settings.confidence, KEYS)
     notes = metrics[metrics["note"] != ""].groupby(KEYS, sort=False)["note"].first()
     table["note"] = [notes.get(tuple(key), "") for key in table[KEYS].itertuples(index=False)]
     ranks = {
@@ -97,7 +97,7 @@ def counterfactual_grid(table: pd.DataFrame, settings: CounterfactualTableSettin
             for source, target in dict.fromkeys(zip(part["source"], part["target"], strict=True)):
                 key = (dataset, model, source, target)
                 line = [Cell(f"{name}: {settings.direction(dataset, source, target)}")]
-                line += [Cell(str(cells[*key, metric].n)) for metric in judged.values()]
+                line += [Cell(image_count(cells[*key, metric])) for metric in judged.values()]
                 rows.append([*line, *(_cell(cells[*key, metric], SHOWN[metric].form) for metric in shown)])
         blocks += [Block(title, rows)] if rows else []
     return Grid(_caption(table, settings, shown), "counterfactuals", columns, blocks)
@@ -119,7 +119,7 @@ def _caption(table: pd.DataFrame, settings: CounterfactualTableSettings, shown: 
     made = {how: [titles[m] for m in titles if settings.made.get(m) == how] for how in settings.made.values()}
     parts = [
         "Counterfactuals of test images whose true and predicted class is the source; n of them, with "
-        f"{100 * settings.confidence:g} % bootstrap intervals.",
+        f"{100 * settings.confidence:g} % confidence intervals.",
         *(f"{', '.join(models)}: {how}." for how, models in made.items()),
         *_validity(settings, shown),
         *(sentence for name, sentence in _SENTENCES.items() if name in shown),
@@ -132,7 +132,7 @@ def _caption(table: pd.DataFrame, settings: CounterfactualTableSettings, shown: 
         )
     parts += _left_out(table, shown)
     if table["seeds"].max() > 1:
-        parts.append("Mean over seeds; intervals are means of the seeds' limits.")
+        parts.append("Mean over seeds; intervals are for other images and other seeds.")
     return " ".join(parts)
 
 

@@ -20,6 +20,7 @@ import pandas as pd
 from meddiff.diffusion.level_weights import LevelWeights, fit_level_weights
 from meddiff.diffusion.step_order import spread_order
 from meddiff.errors import DataError
+from meddiff.evaluate.efficiency_limits import METRICS, Replayed
 from meddiff.evaluate.figure_data import one_value, same_images
 from meddiff.evaluate.layout import in_layout_order
 from meddiff.evaluate.predictions import error_array
@@ -36,12 +37,11 @@ from meddiff.evaluate.replay import (
 )
 from meddiff.evaluate.resampled import CalibrationError, RiskCoverage
 from meddiff.evaluate.settings import EfficiencySettings, ScoringRun
-from meddiff.evaluate.statistics import bootstrap, percentile_interval
+from meddiff.evaluate.statistics import bootstrap
 
 if TYPE_CHECKING:
     import xarray as xr
 
-METRICS = ("accuracy", "agreement", "aurc", "ece")
 COLUMNS = ["dataset", "model", "decision", "levels", "rule", "setting"]
 COLUMNS += ["metric", "value", "ci_low", "ci_high"]
 COLUMNS += ["difference", "difference_ci_low", "difference_ci_high"]
@@ -90,8 +90,8 @@ def own_levels(errors: xr.Dataset) -> str:
 def efficiency(runs: Iterable[tuple[ScoringRun, RunErrors]], settings: EfficiencySettings) -> pd.DataFrame:
     """Steps used against accuracy, agreement with the full run, AURC and calibration, mean over seeds.
 
-    All procedures and seeds are drawn with the same resamples: differences are paired, and intervals are
-    those of the mean over seeds.
+    All procedures and seeds are drawn with the same resamples, and differences are paired. Intervals are for
+    other images and seeds; what cannot differ from the full run (exact stopping) has none of its difference.
 
     Returns:
         Columns `COLUMNS`. `setting` is the number of steps, or delta; `value` is a fraction; ``agreement``
@@ -119,21 +119,25 @@ def _rows(what: str, seeds: list[RunErrors], settings: EfficiencySettings) -> It
     statistics = [_Statistics(what, seed, wanted) for seed in seeds]
     first = seeds[0].test.sortby("image")
     groups = first["group"].values.astype(str)
+    ones = np.ones((1, len(groups)))
+    points = np.stack([statistic(ones)[0] for statistic in statistics])  # [seeds, procedures, 1 + metrics]
 
     def average(weights: np.ndarray) -> dict[str, np.ndarray]:
         return {"values": np.mean([statistic(weights) for statistic in statistics], axis=0)}
 
-    point = average(np.ones((1, len(groups))))["values"][0]  # [procedures, 1 + metrics]
     draws = bootstrap(average, groups, settings.bootstrap_samples, settings.bootstrap_seed)["values"]
     full = _full_runs(wanted, own_levels(first))
+    references = [full[REFERENCE[procedure.decision]] for procedure in wanted]
+    certain = [i == reference or wanted[i].rule == EXACT for i, reference in enumerate(references)]
+    shares = np.mean([statistic.shares for statistic in statistics], axis=0)
+    replayed = Replayed(points, draws, shares, groups, references, np.array(certain))
+    limits, further = replayed.limits(settings.confidence), replayed.difference_limits(settings.confidence)
+    mean = points.mean(axis=0)
     for i, procedure in enumerate(wanted):
-        reference = full[REFERENCE[procedure.decision]]
-        low, high = percentile_interval(draws[:, i], settings.confidence)
-        further = percentile_interval(draws[:, i] - draws[:, reference], settings.confidence)
-        used = [point[i, 0], low[0], high[0], point[i, 0] * first.sizes["class"]]
+        used = [mean[i, 0], limits[0][i, 0], limits[1][i, 0], mean[i, 0] * first.sizes["class"]]
         for j, metric in enumerate(METRICS, start=1):
-            value = [point[i, j], low[j], high[j]]
-            difference = [point[i, j] - point[reference, j], further[0][j], further[1][j]]
+            value = [mean[i, j], limits[0][i, j], limits[1][i, j]]
+            difference = [mean[i, j] - mean[references[i], j], further[0][i, j], further[1][i, j]]
             identity = [procedure.decision, procedure.levels, procedure.rule, procedure.setting, metric]
             yield [*identity, *value, *difference, *used, len(seeds), len(groups)]
 
@@ -144,7 +148,11 @@ def _full_runs(wanted: list[Procedure], own: str) -> dict[str, int]:
 
 
 class _Statistics:
-    """Mean steps and `METRICS` of all procedures on one seed's errors, as a function of image weights."""
+    """Mean steps and `METRICS` of all procedures on one seed's errors, as a function of image weights.
+
+    Attributes:
+        shares: [2, I, procedures] whether an image is decided rightly, and whether as by all steps.
+    """
 
     def __init__(self, what: str, seed: RunErrors, wanted: list[Procedure]) -> None:
         test = seed.test.sortby("image")
@@ -162,14 +170,16 @@ class _Statistics:
             replayed = replay(_complete(what, errors), [wanted[i] for i in here], logsnr, weights, spread)
             outcomes |= dict(zip(here, replayed, strict=True))
         full = _full_runs(wanted, own_levels(test))
-        self._parts = []
+        self._parts, shares = [], []
         for i, procedure in enumerate(wanted):
             outcome, reference = outcomes[i], outcomes[full[REFERENCE[procedure.decision]]]
             correct = outcome.prediction == label
             agrees = outcome.prediction == reference.prediction
             means = np.stack([outcome.steps, correct, agrees], axis=1).astype(np.float64)
+            shares.append(means[:, 1:])
             ranked = RiskCoverage(outcome.uncertainty, correct)
             self._parts.append((means, ranked, CalibrationError(outcome.confidence, correct)))
+        self.shares = np.stack(shares, axis=-1).transpose(1, 0, 2)
 
     def __call__(self, weights: np.ndarray) -> np.ndarray:
         """[B, procedures, 1 + metrics] for weights [B, I]."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from meddiff.evaluate.efficiency import METRICS
+from meddiff.evaluate.efficiency_limits import METRICS
 from meddiff.evaluate.layout import row_title, rows_of, signed
 from meddiff.evaluate.render import Block, Cell, Column, Grid
 from meddiff.evaluate.replay import EXACT, FIRST, SEQUENTIAL, SPREAD, WEIGHTED
@@ -41,7 +41,7 @@ def _grid(dataset: str, title: str, table: pd.DataFrame, settings: EfficiencySet
     level = f"{100 * settings.confidence:g} %"
     seeds = ", mean over seeds" * bool(table["seeds"].max() > 1)
     caption = (
-        f"Fewer classification steps on {title}: test set, {level} bootstrap intervals{seeds}; in brackets "
+        f"Fewer classification steps on {title}: test set, {level} confidence intervals{seeds}; in brackets "
         "behind accuracy, AURC and ECE the difference to all steps with its paired interval. Steps: mean "
         "over images; each takes one network pass a class. Agreement: share of images decided as by all "
         "steps. Exact: until the majority cannot change; sequential: until it changes with a "

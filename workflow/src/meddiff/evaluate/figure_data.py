@@ -14,9 +14,11 @@ from meddiff.errors import ConfigError, DataError
 from meddiff.evaluate.layout import in_layout_order
 from meddiff.evaluate.metrics import selective_accuracy
 from meddiff.evaluate.predictions import UNCERTAINTY, errors_in_order, is_correct
+from meddiff.evaluate.proportion import Sample, bounded_interval, share_interval
+from meddiff.evaluate.recovered import limits_over_seeds
 from meddiff.evaluate.resampled import SelectiveAccuracy
 from meddiff.evaluate.settings import Run, ScoringRun, StepAblationSettings, UncertaintySettings
-from meddiff.evaluate.statistics import bootstrap, mean_interval, percentile_interval
+from meddiff.evaluate.statistics import bootstrap
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -34,10 +36,9 @@ T = TypeVar("T")
 def step_ablation(
     runs: Iterable[tuple[ScoringRun, xr.Dataset]], settings: StepAblationSettings
 ) -> pd.DataFrame:
-    """Accuracy after the first n steps, mean over seeds, with its bootstrap interval over images.
+    """Accuracy after the first n steps, mean over seeds, with its interval for other images and seeds.
 
-    `settings.steps` is used as far as it is below the number of steps N, and N itself is added. Every
-    seed is drawn with the same resamples, so the interval is that of the mean over seeds.
+    `settings.steps` is used as far as it is below the number of steps N, and N itself is added.
 
     Returns:
         Columns dataset, model, decision, source (``ours`` or ``published``), steps, accuracy_percent,
@@ -64,13 +65,13 @@ def step_ablation(
             correct["mean"].append(tally.lowest_mean() == label)
         for decision, values in correct.items():
             share = np.mean(values, axis=0)  # [images, steps], averaged over seeds
-            low, high = mean_interval(
-                share,
-                seeds[0]["group"].values.astype(str),
-                settings.bootstrap_samples,
+            groups = seeds[0]["group"].values.astype(str)
+            low, high = limits_over_seeds(
+                np.mean(values, axis=1),
+                share_interval(share, groups, settings.confidence),
                 settings.confidence,
-                settings.bootstrap_seed,
             )
+            low, high = low.clip(0, 1), high.clip(0, 1)
             for i, n in enumerate(steps):
                 accuracy = (100 * share[:, i].mean(), 100 * low[i], 100 * high[i])
                 rows.append([dataset, model, decision, OURS, n, *accuracy, len(seeds), len(share)])
@@ -81,9 +82,9 @@ def step_ablation(
 def removal_curves(runs: Iterable[tuple[Run, pd.DataFrame]], settings: UncertaintySettings) -> pd.DataFrame:
     """Accuracy of what remains after the most uncertain share is removed, mean over seeds.
 
-    Where images are equally uncertain it is the expectation over a random order of them. Every seed is
-    drawn with the same resamples, so the interval is that of the mean over seeds; in each resample the
-    images are ranked and removed anew.
+    Where images are equally uncertain it is the expectation over a random order of them. Intervals are for
+    other images and seeds. Every seed is drawn with the same resamples, in which the images are ranked and
+    removed anew.
 
     Returns:
         Columns dataset, model, decision, uncertainty, source, removed_percent (0, 1, .., 90 for ours),
@@ -109,8 +110,9 @@ def removal_curves(runs: Iterable[tuple[Run, pd.DataFrame]], settings: Uncertain
         kind = settings.uncertainty[decision]
         ranked = [(seed[UNCERTAINTY + kind].to_numpy(), is_correct(seed)) for seed in seeds]
         left = np.maximum(np.rint(len(seeds[0]) * (100 - REMOVED_PERCENT) / 100).astype(int), 1)
-        accuracy = np.mean([selective_accuracy(*seed)[left - 1] for seed in ranked], axis=0)
-        low, high = _removal_interval(ranked, seeds[0]["group"].to_numpy(), settings)
+        curves = np.stack([selective_accuracy(*seed)[left - 1] for seed in ranked])
+        accuracy = curves.mean(axis=0)
+        low, high = _removal_interval(ranked, curves, left, seeds[0]["group"].to_numpy(), settings)
         columns = (REMOVED_PERCENT, 100 * accuracy, 100 * low, 100 * high, left)
         identity = [dataset, model, decision, kind, OURS]
         rows += [[*identity, *row, len(seeds)] for row in zip(*columns, strict=True)]
@@ -119,16 +121,30 @@ def removal_curves(runs: Iterable[tuple[Run, pd.DataFrame]], settings: Uncertain
 
 
 def _removal_interval(
-    ranked: list[tuple[np.ndarray, np.ndarray]], groups: np.ndarray, settings: UncertaintySettings
+    ranked: list[tuple[np.ndarray, np.ndarray]],
+    points: np.ndarray,
+    left: np.ndarray,
+    groups: np.ndarray,
+    settings: UncertaintySettings,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Limits [R] of the mean over seeds at `REMOVED_PERCENT`; `ranked`: (uncertainty, correct) of each."""
+    """Limits [R] of the mean over seeds of `points` [S, R], of the `left` [R] images at `REMOVED_PERCENT`.
+
+    Args:
+        ranked: (uncertainty, correct) of each seed.
+    """
     curves = [SelectiveAccuracy(*seed) for seed in ranked]
 
     def average(weights: np.ndarray) -> dict[str, np.ndarray]:
         return {"accuracy": np.mean([curve(weights, REMOVED_PERCENT) for curve in curves], axis=0)}
 
     draws = bootstrap(average, groups, settings.bootstrap_samples, settings.bootstrap_seed)
-    return percentile_interval(draws["accuracy"], settings.confidence)
+    sample = Sample.of(groups)
+    variance = sample.bootstrap_variance(draws["accuracy"])
+    accuracy = points.mean(axis=0)
+    rare = np.minimum(accuracy, 1 - accuracy) * left / len(groups)
+    limits = bounded_interval(accuracy, variance, left, sample, settings.confidence, rare=rare)
+    low, high = limits_over_seeds(points, limits, settings.confidence)
+    return low.clip(0, 1), high.clip(0, 1)
 
 
 def _published_steps(settings: StepAblationSettings) -> list[list]:

@@ -3,36 +3,72 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from meddiff.evaluate.recovered import limits_over_seeds
 from meddiff.evaluate.settings import DECISION_TITLES, Layout
 
 DECISION_ORDER = list(DECISION_TITLES)
 RESULT_KEYS = ["dataset", "model", "decision", "metric"]
+_LIMITS = ["ci_low", "ci_high"]
+_SHARES = {"accuracy", "balanced_accuracy", "precision", "recall", "f1", "auroc", "ece"}
+_SHARES |= {"accuracy_rule_right", "accuracy_rule_wrong", "validity", "validity_oracle", "control"}
+_SHARES |= {"control_oracle", "changed_share", "change_inside_lesion", "lesion_area"}
+_OTHER_RANGES = dict.fromkeys(("cue_gap", "target_gain", "target_gain_oracle", "ssim"), (-1.0, 1.0))
+_OTHER_RANGES["kid"] = (-np.inf, np.inf)
 
 
-def over_seeds(metrics: pd.DataFrame, keys: Sequence[str] = RESULT_KEYS) -> pd.DataFrame:
+SEVERAL_SEEDS = (
+    "Mean over seeds ± standard deviation between seeds; the interval is that of the mean for other images "
+    "and other seeds, and very wide for two seeds, which say little of how far seeds differ."
+)
+
+
+def over_seeds(metrics: pd.DataFrame, confidence: float, keys: Sequence[str] = RESULT_KEYS) -> pd.DataFrame:
     """Tidy metrics averaged over seeds.
 
     Args:
-        metrics: columns `keys`, seed, value, ci_low, ci_high, n.
+        metrics: columns `keys` (metric among them), seed, value, ci_low, ci_high, n.
+        confidence: of the limits.
         keys: what a result is of.
 
     Returns:
-        One row per value of `keys`: `value` (mean), `ci_low` and `ci_high` (means of
-        the seeds' limits: the interval of one seed over images), `sd` (standard deviation between seeds,
-        NaN for one), `seeds` (their number), `n` (images).
+        One row per value of `keys`: `value` (mean of the seeds that have one), `ci_low` and `ci_high` (limits
+        of that mean for other images and seeds, see `meddiff.evaluate.recovered`; the seeds share their
+        images, and the mean of their limits is that of the images alone if all seeds err on the same), `sd`
+        (standard deviation between seeds, NaN for one), `seeds` (their number), `n` and `n_largest`
+        (the fewest and the most images of a seed).
     """
     grouped = metrics.groupby(list(keys), sort=False)
-    return grouped.agg(
+    table = grouped.agg(
         value=("value", "mean"),
         ci_low=("ci_low", "mean"),
         ci_high=("ci_high", "mean"),
         sd=("value", "std"),
         seeds=("seed", "nunique"),
-        n=("n", "max"),
+        n=("n", "min"),
+        n_largest=("n", "max"),
     ).reset_index()
+    several = table.index[table["sd"].notna()]
+    values = {key: part["value"].dropna().to_numpy() for key, part in grouped} if len(several) else {}
+    for row in several:
+        key = tuple(table.loc[row, list(keys)])
+        low, high = limits_over_seeds(values[key], tuple(table.loc[row, _LIMITS]), confidence)
+        table.loc[row, _LIMITS] = np.clip([low, high], *_range(str(table.loc[row, "metric"])))
+    return table
+
+
+def image_count(row: Any) -> str:
+    """How many images a row of `over_seeds` is of: a number, or the fewest and the most of a seed."""
+    return str(row.n) if row.n == row.n_largest else f"{row.n}–{row.n_largest}"
+
+
+def _range(metric: str) -> tuple[float, float]:
+    """What values a metric can have."""
+    return (0.0, 1.0) if metric in _SHARES else _OTHER_RANGES.get(metric, (0.0, np.inf))
 
 
 def in_layout_order(table: pd.DataFrame, layout: Layout) -> pd.DataFrame:

@@ -81,7 +81,7 @@ def _grid(figure: str, table: pd.DataFrame, settings: CurvesSettings) -> Grid:
             rows.append([Cell("paper (Δ)"), *map(_published, found)])
         blocks += [Block(title, rows)] if rows else []
     caption = (
-        f"{_TITLES[figure]}: ours with {100 * settings.confidence:g} % bootstrap intervals and, below, what "
+        f"{_TITLES[figure]}: ours with {100 * settings.confidence:g} % confidence intervals and, below, what "
         f"the paper's figure shows ({_READING_ERROR} from reading it) and ours minus published in percentage "
         "points, with the interval that our own value leaves."
     )

@@ -42,7 +42,7 @@ class Run(ScoringRun):
 
 
 class Resampling(Strict):
-    """How bootstrap intervals are made."""
+    """How intervals are made that need resamples."""
 
     bootstrap_samples: int = Field(ge=1)
     confidence: float = Field(gt=0, lt=1)
@@ -119,8 +119,10 @@ class ClassificationSettings(DecidedLayout):
     confidence: float = Field(gt=0, lt=1, description="of the intervals in the metrics files")
 
 
-class ComparisonSettings(DecidedLayout, Resampling):
+class ComparisonSettings(DecidedLayout):
     """Params of ``table --kind comparison``."""
+
+    confidence: float = Field(gt=0, lt=1)
 
 
 class OverviewSettings(DecidedLayout):
@@ -190,9 +192,10 @@ class PublishedRemoval(Strict):
         return self
 
 
-class StepAblationSettings(Layout, Resampling):
+class StepAblationSettings(Layout):
     """Params of ``figure --kind step_ablation``."""
 
+    confidence: float = Field(gt=0, lt=1)
     steps: list[int] = Field(min_length=1)
     style: FigureStyle = FigureStyle()
     published: PublishedSteps | None = None

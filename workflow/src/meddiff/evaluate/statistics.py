@@ -1,14 +1,13 @@
-"""Bootstrap intervals and McNemar's test.
+"""The bootstrap over groups, and its percentile intervals.
 
 The bootstrap draws groups (patients, lesions) with replacement and keeps the images of a group together,
 since images of one patient are not independent. Where every image is its own group it is the ordinary
-bootstrap over images. Intervals are percentile intervals.
+bootstrap over images. Shares have intervals of their own (`meddiff.evaluate.proportion`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -73,51 +72,3 @@ def mean_interval(
         return {"mean": sums / weights.sum(axis=1).reshape(-1, *[1] * (sums.ndim - 1))}
 
     return percentile_interval(bootstrap(average, groups, samples, seed)["mean"], confidence)
-
-
-@dataclass(frozen=True)
-class McNemar:
-    """Exact McNemar test of two classifiers on the same images.
-
-    Attributes:
-        only_a: images that only the first classifier has right.
-        only_b: images that only the second has right.
-        p_value: two-sided binomial test of an even division of the two; 1 where they never disagree.
-    """
-
-    only_a: int
-    only_b: int
-    p_value: float
-
-
-def mcnemar(correct_a: ArrayLike, correct_b: ArrayLike) -> McNemar:
-    """Compare two classifiers; arguments are [I] bool, of the same images in the same order."""
-    from scipy.stats import binomtest  # takes longer to import than most commands to run; one table needs it
-
-    a, b = np.asarray(correct_a, dtype=bool), np.asarray(correct_b, dtype=bool)
-    if a.shape != b.shape:
-        raise ValueError(f"both classifiers need the same images, got {a.shape} and {b.shape}")
-    only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
-    discordant = only_a + only_b
-    p = float(binomtest(only_a, discordant).pvalue) if discordant else 1.0
-    return McNemar(only_a, only_b, p)
-
-
-def paired_difference(
-    correct_a: ArrayLike,
-    correct_b: ArrayLike,
-    groups: ArrayLike,
-    samples: int,
-    confidence: float,
-    seed: int,
-) -> tuple[float, float, float]:
-    """Accuracy of the first classifier minus that of the second, with its paired bootstrap interval.
-
-    Both classifiers are evaluated on the same resamples, so that images which are hard for both cancel.
-
-    Returns:
-        Difference, lower and upper limit, within [-1, 1].
-    """
-    difference = np.asarray(correct_a, dtype=np.float64) - np.asarray(correct_b, dtype=np.float64)
-    low, high = mean_interval(difference, groups, samples, confidence, seed)
-    return float(difference.mean()), float(low), float(high)

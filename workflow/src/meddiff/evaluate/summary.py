@@ -1,4 +1,4 @@
-"""The tidy metrics file of one run: every metric with its bootstrap interval."""
+"""The tidy metrics file of one run: every metric with its confidence interval."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from pathlib import Path
 import pandas as pd
 
 from meddiff.errors import DataError
+from meddiff.evaluate.intervals import metric_intervals
 from meddiff.evaluate.metrics import point_metrics
 from meddiff.evaluate.resampled import ResampledMetrics
 from meddiff.evaluate.result_csv import read_csv
 from meddiff.evaluate.settings import MetricsSettings, Run
-from meddiff.evaluate.statistics import bootstrap, percentile_interval
+from meddiff.evaluate.statistics import bootstrap
 
 COLUMNS = ["dataset", "model", "seed", "decision", "metric", "value", "ci_low", "ci_high", "n"]
 
@@ -31,11 +32,9 @@ def summarise(table: pd.DataFrame, settings: MetricsSettings) -> pd.DataFrame:
         settings.bootstrap_samples,
         settings.bootstrap_seed,
     )
-    rows = []
-    for metric, value in values.items():
-        low, high = percentile_interval(draws[metric], settings.confidence)
-        identity = [settings.dataset, settings.model, settings.seed, settings.decision]
-        rows.append([*identity, metric, value, float(low), float(high), len(table)])
+    intervals = metric_intervals(table, values, draws, settings.confidence)
+    identity = [settings.dataset, settings.model, settings.seed, settings.decision]
+    rows = [[*identity, metric, value, *intervals[metric], len(table)] for metric, value in values.items()]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

@@ -10,7 +10,15 @@ from typing import Any
 
 import pandas as pd
 
-from meddiff.evaluate.layout import RESULT_KEYS, in_layout_order, over_seeds, row_title, rows_of, signed
+from meddiff.evaluate.layout import (
+    RESULT_KEYS,
+    SEVERAL_SEEDS,
+    in_layout_order,
+    over_seeds,
+    row_title,
+    rows_of,
+    signed,
+)
 from meddiff.evaluate.render import Block, Cell, Column, Grid
 from meddiff.evaluate.settings import FAMILY_TITLES, ClassificationSettings, OverviewSettings
 
@@ -36,11 +44,11 @@ def classification(metrics: pd.DataFrame, settings: ClassificationSettings) -> p
     """Accuracy and F1 of every model, in percent, with the published values where there are any.
 
     Returns:
-        Columns dataset, family, model, decision, metric, value, ci_low, ci_high, sd, seeds, n, published,
-        difference (ours minus published), difference_ci_low, difference_ci_high (our interval minus
-        published, which is taken as exact); rows in the order of the layout.
+        Columns dataset, family, model, decision, metric, value, ci_low, ci_high, sd, seeds, n, n_largest,
+        published, difference (ours minus published), difference_ci_low, difference_ci_high (our interval
+        minus published, which is taken as exact); rows in the order of the layout.
     """
-    table = over_seeds(metrics[metrics["metric"].isin(SHOWN)])
+    table = over_seeds(metrics[metrics["metric"].isin(SHOWN)], settings.confidence)
     percent = ["value", "ci_low", "ci_high", "sd"]
     table[percent] *= 100
     table.insert(1, "family", table["model"].map({m.name: m.family for m in settings.models}))
@@ -90,7 +98,7 @@ def classification_grid(table: pd.DataFrame, settings: ClassificationSettings) -
 
 def overview_grid(metrics: pd.DataFrame, settings: OverviewSettings) -> Grid:
     """All metrics (mean over seeds), one block a dataset; intervals are in the CSV."""
-    table = over_seeds(metrics)
+    table = metrics.groupby(RESULT_KEYS, sort=False)["value"].mean().reset_index()
     names = [name for name in METRIC_TITLES if (table["metric"] == name).any()]
     names += [name for name in dict.fromkeys(table["metric"]) if name not in METRIC_TITLES]
     values = table.set_index(RESULT_KEYS)["value"]
@@ -146,7 +154,7 @@ def _classification_caption(table: pd.DataFrame, settings: ClassificationSetting
     level = f"{100 * settings.confidence:g} %"
     parts = [f"Classification on the test set (images: {sizes}), with {level} bootstrap intervals."]
     if table["seeds"].max() > 1:
-        parts.append("Mean over seeds ± standard deviation between seeds; the interval is that of one seed.")
+        parts.append(SEVERAL_SEEDS)
     parts.append("Diffusion models decide by majority of the steps' votes or by the lowest mean error.")
     if published:
         parts.append(
