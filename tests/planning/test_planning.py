@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -87,6 +88,7 @@ def test_training(estimator):
     forward = estimator.network("unet", "chexpert")[1].forward
     assert work.training == 700 * 16324 * 3 * forward
     assert work.inference == 14 * 2040 * 51 * 2 * forward
+    assert work.precision == "fp16"  # validation, too
     assert work.kept == pytest.approx(4 * 275.84e6, rel=1e-3)
     # Model, average, best; two moments of what is trained.
     assert work.temporary == pytest.approx(4 * (3 * 275.84e6 + 2 * 271.64e6), rel=1e-3)
@@ -134,9 +136,29 @@ def test_sizes_that_nobody_knows(root, tmp_path, monkeypatch):
 
 def test_hours_follow_from_the_rates():
     work = Work("train", "unet", inference=2e15, training=6e15)
-    assert job_hours(work, {ALL: Rate(1e12, 1e12)}) == pytest.approx(8000 / 3600)
-    assert job_hours(work, {"unet": Rate(2e12, 1e12)}) == pytest.approx(7000 / 3600)
-    assert job_hours(Work("evaluate"), {"unet": Rate(1, 1)}) == 0
+    assert job_hours(work, {ALL: Rate.of_all(1e12)}) == pytest.approx(8000 / 3600)
+    rate = Rate({"fp32": 1e12, "fp16": 2e12}, 1e12)
+    work.precision = "fp16"
+    assert job_hours(work, {"unet": rate}) == pytest.approx(7000 / 3600)
+    assert job_hours(Work("evaluate"), {"unet": rate}) == 0
+    # Nothing was measured that no job needs: a zero-shot model has no rate of training.
+    assert job_hours(Work("score", "unet", inference=1e12), {"unet": Rate({"fp32": 1e12}, 0)}) == 1 / 3600
+
+
+def test_passes_are_counted_in_the_precision_that_they_have(estimator):
+    """Scoring in what the experiment says, counterfactuals in what theirs says, baselines' tests in fp32."""
+    run = RUN.format("chexpert", "unet")
+    assert estimator.work(job_of(score_command("unet", "1-of-8"))).precision == "fp16"
+    command = f"python -m meddiff predict --weights {run}/weights --store data/chexpert/store/256 --out a.csv"
+    predicting, explaining = Work("predict", "unet"), Work("explain", "unet")
+    estimator._predict(job_of(command), predicting)
+    assert predicting.inference > 0 and predicting.precision == "fp32"
+    params = dict(from_t=0.5, cfg_scale=1, sampling_steps=2, sampler="ddim", extra_last_step=False)
+    params |= dict(images_per_class=1, seed=0, precision="bf16", validity_steps=3, decision="mean")
+    params |= dict(noise_levels="uniform", front=None)
+    job = SimpleNamespace(args=SimpleNamespace(store=Path("data/chexpert/store/256")), params=params)
+    estimator._explain(job, explaining)
+    assert explaining.inference > 0 and explaining.precision == "bf16"
 
 
 def chain(*hours: float) -> list[Work]:
@@ -161,7 +183,7 @@ def test_table_adds_up_and_is_aligned():
         Work("train", "a", training=2e15),
         Work("download", kept=None),
     ]
-    table = rows(works, {ALL: Rate(1e12, 1e12)}, ["a", "b"])
+    table = rows(works, {ALL: Rate.of_all(1e12)}, ["a", "b"])
     assert [row["stage"] for row in table] == ["download", "train a", "train b", "score b", "in all"]
     for key in ("jobs", "flops", "gpu_hours", "kept_bytes", "temporary_bytes"):
         assert table[-1][key] == pytest.approx(sum(row[key] for row in table[:-1])), key
@@ -178,9 +200,10 @@ def test_calibration_measures_every_network(root, monkeypatch):
     for name in ("tiny_unet", "tiny_resnet"):
         model = config.model(name, "phantom_chest")
         networks[name] = (model, network_cost(model, 2, 1, 32), (2, 1, 32))
-    rates = calibrate(networks, "fp32", DEFAULT_COMPUTE, seconds=0.1)
-    assert set(rates) == set(networks)
-    assert all(rate.inference > 0 and rate.training > 0 for rate in rates.values())
+    used = {"tiny_unet": {"bf16", "fp32"}, "tiny_resnet": {"fp32"}}
+    rates = calibrate(networks, used, DEFAULT_COMPUTE, seconds=0.1)
+    assert {name: set(rate.inference) for name, rate in rates.items()} == used
+    assert all(min(rate.inference.values()) > 0 and rate.training > 0 for rate in rates.values())
 
 
 @pytest.mark.parametrize(

@@ -8,20 +8,26 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from diffusers.models.attention_dispatch import AttentionBackendName
 from torch import Tensor, nn
 
 from core_samples import tiny_config
+from meddiff.config.compute import DEFAULT_COMPUTE
 from meddiff.data.store import Store
+from meddiff.devices.prepare import prepare_network
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.diffusion.objective import DiffusionTask
 from meddiff.diffusion.schedule import ShiftedCosineSchedule
 from meddiff.diffusion.score import score
 from meddiff.diffusion.vote import majority
 from meddiff.errors import MeddiffError
-from meddiff.models import build_model
+from meddiff.models import build_model, build_task
 from meddiff.provenance import code_files
+from meddiff.training.trainer import Trainer
 
 SEED, IMAGES, STEPS, SIDE = 5, 40, 21, 4
+SIDE_OF_STORE = 8
+CPU = torch.device("cpu")
 
 
 class Shrinking(Denoiser):
@@ -93,6 +99,43 @@ def test_a_network_decides_as_with_all_steps(splits: tuple[Store, Store]):
 def test_an_error_that_is_not_finite_is_reported(share):
     with pytest.raises(MeddiffError, match=r"validation: .* training has diverged; lower train\.lr"):
         classify(Shrinking([0.5, share]), images(), 8)
+
+
+def refuse_fp32(query: Tensor, key: Tensor, value: Tensor, **_: Any) -> Tensor:
+    """Attention that, as FlashAttention, knows half precision only; [N, L, heads, D]."""
+    if query.dtype not in (torch.float16, torch.bfloat16):
+        raise RuntimeError("FlashAttention only support fp16 and bf16 data type")
+    swapped = (x.transpose(1, 2) for x in (query, key, value))
+    return torch.nn.functional.scaled_dot_product_attention(*swapped).transpose(1, 2)
+
+
+@pytest.mark.usefixtures("any_precision")
+@pytest.mark.parametrize("kind", ["unet", "dit"])
+def test_trains_and_validates_with_attention_that_refuses_fp32(kind, splits, tmp_path, monkeypatch):
+    """The first validation used to end such a training."""
+    monkeypatch.setattr("meddiff.diffusion.attention.dispatch_attention_fn", refuse_fp32)
+    monkeypatch.setattr("meddiff.devices.prepare.choose_backend", lambda *_: AttentionBackendName.FLASH)
+    settings = {"epochs": 1, "mixed_precision": "bf16"}
+    config = tiny_config(kind, train=settings)
+    model = prepare_network(build_model(config, 2, 1, SIDE_OF_STORE), DEFAULT_COMPUTE, CPU, "bf16")
+    run = Trainer(model, build_task(config, SEED), config.train, SEED, tmp_path)
+    run.run(*splits)
+    assert "valid_f1" in run.history.epochs[-1]
+
+
+@pytest.mark.parametrize(
+    ("mixed", "expected"), [("no", torch.float32), ("bf16", torch.bfloat16), ("fp16", torch.float32)]
+)
+@pytest.mark.parametrize("kind", ["unet", "timm"])
+def test_validation_has_the_precision_of_training(kind, mixed, expected, splits):
+    """On a CPU accelerate trains in fp32 where fp16 is asked for."""
+    config = tiny_config(kind, train={"mixed_precision": mixed})
+    model = build_model(config, 2, 1, SIDE_OF_STORE)
+    found = set()
+    convolution = next(m for m in model.modules() if isinstance(m, nn.Conv2d))
+    convolution.register_forward_hook(lambda module, inputs, output: found.add(output.dtype))
+    build_task(config, SEED).classify(model, splits[1], lambda: None)
+    assert found == {expected}
 
 
 def test_asked_after_every_batch():

@@ -38,7 +38,9 @@ def test_jobs_are_those_of_a_dry_run(clone, plan, experiment):
 
 def test_plan_by_calibration_is_consistent(clone, plan):
     found = plan(clone, "--calibrate", "--calibrate-seconds", "0.1")
-    rates = {model: list(rate.values()) for model, rate in found["tflops"].items()}
+    rates = {
+        model: [*rate["inference"].values(), rate["training"]] for model, rate in found["tflops"].items()
+    }
     assert set(rates) == {"small_unet", "small_dit", "small_resnet"}
     lowest, highest = min(map(min, rates.values())), max(map(max, rates.values()))
     hours = found["in_all"]["flops"] / 1e12 / 3600

@@ -17,6 +17,7 @@ from torch.nn import functional
 from meddiff.config.model import TimmModelConfig
 from meddiff.data.store import Store
 from meddiff.data.tensors import in_unit_range, to_unit_range
+from meddiff.devices.autocast import autocast, training_precision
 from meddiff.errors import CheckpointError, ConfigError, MeddiffError
 from meddiff.progress import track
 
@@ -100,6 +101,7 @@ def predict_probabilities(
     batch_size: int = 128,
     description: str = "predicting",
     on_batch: Callable[[], None] = lambda: None,
+    precision: str = "fp32",
 ) -> np.ndarray:
     """Class probabilities of stored images.
 
@@ -107,6 +109,7 @@ def predict_probabilities(
         model: on the device to compute on; it is put into eval mode.
         images: uint8 [I, H, W, C].
         on_batch: called after every batch.
+        precision: of the network: ``fp32``, ``fp16`` or ``bf16``; probabilities are made in float64.
 
     Returns:
         float64 [I, K]; rows sum to 1.
@@ -120,7 +123,8 @@ def predict_probabilities(
     with torch.inference_mode():
         for start in track(range(0, len(images), batch_size), description):
             batch = torch.from_numpy(np.array(images[start : start + batch_size])).to(device)
-            logits = model(to_unit_range(batch))
+            with autocast(device, precision):
+                logits = model(to_unit_range(batch))
             parts.append(torch.softmax(logits.double(), dim=1).cpu().numpy())
             on_batch()
     probabilities = np.concatenate(parts)
@@ -142,9 +146,11 @@ class TimmTask:
         return classification_loss(model, in_unit_range(images), labels)
 
     def classify(self, model: TimmClassifier, store: Store, on_batch: Callable[[], None]) -> np.ndarray:
-        """The most probable class."""
+        """The most probable class, computed in the precision of the training."""
+        train = self.config.train
+        precision = training_precision(train.mixed_precision, next(model.parameters()).device)
         probabilities = predict_probabilities(
-            model, store.images, self.config.train.batch_size, "validating", on_batch
+            model, store.images, train.batch_size, "validating", on_batch, precision
         )
         return probabilities.argmax(axis=1)
 

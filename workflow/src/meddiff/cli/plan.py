@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> None:
     sizes = {name: split_sizes(name, dataset, given) for name, dataset in config.datasets.items()}
     estimator = Estimator(config, sizes, args.training_factor)
     works = [estimator.work(job) for job in jobs]
-    rates = _rates(args, config, estimator)
+    rates = _rates(args, config, estimator, works)
     table, notes = rows(works, rates, config.experiment.models), list(estimator.notes)
     if rates is None:
         notes.append("GPU-hours need a throughput: --tflops, or --calibrate")
@@ -94,7 +94,10 @@ def run(args: argparse.Namespace) -> None:
         "tflops": None
         if rates is None
         else {
-            name: {"inference": rate.inference / 1e12, "training": rate.training / 1e12}
+            name: {
+                "inference": {precision: flops / 1e12 for precision, flops in rate.inference.items()},
+                "training": rate.training / 1e12,
+            }
             for name, rate in rates.items()
         },
         "notes": notes,
@@ -102,13 +105,13 @@ def run(args: argparse.Namespace) -> None:
     print(json.dumps(document, indent=1, sort_keys=True))
 
 
-def _rates(args: argparse.Namespace, config: Any, estimator: Any) -> Any:
+def _rates(args: argparse.Namespace, config: Any, estimator: Any, works: Any) -> Any:
     """Model (or ``all``) -> rate; None where the user gives none and wants none measured."""
     from meddiff.planning.report import ALL
     from meddiff.planning.throughput import Rate, calibrate
 
     if args.tflops:
-        return {ALL: Rate(1e12 * args.tflops, 1e12 * args.tflops)}
+        return {ALL: Rate.of_all(1e12 * args.tflops)}
     if not args.calibrate or not estimator.networks:
         return None
     networks = {}
@@ -116,9 +119,13 @@ def _rates(args: argparse.Namespace, config: Any, estimator: Any) -> Any:
         data = config.datasets[dataset]
         shape = (len(data.classes), data.channels, resolved.image_size or data.image_size)
         networks.setdefault(model, (resolved, cost, shape))
+    used = {
+        model: {work.precision for work in works if work.model == model and work.inference}
+        for model in networks
+    }
     return calibrate(
         networks,
-        config.experiment.score.precision,
+        used,
         config.experiment.compute,
         seconds=args.calibrate_seconds,
         training_factor=args.training_factor,

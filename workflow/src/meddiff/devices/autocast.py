@@ -16,3 +16,15 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
     """
     dtype = _TYPES.get(precision)
     return torch.autocast(device.type, dtype=dtype, enabled=dtype is not None)
+
+
+def training_precision(mixed_precision: str, device: torch.device) -> str:
+    """What a training with this setting really computes in: ``fp32``, ``fp16`` or ``bf16``.
+
+    Args:
+        mixed_precision: ``no``, ``fp16`` or ``bf16`` (`meddiff.config.model.TrainConfig`).
+        device: where it runs. accelerate ignores fp16 on a CPU.
+    """
+    if mixed_precision == "no" or (mixed_precision == "fp16" and device.type == "cpu"):
+        return "fp32"
+    return mixed_precision

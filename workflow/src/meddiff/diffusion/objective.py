@@ -10,6 +10,7 @@ from torch import Tensor
 
 from meddiff.config.model import DiffusionBase
 from meddiff.data.store import Store
+from meddiff.devices.autocast import training_precision
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.diffusion.majority_rule import MajorityRule
 from meddiff.diffusion.noise import (
@@ -94,9 +95,12 @@ class DiffusionTask:
     def classify(self, model: Denoiser, store: Store, on_batch: Callable[[], None]) -> np.ndarray:
         """Majority vote over `validation_steps` noise levels, the same ones at every validation.
 
+        The network computes in the precision of the training: its attention may know no other
+        (FlashAttention has no fp32), and full precision would take several times as long.
+
         An image is done when its majority of all steps is certain, so classes are those of all steps.
         """
-        steps = self.config.validation_steps
+        steps, mixed = self.config.validation_steps, self.config.train.mixed_precision
         rule = MajorityRule(steps)
         errors, _ = score(
             model,
@@ -105,6 +109,7 @@ class DiffusionTask:
             seed=self.seed,
             steps=steps,
             batch_size=self.config.train.batch_size,
+            precision=training_precision(mixed, next(model.parameters()).device),
             stopping=rule,
             on_batch=lambda errors: on_batch(),
             description="validating",
@@ -113,5 +118,6 @@ class DiffusionTask:
         if not np.isfinite(errors[needed]).all():
             raise MeddiffError(
                 "validation: the predicted noise is NaN or infinite, training has diverged; lower train.lr"
+                + (", or set train.mixed_precision to 'bf16' or 'no'" if mixed == "fp16" else "")
             )
         return majority(errors)

@@ -18,7 +18,9 @@ def job_hours(work: Work, rates: Mapping[str, Rate]) -> float:
     if not work.inference and not work.training:
         return 0.0
     rate = rates.get(work.model) or rates[ALL]
-    return (work.inference / rate.inference + work.training / rate.training) / 3600
+    seconds = work.inference / rate.inference[work.precision] if work.inference else 0.0
+    seconds += work.training / rate.training if work.training else 0.0
+    return seconds / 3600
 
 
 def rows(

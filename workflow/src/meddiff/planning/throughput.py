@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,28 +12,39 @@ import torch
 
 from meddiff.config.compute import ComputeConfig
 from meddiff.config.model import AnyModel
-from meddiff.devices.autocast import autocast
+from meddiff.devices.autocast import autocast, training_precision
 from meddiff.devices.prepare import prepare_network
 from meddiff.models import build_model
 from meddiff.planning.networks import NetworkCost, network_input, training_passes
 
 log = logging.getLogger("meddiff")
 
+PRECISIONS = ("fp32", "fp16", "bf16")
 _FLOPS_OF_A_CPU_PASS = 2e10
 _SMALLEST = 2  # batch normalisation needs more than one image
 
 
 @dataclass(frozen=True)
 class Rate:
-    """FLOPs a second of passes without and with gradients."""
+    """FLOPs a second of passes without and with gradients.
 
-    inference: float
+    Attributes:
+        inference: by precision of the network (``fp32``, ``fp16``, ``bf16``).
+        training: in the precision of the model's own training.
+    """
+
+    inference: Mapping[str, float]
     training: float
+
+    @classmethod
+    def of_all(cls, flops: float) -> Rate:
+        """The same for all passes."""
+        return cls(dict.fromkeys(PRECISIONS, flops), flops)
 
 
 def calibrate(
     networks: Mapping[str, tuple[AnyModel, NetworkCost, tuple[int, int, int]]],
-    precision: str,
+    precisions: Mapping[str, Collection[str]],
     compute: ComputeConfig,
     *,
     seconds: float = 60.0,
@@ -47,7 +58,7 @@ def calibrate(
 
     Args:
         networks: name -> configuration with architecture, cost, and (classes, channels, image size).
-        precision: of inference; training has the model's own.
+        precisions: name -> those that its passes without gradients have; training has the model's own.
         compute: attention kernel, memory format, precision of matrix products.
         seconds: for all measurements, without building the networks.
         batch_size: network inputs a pass; fewer on a CPU, where networks are large.
@@ -57,25 +68,41 @@ def calibrate(
         name -> rates.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    share = seconds / (2 * len(networks))
+    share = seconds / sum(len(precisions[name]) + bool(networks[name][0].train) for name in networks)
     rates = {}
-    for name, (config, cost, (classes, channels, size)) in networks.items():
-        torch.manual_seed(0)
-        network = build_model(config, classes, channels, size).to(device)
-        prepare_network(network, compute, device, precision)
+    for name, (config, cost, shape) in networks.items():
         batch = batch_size
         if device.type == "cpu":  # large networks would take minutes for one pass
             batch = min(batch_size, max(_SMALLEST, int(_FLOPS_OF_A_CPU_PASS / cost.forward)))
-        images = torch.zeros(batch, channels, size, size, device=device)
-        forward = _rate(partial(_forward, network, images, precision), batch, share, device) * cost.forward
-        training = forward
+        images = torch.zeros(batch, shape[1], shape[2], shape[2], device=device)
+        measure = partial(_measured, config, shape, compute, images, share)
+        inference = {
+            precision: measure(_forward, precision) * cost.forward for precision in sorted(precisions[name])
+        }
+        training = 0.0
         if config.train:
-            mixed = config.train.mixed_precision
-            inputs = _rate(partial(_backward, network, images, mixed), batch, share, device)
+            inputs = measure(_backward, training_precision(config.train.mixed_precision, device))
             training = inputs * training_passes(config, training_factor) * cost.forward
-        rates[name] = Rate(forward, training)
-        log.info("%s on %s: %.3g TFLOP/s, in training %.3g", name, device, forward / 1e12, training / 1e12)
+        rates[name] = Rate(inference, training)
+        shown = ", ".join(f"{precision} {rate / 1e12:.3g}" for precision, rate in inference.items())
+        log.info("%s on %s: TFLOP/s: %s, in training %.3g", name, device, shown, training / 1e12)
     return rates
+
+
+def _measured(
+    config: AnyModel,
+    shape: tuple[int, int, int],
+    compute: ComputeConfig,
+    images: torch.Tensor,
+    seconds: float,
+    run: Callable[[torch.nn.Module, torch.Tensor, str, int], None],
+    precision: str,
+) -> float:
+    """Network inputs a second. The network is built anew: precision decides what computes its attention."""
+    torch.manual_seed(0)
+    network = build_model(config, *shape)
+    prepare_network(network, compute, images.device, precision)
+    return _rate(partial(run, network, images, precision), len(images), seconds, images.device)
 
 
 def _forward(network: torch.nn.Module, images: torch.Tensor, precision: str, batch: int) -> None:

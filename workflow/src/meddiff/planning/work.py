@@ -42,6 +42,7 @@ class Work:
         stage: of the table, e.g. ``train``.
         model: name of the model, where the stage is one of models.
         inference, training: FLOPs of passes without and with gradients.
+        precision: of the network in the passes without gradients.
         kept, temporary: bytes on disk, for good and while it runs. None where it is not known.
         inputs, outputs: files, to order jobs by.
     """
@@ -50,6 +51,7 @@ class Work:
     model: str = ""
     inference: float = 0.0
     training: float = 0.0
+    precision: str = "fp32"
     kept: int | None = 0
     temporary: int = 0
     inputs: Sequence[str] = field(default_factory=list)
@@ -117,6 +119,8 @@ class Estimator:
         train, images = config.train, sum(self._sizes[name].train for name in names)
         epochs = train.epochs or ceil(train.steps / ceil(images / train.batch_size))
         seen = epochs * images if train.epochs else train.steps * min(train.batch_size, images)
+        if train.mixed_precision != "no":
+            work.precision = train.mixed_precision
         work.training = seen * training_passes(config, self._factor) * cost.forward
         work.inference = seen * cost.encode
         if train.select == "best_f1":
@@ -145,6 +149,7 @@ class Estimator:
         # The images of a batch are encoded once a batch, and a batch holds `batch_size` inputs.
         inputs = job.args.batch_size or _AUTOMATIC_INPUTS
         encoded = ceil(steps * classes / inputs) if cost.encode else 0
+        work.precision = job.params["precision"]
         work.inference = images * (steps * classes * cost.forward + encoded * cost.encode)
         numbers = images * steps * (classes + 1)  # errors and logSNR
         work.kept, work.temporary = _FP32 * numbers, 2 * _FP32 * numbers  # saved state and the shard's file
@@ -170,6 +175,7 @@ class Estimator:
         steps = params.sampling_steps + params.extra_last_step
         passes = sum(steps * (1 if edit.cfg_scale == 1 else 2) for edit in edits)
         judged = sum(edit.judged for edit in edits)
+        work.precision = params.precision
         work.inference = passes * cost.forward + len(edits) * (cost.encode + cost.decode)
         work.inference += judged * self._classified(config, cost, params.validity_steps)
         work.kept = len(edits) * (config.image_size or data.image_size) ** 2 * data.channels
