@@ -142,7 +142,7 @@ def _ours(config: DiffusionModelConfig, images: Images, folder: Path) -> Steps:
     rows = order(len(store), config.train.batch_size, SEED, steps)
     for step, batch in zip(steps, reader.read(rows), strict=True):
         trainer._step(batch, step, _TOTAL)
-        yield trainer.state.loss_sum
+        yield trainer.state.losses.sum
 
 
 def _passes(config: DiffusionModelConfig) -> Steps:

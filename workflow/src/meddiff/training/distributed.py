@@ -37,11 +37,15 @@ class Processes:
 
     def any(self, flag: bool) -> bool:
         """Whether `flag` is true for one of the processes; the same answer for all of them."""
+        return bool(self.most(int(flag)))
+
+    def most(self, number: int) -> int:
+        """The largest `number` of the processes; the same answer for all of them."""
         if self._control is None:
-            return flag
-        flags = torch.tensor(int(flag))
-        dist.all_reduce(flags, dist.ReduceOp.MAX, group=self._control)
-        return bool(flags)
+            return number
+        numbers = torch.tensor(number)
+        dist.all_reduce(numbers, dist.ReduceOp.MAX, group=self._control)
+        return int(numbers)
 
     def wait(self) -> None:
         """Wait until every process is here."""

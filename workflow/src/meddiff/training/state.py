@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from meddiff.checkpoint import (
     TrainState,
@@ -22,6 +22,7 @@ from meddiff.checkpoint import (
     without_prefix,
 )
 from meddiff.training.ema import EMA
+from meddiff.training.losses import Losses
 
 log = logging.getLogger("meddiff")
 
@@ -54,7 +55,7 @@ class TrainingState:
         folder: where it is saved; its name must identify params, code and data.
         model, ema, optimizer: in training; no average where `ema` is None.
         scaler: of mixed precision, or None.
-        loss_sum: sum of the losses of the current epoch's steps, fp32 scalar.
+        losses: of the current epoch's steps.
         history: how far training has come.
     """
 
@@ -63,7 +64,7 @@ class TrainingState:
     ema: EMA | None
     optimizer: torch.optim.Optimizer
     scaler: Any
-    loss_sum: Tensor
+    losses: Losses
     history: History = field(default_factory=History)
 
     @property
@@ -85,7 +86,8 @@ class TrainingState:
         tensors = {
             **with_prefix("model", self.model.state_dict()),
             **with_prefix("optimizer", optimizer_tensors(self.optimizer)),
-            "loss_sum": self.loss_sum,
+            "loss_sum": self.losses.sum,
+            "skips": self.losses.skips,
         }
         if self.ema:
             tensors |= with_prefix("ema", self.ema.model.state_dict())
@@ -116,7 +118,8 @@ class TrainingState:
         load_optimizer_tensors(self.optimizer, without_prefix("optimizer", state.tensors))
         if self.ema:
             self.ema.model.load_state_dict(without_prefix("ema", state.tensors))
-        self.loss_sum.copy_(state.tensors["loss_sum"])
+        self.losses.sum.copy_(state.tensors["loss_sum"])
+        self.losses.skips.copy_(state.tensors["skips"])
         scaler = state.values.pop("scaler")
         if scaler and self.scaler:
             self.scaler.load_state_dict(scaler)

@@ -67,20 +67,25 @@ class TrainStep:
         plain = model.plain_parameters()
         self._clipped = [p for name, p in model.named_parameters() if name not in plain]
         self._norm = SharedNorm(model) if processes.count > 1 else None
+        # Running statistics, which an infinite activation would spoil although its step is skipped.
+        scaled = self._accelerator.scaler is not None
+        self._buffers = [buffer for buffer in model.buffers() if buffer.numel()] if scaled else []
         self._loss, self._optimizer = self._accelerator.prepare(
             _LossModule(model, task, config.augmentation), optimizer
         )
 
-    def __call__(self, batch: Batch, step: int) -> Tensor:
+    def __call__(self, batch: Batch, step: int) -> tuple[Tensor, Tensor | None]:
         """Make step number `step` with our share of a batch.
 
         Returns:
-            Mean loss of the batch, a scalar on the device that is the same on all processes.
+            Mean loss of the batch, a scalar on the device that is the same on all processes; and whether the
+            gradient scaler has skipped the step (bool scalar on the device), or None without a scaler.
         """
         # Networks with dropout draw from the global generator: tie it to the step as well.
         torch.manual_seed(self._seed * 1_000_003 + step * 1009 + self._processes.rank)
         if not self._model.training:  # which takes a walk over all its modules
             self._model.train()
+        scale_before, buffers_before = self._scale(), [buffer.clone() for buffer in self._buffers]
         loss = torch.zeros((), device=self._accelerator.device)
         for number, part in enumerate(batch.parts, start=1):
             # Processes exchange gradients once a step, with the last part.
@@ -90,7 +95,19 @@ class TrainStep:
         self._accelerator.clip_grad_norm_(self._clipped, self._config.clip_grad_norm)
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
-        return self._processes.mean(loss)
+        loss = self._processes.mean(loss)
+        if scale_before is None:
+            return loss, None
+        # Accelerate asks the optimizer whether it made the step, but a fused one decides on the device.
+        skipped = (self._scale() < scale_before) | ~loss.isfinite()
+        for buffer, before in zip(self._buffers, buffers_before, strict=True):
+            buffer.copy_(torch.where(skipped, before, buffer))
+        return loss, skipped
+
+    def _scale(self) -> Tensor | None:
+        """What the gradient scaler multiplies losses by, on the device; None without a scaler."""
+        scaler = self._accelerator.scaler
+        return None if scaler is None else scaler.scale(torch.ones((), device=self._accelerator.device))
 
     def _backward(self, part: Part, batch_size: int, step: int) -> Tensor:
         """Add the gradients of `part`; its share of the loss of a batch of `batch_size`."""

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 from accelerate import Accelerator
 from sklearn.metrics import accuracy_score, f1_score
 from torch import nn
@@ -24,8 +22,10 @@ from meddiff.data.store import Store
 from meddiff.errors import CheckpointError, Interrupted, MeddiffError
 from meddiff.progress import track
 from meddiff.training.batches import Batch, BatchReader
+from meddiff.training.clock import Clock
 from meddiff.training.distributed import Processes
 from meddiff.training.ema import EMA
+from meddiff.training.losses import MOST_SKIPPED, Losses
 from meddiff.training.optim import build_optimizer, lr_factor, order, set_lr
 from meddiff.training.state import History, TrainingState
 from meddiff.training.step import Loss, TrainStep
@@ -33,6 +33,7 @@ from meddiff.training.step import Loss, TrainStep
 log = logging.getLogger("meddiff")
 
 _STEPS_BETWEEN_LOSS_CHECKS = 50
+_SAVE, _STOP = 1, 2  # what a process may ask of all; the largest is done
 
 
 class Task(Loss, Protocol):
@@ -71,9 +72,9 @@ class Trainer:
         self.ema = EMA(self.model, config.ema, model.plain_parameters()) if config.ema else None
         self.optimizer = build_optimizer(self.model.parameters(), config)
         self._take_step = TrainStep(self.processes, self.model, self.optimizer, task, config, seed)
-        loss_sum = torch.zeros((), device=accelerator.device)
+        losses = Losses(accelerator.device, skipping=accelerator.scaler is not None)
         self.state = TrainingState(
-            state_dir, self.model, self.ema, self.optimizer, accelerator.scaler, loss_sum
+            state_dir, self.model, self.ema, self.optimizer, accelerator.scaler, losses
         )
         self.state.restore()
 
@@ -108,12 +109,13 @@ class Trainer:
         Raises:
             Interrupted: when asked to stop.
             CheckpointError: if the state cannot be saved the first time, or when asked to stop.
-            MeddiffError: if the loss is not finite.
+            MeddiffError: if the loss is not finite; with a gradient scaler, which skips such steps, if it
+                has skipped `MOST_SKIPPED` in a row, or all.
         """
         batch_size = self.config.batch_size
         steps_per_epoch = -(-len(train) // batch_size)
         total = self.config.steps or self.config.epochs * steps_per_epoch
-        clock = _Clock(save_every_seconds, self.history.seconds, self.processes.count)
+        clock = Clock(save_every_seconds, self.history.seconds, self.processes.count)
         remaining = range(self.history.step, total)
         reader = BatchReader(train.images, train.labels, self.processes, self.config, self.seed)
         batches = reader.read(order(len(train), batch_size, self.seed, remaining))
@@ -126,24 +128,35 @@ class Trainer:
             self.history.seconds = clock.seconds()
             if self._epoch_is_unfinished(steps_per_epoch, total):
                 self._finish_epoch(steps_per_epoch, total, valid, stop, on_epoch)
-            if self.processes.any(stop()):
+            # One exchange for both: processes must agree on when to save, and their clocks do not.
+            asked = self.processes.most(_STOP if stop() else _SAVE if clock.is_due() else 0)
+            if asked == _STOP:
                 self._save_and_stop(f"stopped after step {step + 1} of {total}")
-            if clock.is_due():
+            if asked == _SAVE:
                 self._save_on_time(clock)
         return self._best_model()
 
     def save(self) -> None:
-        """Write the resume state (main process only).
+        """Write the resume state: the main process does, the others wait.
+
+        They must not wait in the next step: an exchange of gradients has a time limit, and writing to a
+        slow disk has none.
 
         Raises:
-            CheckpointError: if it cannot be written.
-            MeddiffError: if the loss is not finite: nothing would be gained by going on from there.
+            CheckpointError: if it cannot be written, in all processes.
+            MeddiffError: if training has diverged: nothing would be gained by going on from there.
         """
-        self._check_finite(self.history.step - 1)
+        self.state.losses.check(self.history.step - 1)
+        error = None
         if self.processes.is_main:
-            self.state.save()
+            try:
+                self.state.save()
+            except CheckpointError as caught:
+                error = caught
+        if self.processes.any(error is not None):
+            raise error or CheckpointError("the main process could not save the state")
 
-    def _save_on_time(self, clock: _Clock) -> None:
+    def _save_on_time(self, clock: Clock) -> None:
         try:
             self.save()
         except CheckpointError as error:
@@ -161,23 +174,16 @@ class Trainer:
 
     def _step(self, batch: Batch, step: int, total: int) -> None:
         set_lr(self.optimizer, self._lr(step, total))
-        loss = self._take_step(batch, step)
+        loss, skipped = self._take_step(batch, step)
         if self.ema:
             self.ema.update(step + 1)
-        self.state.loss_sum += loss
+        self.state.losses.add(loss, skipped)
         if step % _STEPS_BETWEEN_LOSS_CHECKS == 0:
-            self._check_finite(step)
+            self.state.losses.check(step)
 
     def _lr(self, step: int, total: int) -> float:
         config = self.config
         return config.lr * lr_factor(step, config.warmup_steps, total, config.lr_schedule)
-
-    def _check_finite(self, step: int) -> None:
-        if not torch.isfinite(self.state.loss_sum):
-            raise MeddiffError(
-                f"the loss became NaN or infinite by step {step + 1}; lower train.lr, lengthen "
-                "train.warmup_steps, or set train.mixed_precision to 'bf16' or 'no'"
-            )
 
     def _epoch_is_unfinished(self, steps_per_epoch: int, total: int) -> bool:
         """Whether all steps of an epoch are made, but its record is not (a run may stop in validation)."""
@@ -195,11 +201,13 @@ class Trainer:
         on_epoch: Callable[[dict[str, Any]], None],
     ) -> None:
         """Record the epoch whose last step was just made, and validate after some."""
-        self._check_finite(self.history.step - 1)
+        # Whose every step was skipped is not trained, however few steps there are.
+        most_skipped = min(MOST_SKIPPED, total) if self.history.step == total else MOST_SKIPPED
+        self.state.losses.check(self.history.step - 1, most_skipped)
         epoch = len(self.history.epochs)
         steps = self.history.step - epoch * steps_per_epoch
-        lr, loss = self._lr(self.history.step, total), self.state.loss_sum.item() / steps
-        record: dict[str, Any] = {"epoch": epoch, "step": self.history.step, "lr": lr, "loss": loss}
+        record: dict[str, Any] = {"epoch": epoch, "step": self.history.step}
+        record |= {"lr": self._lr(self.history.step, total), **self.state.losses.mean(steps)}
         due = self.history.step == total or (epoch + 1) % self.config.validate_every == 0
         if due and self.config.select == "best_f1":
             record |= self._validate(valid, stop)
@@ -210,7 +218,7 @@ class Trainer:
             log.info(
                 "epoch %d: %s", epoch, ", ".join(f"{k} {v:.4g}" for k, v in record.items() if k != "epoch")
             )
-        self.state.loss_sum.zero_()
+        self.state.losses.begin_epoch()
         self.history.epochs.append(record)
         if "valid_f1" in record:
             self.save()
@@ -257,24 +265,3 @@ class Trainer:
         if self.config.select == "best_f1":
             self.state.load_best()
         return self.eval_model.eval()
-
-
-class _Clock:
-    """When to save, and how long training has taken."""
-
-    def __init__(self, every: float, seconds_before: float, processes: int) -> None:
-        self.every, self.saves = every, 0
-        self._before, self._processes, self._started = seconds_before, processes, time.monotonic()
-        self._saved = self._started
-
-    def seconds(self) -> float:
-        """Time spent training over all processes and restarts."""
-        return self._before + self._processes * (time.monotonic() - self._started)
-
-    def is_due(self) -> bool:
-        """At once the first time: a place that cannot be written is found out before hours of work."""
-        return self.saves == 0 or time.monotonic() - self._saved >= self.every
-
-    def restart(self) -> None:
-        """Something was saved, or could not be."""
-        self.saves, self._saved = self.saves + 1, time.monotonic()
