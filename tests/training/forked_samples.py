@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import multiprocessing
 import os
 import sys
@@ -55,21 +56,30 @@ def command(arguments: list[str], state: Path, log: Path) -> None:
     sys.exit(main(arguments))
 
 
-def together(count: int, function: Callable[..., None], folder: Path, *arguments: Any) -> None:
+def together(
+    count: int, function: Callable[..., None], folder: Path, *arguments: Any, patience: float = SECONDS
+) -> None:
     """Run ``function(processes, *arguments)`` in `count` processes that can talk to each other.
 
     Args:
         folder: for the file by which they find each other; of this call only.
+        patience: seconds that a process waits for the others in an exchange of gradients.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    ranks = [start(_rank, rank, count, folder / "meeting", function, arguments) for rank in range(count)]
+    settings = (count, folder / "meeting", patience, function, arguments)
+    ranks = [start(_rank, rank, *settings) for rank in range(count)]
     assert [end_of(process) for process in ranks] == [0] * count
 
 
-def _rank(rank: int, count: int, meeting: Path, function: Callable[..., None], arguments: tuple) -> None:
+def _rank(
+    rank: int, count: int, meeting: Path, patience: float, function: Callable[..., None], arguments: tuple
+) -> None:
     torch.set_num_threads(1)
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(count)}
     os.environ |= {"LOCAL_WORLD_SIZE": str(count), "MASTER_ADDR": "localhost", "MASTER_PORT": "0"}
-    dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=count)
+    limit = datetime.timedelta(seconds=patience)
+    dist.init_process_group(
+        "gloo", init_method=f"file://{meeting}", rank=rank, world_size=count, timeout=limit
+    )
     function(Processes(Accelerator(cpu=True)), *arguments)
     dist.destroy_process_group()

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from diffusers.models import attention_dispatch
 from diffusers.models.attention_dispatch import AttentionBackendName
 
 from core_samples import SIDE, tiny_config, write_store
@@ -167,20 +168,53 @@ class Card:
         (CPU, None, True, "fp16", "NVIDIA card"),
         (Card(), (7, 5), True, "fp16", "Ampere"),
         (Card(), (8, 0), True, "fp32", "half precision"),
-        (Card(), (8, 0), False, "bf16", "not installed"),
+        (Card(), (8, 0), False, "bf16", "missing package or the version is too old"),
     ],
 )
 def test_flash_not_possible_is_an_error(device, capability, installed, precision, reason, monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "a card")
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: object() if installed else None)
+    monkeypatch.setattr(attention_dispatch, "_CAN_USE_FLASH_ATTN", installed)
     with pytest.raises(ConfigError, match=reason):
         choose_backend("flash", device, precision)
     assert choose_backend("auto", device, precision) is None
 
 
+def test_a_flash_attn_that_diffusers_does_not_load_is_not_used(tmp_path):
+    """An old version and one whose parts are missing, asked in a process that finds them."""
+    script = """
+import torch
+from meddiff.diffusion.attention import choose_backend
+from meddiff.errors import ConfigError
+torch.cuda.get_device_capability = lambda device: (8, 0)
+class Card: type = "cuda"
+assert choose_backend("auto", Card(), "bf16") is None
+try:
+    choose_backend("flash", Card(), "bf16")
+except ConfigError as error:
+    assert "flash-attn" in str(error) and "requirements-flash" in str(error), error
+else:
+    raise SystemExit("accepted")
+"""
+    for version in ("2.3.0", "2.8.3"):
+        folder = tmp_path / version
+        package, about = folder / "flash_attn", folder / f"flash_attn-{version}.dist-info"
+        package.mkdir(parents=True)
+        about.mkdir()
+        (package / "__init__.py").write_text(f"__version__ = {version!r}\n")
+        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: flash-attn\nVersion: {version}\n")
+        path = os.pathsep.join([str(folder), *filter(None, sys.path)])
+        found = subprocess.run(
+            [sys.executable, "-c", script],
+            env={**os.environ, "PYTHONPATH": path},
+            capture_output=True,
+            text=True,
+        )
+        assert found.returncode == 0, found.stderr
+
+
 @pytest.mark.parametrize("attention", ["auto", "flash"])
 def test_flash_is_chosen_where_it_is_possible(attention, monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0))
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
+    monkeypatch.setattr(attention_dispatch, "_CAN_USE_FLASH_ATTN", True)
     assert choose_backend(attention, Card(), "bf16") is AttentionBackendName.FLASH

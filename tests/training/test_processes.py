@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,11 @@ from trainer_samples import SEED
 from core_samples import SIDE, tiny_config, write_store
 from meddiff.checkpoint import load_state
 from meddiff.data.store import Store
-from meddiff.errors import Interrupted, MeddiffError
+from meddiff.errors import CheckpointError, Interrupted, MeddiffError
 from meddiff.models import build_model, build_task
 from meddiff.training import step as train_step
 from meddiff.training.distributed import Processes
-from meddiff.training.state import STATE_FILE
+from meddiff.training.state import STATE_FILE, TrainingState
 from meddiff.training.trainer import Trainer
 
 pytestmark = pytest.mark.slow
@@ -211,6 +212,50 @@ def test_stopped_and_resumed_with_as_many_processes_or_others(runs, stores, tmp_
     train(None, config, store, tmp_path / "copy", tmp_path / "alone")
     weights, curve = compare(kind, runs.alone(kind, 2, accumulate=1), tmp_path / "alone")
     assert weights < WEIGHTS_TOLERANCE and curve < LOSS_TOLERANCE
+
+
+def save_slowly(processes: Processes, store: Path, folder: Path) -> None:
+    """Saving takes longer than an exchange of gradients may."""
+    save = TrainingState.save
+
+    def slowly(state: TrainingState) -> None:
+        time.sleep(2.5 * PATIENCE)
+        save(state)
+
+    TrainingState.save = slowly
+    config = config_of("timm", epochs=1)
+    torch.manual_seed(SEED)
+    model, task = build_model(config, 2, 1, SIDE), build_task(config, SEED)
+    trainer = Trainer(model, task, config.train, SEED, folder, processes)
+    trainer.run(Store.open(store, "train"), Store.open(store, "valid"))
+    assert trainer.history.step == 3
+
+
+PATIENCE = 2.0
+
+
+def test_the_others_wait_while_one_saves_for_long(stores, tmp_path):
+    together(2, save_slowly, tmp_path, stores["timm", 2], tmp_path / "state", patience=PATIENCE)
+
+
+def save_in_vain(processes: Processes, store: Path, folder: Path) -> None:
+    """The disk of the process that saves is full."""
+
+    def full(state: TrainingState) -> None:
+        raise CheckpointError("no room")
+
+    TrainingState.save = full
+    config = config_of("timm", epochs=1)
+    torch.manual_seed(SEED)
+    model, task = build_model(config, 2, 1, SIDE), build_task(config, SEED)
+    trainer = Trainer(model, task, config.train, SEED, folder, processes)
+    with pytest.raises(CheckpointError, match="no room" if processes.is_main else "main process"):
+        trainer.run(Store.open(store, "train"), Store.open(store, "valid"))
+    assert trainer.history.step == 1
+
+
+def test_a_state_that_cannot_be_saved_is_the_same_error_for_all(stores, tmp_path):
+    together(2, save_in_vain, tmp_path, stores["timm", 2], tmp_path / "state", patience=20)
 
 
 def diverge(processes: Processes, store: Path, folder: Path) -> None:

@@ -7,10 +7,12 @@ computation through the dispatcher.
 
 from __future__ import annotations
 
-import importlib.util
-
 import torch
-from diffusers.models.attention_dispatch import AttentionBackendName, dispatch_attention_fn
+from diffusers.models.attention_dispatch import (
+    AttentionBackendName,
+    _check_attention_backend_requirements,
+    dispatch_attention_fn,
+)
 from diffusers.models.attention_processor import Attention, AttnProcessor2_0
 from torch import Tensor, nn
 from torch.nn import functional
@@ -189,6 +191,9 @@ def _obstacle_to_flash(device: torch.device, precision: str) -> str | None:
         return f"it needs an Ampere card or newer, this is {torch.cuda.get_device_name(device)}"
     if precision not in ("fp16", "bf16"):
         return f"it needs half precision, this is {precision}"
-    if importlib.util.find_spec("flash_attn") is None:
-        return "the package flash-attn is not installed (pip install -r envs/requirements-flash.txt)"
+    try:
+        # Whether the package is there says too little: diffusers loads some versions only.
+        _check_attention_backend_requirements(AttentionBackendName.FLASH)
+    except RuntimeError as error:
+        return f"diffusers does not find a flash-attn that it can use (envs/requirements-flash.txt): {error}"
     return None
