@@ -228,8 +228,9 @@ def test_unknown_key_on_the_command_line(folder, key):
 
 
 def test_decisions_about_published_models(folder):
-    decisions = read(folder, retrain="one/net/seed0,joint/net/seed1", keep="two/net/seed0").decisions
-    assert decisions.of("one/net/seed0") == decisions.of("joint/net/seed1") == "retrain"
+    write(folder, "experiments/trial", {**EXPERIMENT, "seeds": [0, 1]})
+    decisions = read(folder, retrain="one/net/seed0,one/net/seed1", keep="two/net/seed0").decisions
+    assert decisions.of("one/net/seed0") == decisions.of("one/net/seed1") == "retrain"
     assert decisions.of("two/net/seed0") == "keep"
     assert decisions.of("two/net/seed1") == "none"
     assert read(folder, retrain="all").decisions.of("two/net/seed1") == "retrain"

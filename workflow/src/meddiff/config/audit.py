@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from meddiff.config.strict import Strict
+from meddiff.config.strict import Column, InnerPath, Strict, Title
 
 ALL_IMAGES = "all"  # stands for every stratum together in tables, so no stratum has this name
 
@@ -36,11 +36,11 @@ class ColumnValue(Strict):
     """A column of a CSV file in the dataset's folder."""
 
     kind: Literal["column"]
-    column: str
-    csv: str | None = Field(
+    column: Column
+    csv: InnerPath | None = Field(
         default=None, description="relative to the dataset's folder; the format's where not given"
     )
-    id_column: str | None = Field(
+    id_column: Column | None = Field(
         default=None, description="column with image ids or file names; given together with `csv`"
     )
 
@@ -54,7 +54,7 @@ class ColumnValue(Strict):
 class Stratum(Strict):
     """Images that have something in common; without `below` and `values` it takes all that is left."""
 
-    name: str = Field(min_length=1)
+    name: Title
     below: float | None = Field(
         default=None, description="takes numbers smaller than this; what is no number is an error"
     )
@@ -77,12 +77,12 @@ class Stratum(Strict):
 class AuditConfig(Strict):
     """Divides the images into strata that may give the label away, such as the archive they are from."""
 
-    title: str = Field(description="what tells the strata apart, e.g. archive")
+    title: Title = Field(description="what tells the strata apart, e.g. archive")
     value: Annotated[ImageIdValue | ColumnValue, Field(discriminator="kind")]
     strata: list[Stratum] = Field(
         default=[], description="an image is in the first that fits; if empty, every value is a stratum"
     )
-    subset: str | None = Field(
+    subset: Title | None = Field(
         default=None, description="stratum on which AUROC and balanced accuracy are shown as well"
     )
 

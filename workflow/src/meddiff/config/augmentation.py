@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from meddiff.config.strict import Strict
+from meddiff.config.strict import Range, Strict
 
 
 class Augmentation(Strict):
@@ -17,12 +17,19 @@ class Augmentation(Strict):
     rotation: float = Field(default=0.0, ge=0, le=180, description="largest angle to either side, degrees")
     shift: float = Field(default=0.0, ge=0, le=0.5, description="largest shift, as a share of the side")
     scale: float = Field(default=0.0, ge=0, lt=1, description="largest relative change of size")
-    blur_sigma: tuple[float, float] | None = Field(
+    blur_sigma: Range | None = Field(
         default=None, description="range of the Gaussian blur's sigma in pixels (5 x 5 kernel)"
     )
     fill: Literal["reflect", "black"] = Field(
         default="reflect", description="what comes in at the edges of a moved image"
     )
+
+    @field_validator("blur_sigma")
+    @classmethod
+    def _is_a_range(cls, sigma: tuple[float, float] | None) -> tuple[float, float] | None:
+        if sigma is not None and not 0 < sigma[0] <= sigma[1] <= 100:
+            raise ValueError(f"expected 0 < low <= high <= 100, got {sigma[0]} and {sigma[1]}")
+        return sigma
 
     @property
     def only_flips(self) -> bool:

@@ -20,10 +20,16 @@ class ComputeConfig(Strict):
     """Rules take this as a resource, which is not tracked: changing it reruns nothing."""
 
     processes: int = Field(
-        default=1, ge=1, description="processes of a training, one a GPU; the batch is divided among them"
+        default=1,
+        ge=1,
+        le=1024,
+        description="processes of a training, one a GPU; the batch is divided among them",
     )
     save_minutes: float = Field(
-        default=10.0, ge=0, description="how often training, scoring and counterfactuals save what they have"
+        default=10.0,
+        ge=0,
+        le=1e6,
+        description="how often training, scoring and counterfactuals save what they have",
     )
 
     attention: Literal["auto", "sdpa", "flash"] = Field(

@@ -6,14 +6,17 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from meddiff.config.strict import Strict
+from meddiff.config.strict import FilePath, Seed, Steps, Strict
+
+# Errors of guidance grow with it; the images are noise long before.
+_STRONGEST = 1000
 
 
 class Guidance(Strict):
     """What one model has different from the others; None leaves the block's own value."""
 
     from_t: float | None = Field(default=None, gt=0, le=1)
-    cfg_scale: float | None = Field(default=None, gt=0)
+    cfg_scale: float | None = Field(default=None, gt=0, le=_STRONGEST)
 
 
 class FrontConfig(Strict):
@@ -22,7 +25,10 @@ class FrontConfig(Strict):
     from_t: list[float] = Field(min_length=1)
     cfg_scale: list[float] = Field(min_length=1)
     images_per_class: int | None = Field(
-        default=None, ge=1, description="as in the block itself; these are the first of its images"
+        default=None,
+        ge=1,
+        le=1_000_000,
+        description="as in the block itself; these are the first of its images",
     )
 
     @field_validator("from_t", "cfg_scale")
@@ -30,9 +36,9 @@ class FrontConfig(Strict):
     def _distinct_and_possible(cls, values: list[float], info) -> list[float]:
         if len(set(values)) != len(values):
             raise ValueError(f"every entry must appear once, got {values}")
-        if min(values) <= 0 or (info.field_name == "from_t" and max(values) > 1):
-            limit = ", at most 1" * (info.field_name == "from_t")
-            raise ValueError(f"expected values above 0{limit}, got {values}")
+        limit = 1 if info.field_name == "from_t" else _STRONGEST
+        if min(values) <= 0 or max(values) > limit:
+            raise ValueError(f"expected values above 0, at most {limit}, got {values}")
         return values
 
 
@@ -44,25 +50,28 @@ class CounterfactualConfig(Strict):
     )
     from_t: float = Field(default=0.5, gt=0, le=1, description="how far an image is noised, as a time")
     cfg_scale: float = Field(
-        default=5.5, gt=0, description="classifier-free guidance, 1 = none; the authors' w is this minus 1"
+        default=5.5,
+        gt=0,
+        le=_STRONGEST,
+        description="classifier-free guidance, 1 = none; the authors' w is this minus 1",
     )
     by_model: dict[str, Guidance] = Field(
         default_factory=dict, description="model -> its own from_t and cfg_scale"
     )
-    sampling_steps: int = Field(default=256, ge=1)
+    sampling_steps: Steps = 256
     sampler: Literal["ancestral", "ddim"] = Field(
         default="ancestral",
         description="under the preset `official` the ancestral one has the published extra last step",
     )
     images_per_class: int | None = Field(
-        default=None, ge=1, description="test images of each class, drawn by `seed`; null = all"
+        default=None, ge=1, le=1_000_000, description="test images of each class, drawn by `seed`; null = all"
     )
-    seed: int = Field(default=0, ge=0, description="of the noise and of the draw of images")
+    seed: Seed = Field(default=0, description="of the noise and of the draw of images")
     precision: Literal["fp32", "fp16", "bf16"] = Field(
         default="fp32", description="of the network; the steps of the sampler are fp32"
     )
-    validity_steps: int = Field(
-        default=51, ge=1, description="classification steps with which a counterfactual is classified"
+    validity_steps: Steps = Field(
+        default=51, description="classification steps with which a counterfactual is classified"
     )
     decision: Literal["majority", "mean"] = Field(
         default="majority", description="how images and counterfactuals are classified by the model itself"
@@ -70,16 +79,21 @@ class CounterfactualConfig(Strict):
     oracle: str | None = Field(
         default=None, description="a baseline of the experiment that classifies the counterfactuals too"
     )
-    features: str | None = Field(
+    features: FilePath | None = Field(
         default=None,
         description="network of the feature distances: a baseline of the experiment, or a folder with "
         "model.safetensors and config.yaml of one; null = the oracle",
     )
     front: FrontConfig | None = None
     mask_margin: int = Field(
-        default=1, ge=0, description="phantoms: pixels that the lesion mask is widened by on every side"
+        default=1,
+        ge=0,
+        le=1000,
+        description="phantoms: pixels that the lesion mask is widened by on every side",
     )
-    examples: int = Field(default=2, ge=1, description="images of each class in the figure, for every model")
+    examples: int = Field(
+        default=2, ge=1, le=50, description="images of each class in the figure, for every model"
+    )
 
     @field_validator("models")
     @classmethod

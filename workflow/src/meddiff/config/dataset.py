@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from meddiff.config.audit import AuditConfig
 from meddiff.config.augmentation import Augmentations
-from meddiff.config.strict import Strict
+from meddiff.config.strict import (
+    Column,
+    FilePath,
+    InnerPath,
+    NotBool,
+    Prompt,
+    Range,
+    Seed,
+    Side,
+    Strict,
+    Title,
+)
 
 Label = int | str
 Bits = Annotated[int, Field(ge=8, le=16)]
@@ -20,11 +32,14 @@ class PhantomSource(Strict):
 
     kind: Literal["phantom"]
     images: int = Field(ge=30, le=60_000, description="number of usable images over all classes")
-    seed: int = Field(default=0, ge=0)
+    seed: Seed = 0
     native_size: int = Field(
-        default=48, ge=16, description="height of the generated files in pixels; they are a little wider"
+        default=48,
+        ge=16,
+        le=4096,
+        description="height of the generated files in pixels; they are a little wider",
     )
-    difficulty: tuple[float, float] = Field(
+    difficulty: Range = Field(
         default=(0.0, 1.0), description="range of the per-image difficulty, 0 plain to 1 barely visible"
     )
     shortcut: float = Field(
@@ -60,9 +75,10 @@ class PackageSource(Strict):
     """
 
     kind: Literal["package"]
-    file_id: str = Field(pattern=r"^[\w-]+$", description="of the archive on Google Drive")
+    file_id: str = Field(pattern=r"^[A-Za-z0-9_-]{1,200}$", description="of the archive on Google Drive")
     folder: str = Field(
-        pattern=r"^[\w-]+(\.[\w-]+)*$",
+        pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$",
+        max_length=200,
         description="name of the dataset's folder in the archive, at whatever depth",
     )
     sha256: Sha256 | None = Field(
@@ -74,36 +90,38 @@ class CheXpertFormat(Strict):
     """CheXpert's folder tree and 14-label CSV; positive is effusion, negative is no finding."""
 
     kind: Literal["chexpert"]
-    csv: str = "CheXpert-v1.0-small/train.csv"
-    positive: str = "Pleural Effusion"
-    negative: str = "No Finding"
+    csv: InnerPath = "CheXpert-v1.0-small/train.csv"
+    positive: Column = "Pleural Effusion"
+    negative: Column = "No Finding"
 
 
 class ISICFormat(Strict):
     """One folder of JPEG images and a CSV with `image_name` and `target`."""
 
     kind: Literal["isic"]
-    csv: str = "metadata.csv"
-    image_dir: str = "images"
+    csv: InnerPath = "metadata.csv"
+    image_dir: InnerPath = "images"
 
 
 class TableFormat(Strict):
     """Any image folder with a CSV: one row an image, a label column, optionally a group column."""
 
     kind: Literal["table"]
-    csv: str
-    image_column: str
-    label_column: str
-    group_column: str | None = Field(default=None, description="patient or lesion; splits keep it together")
-    image_dir: str = "."
+    csv: InnerPath
+    image_column: Column
+    label_column: Column
+    group_column: Column | None = Field(
+        default=None, description="patient or lesion; splits keep it together"
+    )
+    image_dir: InnerPath = "."
 
 
 class ClassConfig(Strict):
     """One class: the value in the label column, and the name shown in tables."""
 
     value: Label
-    name: str
-    prompt: str | None = Field(
+    name: Title
+    prompt: Prompt | None = Field(
         default=None, description="what a text-to-image model is told; the class's name where not given"
     )
 
@@ -114,7 +132,7 @@ class RecipeSplit(Strict):
     kind: Literal["recipe"] = "recipe"
     valid: float = Field(default=0.15, gt=0, lt=1)
     test: float = Field(default=0.15, gt=0, lt=1)
-    seed: int = 0
+    seed: Seed = 0
 
     @model_validator(mode="after")
     def _leaves_training_images(self) -> RecipeSplit:
@@ -127,15 +145,15 @@ class GivenSplit(Strict):
     """Three CSV files with a column `image_id` (paths relative to the repository root)."""
 
     kind: Literal["files"]
-    train: str
-    valid: str
-    test: str
+    train: FilePath
+    valid: FilePath
+    test: FilePath
 
 
 class OfficialFile(Strict):
     """One published split file."""
 
-    name: str = Field(pattern=r"^[\w-]+\.csv$")
+    name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,200}\.csv$")
     sha256: Sha256
 
 
@@ -161,30 +179,36 @@ Format = Annotated[CheXpertFormat | ISICFormat | TableFormat, Field(discriminato
 Split = Annotated[RecipeSplit | GivenSplit | OfficialSplit, Field(discriminator="kind")]
 
 
+def _as_label(value: Label) -> float | str:
+    """What a label column holds: there 1, 1.0 and "1" are one label."""
+    text = str(value).strip()
+    return float(text) if re.fullmatch(r"[-+]?\d{1,300}(\.\d*)?", text) else text
+
+
 class DatasetConfig(Strict):
     """One dataset. Class index = position in `classes`; the last one of two is the positive class."""
 
-    title: str
+    title: Title
     source: Source
     format: Format
-    classes: list[ClassConfig] = Field(min_length=2)
-    image_size: int = Field(ge=8, description="side in pixels that images are resized to")
-    channels: Literal[1, 3] = 3
+    classes: list[ClassConfig] = Field(min_length=2, max_length=1000)
+    image_size: Side = Field(description="side in pixels that images are resized to")
+    channels: Annotated[Literal[1, 3], NotBool] = 3
     bits: Bits | None = Field(
         default=None, description="significant bits of 16-bit grey images: white is 2^bits - 1; default 16"
     )
     augmentation: Augmentations = Augmentations()
     split: Split
-    sizes: dict[Literal["train", "valid", "test"], int] | None = Field(
+    sizes: dict[Literal["train", "valid", "test"], Annotated[int, Field(ge=1, le=10**9)]] | None = Field(
         default=None, description="images of each split, for `plan` to know them before the data is there"
     )
     audit: AuditConfig | None = Field(default=None, description="strata for the audit of shortcuts")
 
     @model_validator(mode="after")
     def _classes_are_distinct(self) -> DatasetConfig:
-        for attribute in ("value", "name"):
-            values = [str(getattr(c, attribute)) for c in self.classes]
-            if len(set(values)) != len(values):
+        for attribute, same in (("value", _as_label), ("name", str.casefold)):
+            values = [getattr(c, attribute) for c in self.classes]
+            if len({same(value) for value in values}) != len(values):
                 raise ValueError(f"classes: every {attribute} must be different, got {values}")
         if self.sizes is not None and len(self.sizes) != 3:
             raise ValueError(f"sizes: expected train, valid and test, got {', '.join(self.sizes)}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from meddiff.errors import ConfigError
@@ -23,13 +23,22 @@ class Decisions:
 
     keys = ("retrain", "keep")
 
-    def __init__(self, top: Mapping[str, Any]) -> None:
+    def __init__(self, top: Mapping[str, Any], trained: Sequence[str]) -> None:
         """Read the keys of `top` (the workflow's config dictionary).
 
+        Args:
+            trained: the runs that the experiment trains.
+
         Raises:
-            ConfigError: if a value is no list of runs, or a run is in both.
+            ConfigError: if a value is no list of runs, names one that is not trained, or a run is in both.
         """
         self._runs = {key: self._listed(key, top) for key in self.keys}
+        for key, runs in self._runs.items():
+            if unknown := sorted(runs - {ALL, *trained}):
+                there = ", ".join(trained) or "none"
+                raise ConfigError(
+                    f"--config {key}: the experiment trains no {unknown[0]}; its runs are {there}"
+                )
         if both := self._runs["retrain"] & self._runs["keep"]:
             raise ConfigError(f"--config retrain and keep: {min(both)} is in both; decide for one")
 

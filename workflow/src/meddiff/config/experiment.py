@@ -8,7 +8,8 @@ from pydantic import Field, field_validator, model_validator
 
 from meddiff.config.compute import ComputeConfig
 from meddiff.config.counterfactual import CounterfactualConfig
-from meddiff.config.strict import Strict
+from meddiff.config.figure import FigureStyle
+from meddiff.config.strict import Name, Seed, Steps, Strict, Title
 
 
 class StoppingConfig(Strict):
@@ -27,9 +28,8 @@ class StoppingConfig(Strict):
         lt=0.5,
         description="sequential: largest probability that an image's decision differs from that of all steps",
     )
-    min_steps: int = Field(
+    min_steps: Steps = Field(
         default=1,
-        ge=1,
         description="sequential: no image stops before; more steps rank certain images by their certainty",
     )
     order: Literal["drawn", "spread"] = Field(
@@ -61,10 +61,10 @@ NoiseLevels = Literal["uniform", "low_discrepancy", "antithetic"]
 class ScoreConfig(Strict):
     """How the error tensor is computed."""
 
-    steps: int = Field(default=501, ge=1, description="classification steps (noise levels) per image")
+    steps: Steps = Field(default=501, description="classification steps (noise levels) per image")
     noise_levels: NoiseLevels = "uniform"
     precision: Literal["fp32", "fp16", "bf16"] = "fp32"
-    shards: int = Field(default=1, ge=1, description="jobs that the test split is divided among")
+    shards: int = Field(default=1, ge=1, le=1000, description="jobs that the test split is divided among")
     stopping: StoppingConfig = ALL_STEPS
     weights: bool = Field(
         default=False,
@@ -101,28 +101,15 @@ class ScoreConfig(Strict):
 class EvaluateConfig(Strict):
     """Statistics of tables and figures; changing these recomputes nothing on a GPU."""
 
-    bootstrap_samples: int = Field(default=1000, ge=100)
+    bootstrap_samples: int = Field(default=1000, ge=100, le=100_000)
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
-    seed: int = 0
-    ablation_steps: list[int] = Field(default=[1, 3, 5, 11, 25, 51, 101, 251, 501], min_length=1)
+    seed: Seed = 0
+    ablation_steps: list[Steps] = Field(default=[1, 3, 5, 11, 25, 51, 101, 251, 501], min_length=1)
     efficiency_deltas: list[Annotated[float, Field(gt=0, lt=0.5)]] = Field(
         default=[0.001, 0.01, 0.05, 0.1, 0.2],
         min_length=1,
         description="of the sequential stopping rules shown",
     )
-
-
-class FigureStyle(Strict):
-    """Looks of one figure. Each figure has its own, so a change redraws that figure only."""
-
-    width: float = Field(default=6.4, gt=1, description="inches")
-    height: float = Field(default=4.0, gt=1, description="inches")
-    colors: list[str] = Field(
-        default=["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"],
-        min_length=1,
-        description="colour cycle; the default is Okabe and Ito's, safe for the colour-blind",
-    )
-    dpi: int = Field(default=150, ge=50)
 
 
 class Figures(Strict):
@@ -140,10 +127,10 @@ class Figures(Strict):
 class ExperimentConfig(Strict):
     """One experiment: which datasets and models, how they are scored and shown."""
 
-    title: str
-    datasets: list[str] = Field(min_length=1)
-    models: list[str] = Field(min_length=1)
-    seeds: list[int] = Field(default=[0], min_length=1)
+    title: Title
+    datasets: list[Name] = Field(min_length=1)
+    models: list[Name] = Field(min_length=1)
+    seeds: list[Seed] = Field(default=[0], min_length=1)
     weights: Literal["train", "official"] = Field(
         default="train", description="train here, or take the weights that the authors released"
     )

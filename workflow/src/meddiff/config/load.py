@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
+from meddiff.config.checks import model_problems, named_file
 from meddiff.config.data_places import DataPlaces
 from meddiff.config.dataset import DatasetConfig
 from meddiff.config.decisions import Decisions
 from meddiff.config.experiment import ExperimentConfig
 from meddiff.config.model import AnyModel, ModelConfig, StableDiffusionConfig
+from meddiff.config.reasons import lines_of
 from meddiff.config.weights import WeightSources
+from meddiff.config.yaml_file import read_yaml
 from meddiff.errors import ConfigError
 
 M = TypeVar("M", bound=BaseModel)
-
-NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 # The authors' code against the reproduction, where they differ on purpose. Each entry is one flag of
 # a model; `fixed` is the default.
@@ -71,26 +70,46 @@ class Config:
         """
         self.root = root
         self.name = str(top.get("experiment", ""))
-        path = _named_file(root / "experiments", self.name, "experiment")
-        self.experiment = _parse(ExperimentConfig, _read_yaml(path), path)
+        path = named_file(root / "experiments", self.name, "experiment")
+        self.experiment = _parse(ExperimentConfig, read_yaml(path), path)
         if "weights" in top:
             changes = {"weights": top["weights"]}
             self.experiment = _parse(
-                ExperimentConfig, {**self.experiment.model_dump(), **changes}, Path("--config")
+                ExperimentConfig,
+                {**self.experiment.model_dump(exclude_unset=True), **changes},
+                Path("--config"),
             )
         self.places = DataPlaces({n: load_dataset(n, root) for n in self.experiment.datasets}, top)
         self.datasets = self.places.datasets
         self.weights = WeightSources(self, top)
-        self.decisions = Decisions(top)
         self._check_keys(top)
         for model in self.experiment.models:
             for dataset in self.experiment.datasets:
-                self.model(model, dataset)
+                self._check_model(model, dataset)
                 if self.official_weights and self.model(model, dataset).train:
                     self.weights.released(model, dataset)
             if getattr(self.model(model, next(iter(self.datasets))), "train_on", None) == "joint":
                 self.joint_model(model)
         self._check_counterfactuals(path)
+        self.decisions = Decisions(top, self.trained_runs())
+
+    def _check_model(self, name: str, dataset: str) -> None:
+        model, data = self.model(name, dataset), self.datasets[dataset]
+        problems = model_problems(model, data, list(self.datasets))
+        if problems:
+            path = self.root / "models" / f"{name}.yaml"
+            raise ConfigError("\n".join(f"{path}: {problem} (on {dataset})" for problem in problems))
+
+    def trained_runs(self) -> list[str]:
+        """The runs that are trained here, each ``<dataset>/<model>/seed<k>`` or ``joint/<model>/seed<k>``."""
+        runs: dict[str, None] = {}
+        for name in () if self.official_weights else self.experiment.models:
+            for dataset in self.datasets:
+                model = self.model(name, dataset)
+                if model.train is not None:
+                    where = "joint" if getattr(model, "train_on", None) == "joint" else dataset
+                    runs |= dict.fromkeys(f"{where}/{name}/seed{seed}" for seed in self.experiment.seeds)
+        return list(runs)
 
     def _check_counterfactuals(self, path: Path) -> None:
         settings = self.experiment.counterfactuals
@@ -155,7 +174,7 @@ class Config:
         """
         if not self.experiment.published:
             return None
-        document = _read_yaml(self.root / "published.yaml")[part]
+        document = read_yaml(self.root / "published.yaml")[part]
         by_dataset = document if part == "classification" else document["datasets"]
         named = {}
         for dataset in self.experiment.datasets:
@@ -165,7 +184,7 @@ class Config:
         return named if part == "classification" else {**document, "datasets": named}
 
     def _check_keys(self, top: Mapping[str, Any]) -> None:
-        known = ["experiment", "weights", *self.weights.keys, *self.places.keys, *self.decisions.keys]
+        known = ["experiment", "weights", *self.weights.keys, *self.places.keys, *Decisions.keys]
         for key in top:
             if key not in known:
                 raise ConfigError(f"--config {key}: unknown key; known are {', '.join(known)}")
@@ -184,7 +203,7 @@ def top_level(entries: Iterable[str], root: Path = Path("config")) -> dict[str, 
     path = root / "config.yaml"
     if not path.is_file():
         raise ConfigError(f"{path}: there is no such file here; go where the Snakefile is")
-    top = _read_yaml(path)
+    top = read_yaml(path)
     for entry in entries:
         key, separator, value = entry.partition("=")
         if not separator:
@@ -196,8 +215,8 @@ def top_level(entries: Iterable[str], root: Path = Path("config")) -> dict[str, 
 @cache
 def load_dataset(name: str, root: Path = Path("config")) -> DatasetConfig:
     """Read ``<root>/datasets/<name>.yaml``."""
-    path = _named_file(root / "datasets", name, "dataset")
-    return _parse(DatasetConfig, _read_yaml(path), path)
+    path = named_file(root / "datasets", name, "dataset")
+    return _parse(DatasetConfig, read_yaml(path), path)
 
 
 @cache
@@ -207,13 +226,13 @@ def load_model(name: str, dataset: str, preset: str, root: Path = Path("config")
     The document's ``presets: {<preset>: {...}}`` and then ``datasets: {<dataset>: {...}}`` are merged over
     the rest, key by key; then `preset` fills in the flags that are still open.
     """
-    path = _named_file(root / "models", name, "model")
-    document = _read_yaml(path)
+    path = named_file(root / "models", name, "model")
+    document = read_yaml(path)
     overrides = document.pop("datasets", {})
     if not isinstance(overrides, dict):
         raise ConfigError(f"{path}: datasets: expected a mapping of dataset names to overrides")
     for other, changes in overrides.items():
-        _named_file(root / "datasets", str(other), f"dataset (in {path}: datasets)")
+        named_file(root / "datasets", str(other), f"dataset (in {path}: datasets)")
         if not isinstance(changes, dict):
             raise ConfigError(
                 f"{path}: datasets.{other}: expected a mapping of keys to values, got {changes!r}"
@@ -248,39 +267,8 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _named_file(folder: Path, name: str, what: str) -> Path:
-    path = folder / f"{name}.yaml"
-    if not NAME.fullmatch(name):
-        raise ConfigError(f"{what} {name!r}: a name has lower-case letters, digits and underscores only")
-    if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml"))) or "none"
-        raise ConfigError(f"{what} {name!r}: there is no {path}; known are {known}")
-    return path
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML: {error}") from error
-    if not isinstance(document, dict):
-        raise ConfigError(f"{path}: expected a mapping of keys to values")
-    return document
-
-
 def _parse(model: type[M], document: Mapping[str, Any], path: Path) -> M:
     try:
         return model.model_validate(document)
     except ValidationError as error:
-        lines = [f"{path}: {_key(e['loc'])}: {_reason(e)}" for e in error.errors()]
-        raise ConfigError("\n".join(lines)) from error
-
-
-def _key(location: tuple[int | str, ...]) -> str:
-    return ".".join(str(part) for part in location) or "(top level)"
-
-
-def _reason(error: Mapping[str, Any]) -> str:
-    if error["type"] == "extra_forbidden":
-        return "unknown key"
-    return f"{error['msg']} (got {error['input']!r})" if error["type"] != "missing" else "missing"
+        raise ConfigError("\n".join(f"{path}: {line}" for line in lines_of(error))) from error

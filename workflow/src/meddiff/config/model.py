@@ -6,8 +6,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, RootModel, field_validator, model_validator
 
+from meddiff.config.architecture import architecture_problems
 from meddiff.config.augmentation import Augmentation
-from meddiff.config.strict import Strict
+from meddiff.config.strict import InnerPath, Name, Prompt, Seed, Side, Steps, Strict, Title
+
+_MOST_STEPS = 1_000_000_000
 
 
 class EMAConfig(Strict):
@@ -18,31 +21,35 @@ class EMAConfig(Strict):
     """
 
     beta: float = Field(default=0.999, gt=0, lt=1)
-    update_after_step: int = Field(default=50, ge=-1)
-    update_every: int = Field(default=5, ge=1)
-    power: float = Field(default=2 / 3, gt=0)
-    inv_gamma: float = Field(default=1.0, gt=0)
+    update_after_step: int = Field(default=50, ge=-1, le=_MOST_STEPS)
+    update_every: int = Field(default=5, ge=1, le=_MOST_STEPS)
+    power: float = Field(default=2 / 3, gt=0, le=100)
+    inv_gamma: float = Field(default=1.0, gt=0, le=1e9)
 
 
 class TrainConfig(Strict):
     """Optimisation. Defaults are the paper's for diffusion models, except the length."""
 
-    epochs: int | None = Field(default=None, ge=1, description="length; give this or `steps`")
-    steps: int | None = Field(default=None, ge=1, description="length in optimizer steps")
-    batch_size: int = Field(default=128, ge=1, description="images a step: over all processes, accumulated")
-    accumulate: int = Field(default=1, ge=1, description="parts that a process divides its batch into")
-    lr: float = Field(default=1e-4, gt=0)
+    epochs: int | None = Field(default=None, ge=1, le=1_000_000, description="length; give this or `steps`")
+    steps: int | None = Field(default=None, ge=1, le=_MOST_STEPS, description="length in optimizer steps")
+    batch_size: int = Field(
+        default=128, ge=1, le=1_000_000, description="images a step: over all processes, accumulated"
+    )
+    accumulate: int = Field(
+        default=1, ge=1, le=1_000_000, description="parts that a process divides its batch into"
+    )
+    lr: float = Field(default=1e-4, gt=0, le=1000)
     lr_schedule: Literal["cosine", "constant"] = "cosine"
-    warmup_steps: int = Field(default=100, ge=0)
+    warmup_steps: int = Field(default=100, ge=0, le=_MOST_STEPS)
     optimizer: Literal["adam", "adamw"] = "adam"
-    weight_decay: float = Field(default=0.0, ge=0)
-    clip_grad_norm: float = Field(default=1.0, gt=0)
+    weight_decay: float = Field(default=0.0, ge=0, le=1000)
+    clip_grad_norm: float = Field(default=1.0, gt=0, le=1e9)
     mixed_precision: Literal["no", "fp16", "bf16"] = "no"
     select: Literal["best_f1", "last"] = Field(
         default="best_f1", description="weights of the best validation F1, or the last ones (no validation)"
     )
     validate_every: int = Field(
-        default=1, ge=1, description="epochs between validations; the last one always"
+        default=1, ge=1, le=1_000_000, description="epochs between validations; the last one always"
     )
     ema: EMAConfig | None = None
     augmentation: Augmentation | None = Field(
@@ -55,22 +62,44 @@ class TrainConfig(Strict):
             raise ValueError("give either epochs or steps, not both and not neither")
         return self
 
+    @model_validator(mode="after")
+    def _parts_fit(self) -> TrainConfig:
+        if self.steps is not None and self.warmup_steps >= self.steps:
+            raise ValueError(
+                f"warmup_steps ({self.warmup_steps}) must end before the training, which has {self.steps} "
+                "steps"
+            )
+        if self.accumulate > self.batch_size:
+            raise ValueError(
+                f"accumulate ({self.accumulate}) cannot be more than batch_size ({self.batch_size}): a part "
+                "of a batch has at least one image"
+            )
+        return self
+
 
 class ScheduleConfig(Strict):
     """Shifted cosine schedule of simple diffusion; shift = ln(noise_size / image_size)."""
 
-    image_size: int = Field(ge=1)
-    noise_size: int = Field(ge=1)
-    logsnr_max: float = 15.0
-    logsnr_min: float = -15.0
+    image_size: int = Field(ge=1, le=65536)
+    noise_size: int = Field(ge=1, le=65536)
+    logsnr_max: float = Field(default=15.0, ge=-50, le=50)
+    logsnr_min: float = Field(default=-15.0, ge=-50, le=50)
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> ScheduleConfig:
+        if self.logsnr_max <= self.logsnr_min:
+            raise ValueError(
+                f"logsnr_max ({self.logsnr_max}) must be above logsnr_min ({self.logsnr_min}): the signal "
+                "fades from the one to the other"
+            )
+        return self
 
 
 class PretrainedBase(Strict):
     """Weights that a model begins from, kept in ``data/pretrained/<name>``."""
 
-    name: str | None = Field(
+    name: Name | None = Field(
         default=None,
-        pattern=r"^[a-z][a-z0-9_]*$",
         description="the model's name where not given; models of one name share the files",
     )
 
@@ -81,9 +110,19 @@ class PretrainedConfig(PretrainedBase):
     Only safetensors and text are fetched: nothing that would have to be unpickled.
     """
 
-    repo: str = Field(pattern=r"^[\w.-]+/[\w.-]+$", description="owner/name")
-    revision: str = Field(default="main", description="branch, tag or commit")
-    files: list[str] = Field(min_length=1, description="names or patterns (fnmatch) of the files to fetch")
+    repo: str = Field(
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}/[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$",
+        description="owner/name",
+    )
+    revision: str = Field(
+        default="main",
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]*([./][A-Za-z0-9_-]+)*$",
+        max_length=200,
+        description="branch, tag or commit",
+    )
+    files: list[InnerPath] = Field(
+        min_length=1, description="names or patterns (fnmatch) of the files to fetch"
+    )
 
     @field_validator("files")
     @classmethod
@@ -93,21 +132,38 @@ class PretrainedConfig(PretrainedBase):
         return files
 
 
+# Folders of a release: in each part a letter, digit or underscore comes first, so none leads upwards.
+ReleaseFolder = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$")]
+
+
 class ModelBase(Strict):
     """What all kinds have in common."""
 
-    title: str
+    kind: str
+    title: Title
     family: str = Field(description="block of the paper's table")
-    image_size: int | None = Field(default=None, description="input side; the dataset's where not given")
+    image_size: Side | None = Field(default=None, description="input side; the dataset's where not given")
     architecture: dict[str, Any] = Field(
         default_factory=dict, description="keyword arguments of the library's model"
     )
     train: TrainConfig
     augment: bool = Field(default=False, description="change training images as the dataset's file allows")
     published: str | None = Field(default=None, description="row of config/published.yaml")
-    released: dict[str, str] = Field(
+    released: dict[Name, ReleaseFolder] = Field(
         default_factory=dict, description="dataset -> folder of the authors' released weights"
     )
+
+    @model_validator(mode="after")
+    def _architecture_is_possible(self) -> ModelBase:
+        if problems := architecture_problems(self.kind, self.architecture):
+            raise ValueError("; ".join(f"architecture.{problem}" for problem in problems))
+        return self
+
+    @model_validator(mode="after")
+    def _only_training_images_are_changed(self) -> ModelBase:
+        if self.augment and self.train is None:
+            raise ValueError("augment: changes training images, but without `train` there is no training")
+        return self
 
 
 class DiffusionBase(ModelBase):
@@ -115,8 +171,19 @@ class DiffusionBase(ModelBase):
 
     family: Literal["diffusion"] = "diffusion"
     label_dropout: float = Field(default=0.15, ge=0, lt=1)
-    validation_steps: int = Field(default=51, ge=1, description="classification steps in validation")
+    validation_steps: Steps = Field(
+        default=51, description="classification steps in validation, an odd number: a draw cannot be"
+    )
     loss_weight: Literal["min_snr", "official", "uniform"] | None = None
+
+    @field_validator("validation_steps")
+    @classmethod
+    def _no_draw(cls, steps: int) -> int:
+        if steps % 2 == 0:
+            raise ValueError(
+                f"a majority of {steps} votes can be a draw; take an odd number, such as {steps + 1}"
+            )
+        return steps
 
 
 class DiffusionModelConfig(DiffusionBase):
@@ -136,10 +203,12 @@ class DiffusionModelConfig(DiffusionBase):
     adaln_zero_init: bool | None = Field(default=None, description="DiT: start each block as the identity")
     label_table_size: int | None = Field(
         default=None,
+        ge=0,
+        le=1_000_000,
         description="DiT: rows of each block's label table before its null row; 0 = number of classes",
     )
     block_label_dropout: float | None = Field(
-        default=None, description="DiT: further label dropout, drawn by every block on its own"
+        default=None, ge=0, lt=1, description="DiT: further label dropout, drawn by every block on its own"
     )
 
 
@@ -147,9 +216,11 @@ class GeneratedPretrained(PretrainedBase):
     """A small model that the workflow makes itself, in the folder layout of a fetched one."""
 
     generate: Literal["tiny_stable_diffusion"]
-    datasets: list[str] = Field(min_length=1, description="whose training images its autoencoder is fit to")
-    seed: int = 0
-    autoencoder_steps: int = Field(default=150, ge=1, description="optimizer steps")
+    datasets: list[str] = Field(
+        min_length=1, description="of the experiment, whose training images its autoencoder is fit to"
+    )
+    seed: Seed = 0
+    autoencoder_steps: int = Field(default=150, ge=1, le=1_000_000, description="optimizer steps")
 
 
 class StableDiffusionConfig(DiffusionBase):
@@ -171,7 +242,9 @@ class StableDiffusionConfig(DiffusionBase):
     train_geometry: Literal["squash", "crop"] | None = Field(
         default=None, description="squash training images like all others, or crop the middle, as published"
     )
-    prompts: list[str] | None = Field(default=None, description="one a class; the dataset's where not given")
+    prompts: list[Prompt] | None = Field(
+        default=None, description="one a class; the dataset's where not given"
+    )
 
 
 class TimmModelConfig(ModelBase):

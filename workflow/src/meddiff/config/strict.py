@@ -1,11 +1,56 @@
-"""The base of every configuration object."""
+"""The base of every configuration object, and the kinds of values that appear in several of them."""
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from pathlib import PurePosixPath
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 
 class Strict(BaseModel):
-    """Immutable, and an unknown key is an error."""
+    """Immutable; an unknown key is an error, and so are true for 1, text for a number, NaN and infinity."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+def _number_is_no_switch(value: Any) -> Any:
+    if isinstance(value, bool):  # Python takes true for 1 where single values are listed
+        raise ValueError("expected a number, not true or false")
+    return value
+
+
+def _inside(path: str) -> str:
+    parts = PurePosixPath(path)
+    if parts.is_absolute() or ".." in parts.parts:
+        raise ValueError(f"expected a path inside the folder, without '..' and no leading '/', got {path!r}")
+    return path
+
+
+# What NumPy, PyTorch and scikit-learn all take.
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+# One line: it stands in tables, captions and figures.
+Title = Annotated[
+    str,
+    StringConstraints(
+        strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f\u2028\u2029]*$"
+    ),
+]
+# May be empty: what a text-to-image model is told.
+Prompt = Annotated[str, Field(max_length=1000)]
+# Part of paths of the workflow, and of wildcards: nothing that leads elsewhere or that a shell would read.
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+# A file or folder below one that is known.
+InnerPath = Annotated[
+    str,
+    Field(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$"),
+    AfterValidator(_inside),
+]
+# A file that the user has, wherever it is.
+FilePath = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Column = Annotated[str, Field(min_length=1, max_length=500)]
+NotBool = BeforeValidator(_number_is_no_switch)
+# YAML has lists; what is in them is as strict as the rest.
+Range = Annotated[tuple[float, float], Field(strict=False)]
+Side = Annotated[int, Field(ge=8, le=4096, description="pixels")]
+Steps = Annotated[int, Field(ge=1, le=100_000)]

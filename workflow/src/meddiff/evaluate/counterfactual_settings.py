@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from meddiff.config.experiment import FigureStyle
+from meddiff.config.figure import FigureStyle
 from meddiff.evaluate.settings import Layout, Resampling, ScoringRun
 
 

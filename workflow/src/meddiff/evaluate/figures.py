@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator
 
-from meddiff.config.experiment import FigureStyle
+from meddiff.config.figure import FigureStyle
 from meddiff.evaluate.figure_data import OURS, PUBLISHED
 from meddiff.evaluate.settings import DECISION_TITLES, Layout, StepAblationSettings, UncertaintySettings
 from meddiff.evaluate.style import Look, drawing, legend_below, line, looks, marker, open_marker, panels

@@ -7,7 +7,7 @@ from typing import Literal, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from meddiff.config.experiment import FigureStyle
+from meddiff.config.figure import FigureStyle
 from meddiff.config.strict import Strict
 from meddiff.errors import ConfigError
 

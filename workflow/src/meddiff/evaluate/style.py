@@ -16,7 +16,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from meddiff.config.experiment import FigureStyle
+from meddiff.config.figure import FigureStyle
 from meddiff.evaluate.settings import ModelEntry
 from meddiff.io import atomic_path
 
