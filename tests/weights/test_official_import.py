@@ -179,7 +179,7 @@ def test_stable_diffusion_pipeline_is_converted(convert, tmp_path):
         "kind": "stable_diffusion",
         "pretrained": {"repo": "a/b", "files": ["unet/*.safetensors"]},
         "prompts": ["image of a benign skin lesion", "image of a melanoma skin lesion"],
-        "train": {"steps": 1},
+        "train": {"steps": 1, "warmup_steps": 0},
     }
     assert convert(document, "stable-diffusion", tmp_path / "mine", channels=1, image_size=16) == 0
     loaded, spec = load_weights_dir(tmp_path / "out", CPU)

@@ -47,8 +47,6 @@ def architecture_problems(kind: str, architecture: Mapping[str, Any]) -> list[st
             )
     if kind == "timm":
         problems += _name_problems(architecture)
-    if kind == "unet" and architecture.get("encoder_hid_dim") is None:
-        problems.append("encoder_hid_dim: missing; it is the size of the class embedding")
     for path, value in _leaves(architecture):
         problems += [f"{path}: {problem}" for problem in _value_problems(path, value)]
     return problems

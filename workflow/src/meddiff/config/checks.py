@@ -49,6 +49,8 @@ def model_problems(model: AnyModel, dataset: DatasetConfig, datasets: Sequence[s
 
 
 def _network_problems(model: DiffusionModelConfig, dataset: DatasetConfig) -> Iterator[str]:
+    if model.kind == "unet" and model.architecture.get("encoder_hid_dim") is None:
+        yield "architecture.encoder_hid_dim: missing; it is the size of the class embedding"
     size = model.image_size or dataset.image_size
     if model.wavelet and size % 2:
         yield f"image_size: the Haar transform needs an even side, got {size}; or set wavelet: false"

@@ -38,12 +38,12 @@ class TrainConfig(Strict):
     accumulate: int = Field(
         default=1, ge=1, le=1_000_000, description="parts that a process divides its batch into"
     )
-    lr: float = Field(default=1e-4, gt=0, le=1000)
+    lr: float = Field(default=1e-4, gt=0)
     lr_schedule: Literal["cosine", "constant"] = "cosine"
     warmup_steps: int = Field(default=100, ge=0, le=_MOST_STEPS)
     optimizer: Literal["adam", "adamw"] = "adam"
     weight_decay: float = Field(default=0.0, ge=0, le=1000)
-    clip_grad_norm: float = Field(default=1.0, gt=0, le=1e9)
+    clip_grad_norm: float = Field(default=1.0, gt=0)
     mixed_precision: Literal["no", "fp16", "bf16"] = "no"
     select: Literal["best_f1", "last"] = Field(
         default="best_f1", description="weights of the best validation F1, or the last ones (no validation)"
