@@ -2,7 +2,8 @@
 
 A command module has a docstring (its help), ``add_arguments(parser)`` and ``run(args)``. One that makes
 results also has ``files(args)``, which says what it reads and writes: from it the results' records are made
-(`meddiff.records`). Only the module of the command that is called is imported, so commands that need no
+(`meddiff.records`). One that runs a network has ``gpus(args)``, how many GPUs it takes where there are some
+(`meddiff.devices.cards`). Only the module of the command that is called is imported, so commands that need no
 torch start without it.
 """
 
@@ -69,7 +70,7 @@ def main(argv: list[str] | None = None) -> int:
     args.command_line = argv
     setup_logging()
     try:
-        with _recorded(name, module, args):
+        with _own_cards(module, args), _recorded(name, module, args):
             module.run(args)
     except MeddiffError as error:
         logging.getLogger("meddiff").error("%s", error)
@@ -88,6 +89,19 @@ def parse(argv: Sequence[str]) -> tuple[ModuleType, argparse.Namespace]:
     parser = argparse.ArgumentParser(prog=f"python -m meddiff {name}", description=module.__doc__)
     module.add_arguments(parser)
     return module, parser.parse_args(arguments)
+
+
+def _own_cards(module: ModuleType, args: argparse.Namespace) -> AbstractContextManager[None]:
+    """Keeps the GPUs that a command needs for it; of processes that train together, the one that starts them
+    does."""
+    number = (
+        module.gpus(args) if hasattr(module, "gpus") and int(os.environ.get("WORLD_SIZE", "1")) == 1 else 0
+    )
+    if not number:
+        return nullcontext()
+    from meddiff.devices.cards import own_cards
+
+    return own_cards(number)
 
 
 def _recorded(name: str, module: ModuleType, args: argparse.Namespace) -> AbstractContextManager[None]:

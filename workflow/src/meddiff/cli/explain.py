@@ -44,6 +44,11 @@ def files(args: argparse.Namespace) -> Files:
     return Files([*inputs, store_manifest(args.store)], outputs, code, settings, resumes=True)
 
 
+def gpus(args: argparse.Namespace) -> int:
+    """How many GPUs the command takes."""
+    return 1
+
+
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
     listen()

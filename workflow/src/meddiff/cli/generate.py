@@ -22,6 +22,11 @@ def files(args: argparse.Namespace) -> Files:
     return Files(inputs, [args.out / "manifest.json"], ["meddiff.diffusion.tiny_stable_diffusion"])
 
 
+def gpus(args: argparse.Namespace) -> int:
+    """How many GPUs the command takes."""
+    return 1
+
+
 def run(args: argparse.Namespace) -> None:
     import torch
 

@@ -48,6 +48,11 @@ def _positive(text: str) -> float:
     return value
 
 
+def gpus(args: argparse.Namespace) -> int:
+    """How many GPUs the command takes."""
+    return int(args.calibrate)
+
+
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
     from meddiff.config import Config, top_level

@@ -23,6 +23,11 @@ def files(args: argparse.Namespace) -> Files:
     return Files(inputs, [args.out], code, {"split": args.split})
 
 
+def gpus(args: argparse.Namespace) -> int:
+    """How many GPUs the command takes."""
+    return 1
+
+
 def run(args: argparse.Namespace) -> None:
     import torch
 

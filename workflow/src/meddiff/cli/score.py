@@ -48,6 +48,11 @@ def files(args: argparse.Namespace) -> Files:
     return Files(inputs, [args.out], code, settings, resumes=True)
 
 
+def gpus(args: argparse.Namespace) -> int:
+    """How many GPUs the command takes."""
+    return 1
+
+
 def run(args: argparse.Namespace) -> None:
     listen()
     import torch

@@ -64,6 +64,11 @@ def _processes_started() -> int:
     return int(os.environ.get("WORLD_SIZE", 1))
 
 
+def gpus(args: argparse.Namespace) -> int:
+    """How many GPUs its processes take together."""
+    return args.compute.get("processes", 1)
+
+
 def run(args: argparse.Namespace) -> None:
     started = _processes_started()
     listen(with_parent=started > 1)
