@@ -26,6 +26,7 @@ from meddiff.data.listing import refresh_manifest, seen_path
 from meddiff.errors import MeddiffError
 from meddiff.models import network_module, task_module
 from meddiff.provenance import code_files
+from meddiff.text import script_safe_json
 from meddiff.weights.released import importer_module
 
 try:
@@ -44,7 +45,7 @@ VALIDATION = "valid"
 
 def to_json(value):
     """One string per rule: names are kept and the order of keys does not matter (params trigger)."""
-    return json.dumps(value, sort_keys=True)
+    return script_safe_json(value)
 
 
 def code_of(*modules):

@@ -15,6 +15,7 @@ from meddiff.config.audit import AuditConfig
 from meddiff.config.dataset import Bits, ClassConfig, DatasetConfig, Format, OfficialSplit, Source, Split
 from meddiff.config.strict import Strict
 from meddiff.errors import ConfigError
+from meddiff.text import script_safe_json
 
 
 class FetchParams(Strict):
@@ -77,7 +78,7 @@ def slice_of(dataset: DatasetConfig, slice_model: type[P]) -> str:
         include=set(slice_model.model_fields),
         exclude={"classes": {"__all__": {"prompt"}}, "split": {"url", "recipe"}},
     )
-    return json.dumps(document, sort_keys=True)
+    return script_safe_json(document)
 
 
 def parse_slice(text: str, slice_model: type[P]) -> P:

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from meddiff.config.figure import FigureStyle
-from meddiff.evaluate.settings import Layout, Resampling, ScoringRun
+from meddiff.evaluate.settings import Layout, Line, Resampling, ScoringRun
 
 
 class MeasureSettings(ScoringRun, Resampling):
@@ -23,8 +23,8 @@ class MeasureSettings(ScoringRun, Resampling):
 class TitledLayout(Layout):
     """A layout with what is said about how counterfactuals were made and judged."""
 
-    classes: dict[str, list[str]] = Field(description="dataset -> names in order of the class index")
-    oracle: str | None = Field(description="title of the baseline that classifies counterfactuals too")
+    classes: dict[str, list[Line]] = Field(description="dataset -> names in order of the class index")
+    oracle: Line | None = Field(description="title of the baseline that classifies counterfactuals too")
 
     def direction(self, dataset: str, source: int, target: int) -> str:
         """``source → target`` by name."""
@@ -36,7 +36,7 @@ class CounterfactualTableSettings(TitledLayout):
     """Params of ``table --kind counterfactuals``."""
 
     confidence: float = Field(gt=0, lt=1, description="of the intervals in the metrics files")
-    features: str | None = Field(description="what the feature distances are made with")
+    features: Line | None = Field(description="what the feature distances are made with")
     mask_margin: int
     made: dict[str, str] = Field(description="model -> how its counterfactuals were made")
 

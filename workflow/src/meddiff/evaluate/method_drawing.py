@@ -16,6 +16,7 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLoc
 from meddiff.diffusion.vote import DIVIDED, entropy, votes
 from meddiff.evaluate.settings import MethodSettings
 from meddiff.evaluate.style import drawing
+from meddiff.text import one_line
 
 _GREY = "#555555"
 _DARK = "#222222"
@@ -54,6 +55,7 @@ def draw_method(
         settings: titles and style.
     """
     style = settings.style
+    class_names = [one_line(name) for name in class_names]
     colors = [style.colors[k % len(style.colors)] for k in range(len(class_names))]
     with drawing():
         figure = Figure(figsize=(style.width, style.height))

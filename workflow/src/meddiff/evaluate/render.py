@@ -6,6 +6,13 @@ import re
 from dataclasses import dataclass, field
 from itertools import groupby
 
+from meddiff.text import one_line
+
+# An interval needs no escapes, unless what follows makes a link of it.
+_INTERVAL = r"\[[+−-]?\d[\d.]*, [+−-]?\d[\d.]*\](?![(\[:])"
+# Everything that begins or ends something in Markdown or in GitHub's extensions; of colons and dots those
+# that make an address a link.
+_MARKDOWN = re.compile(rf"({_INTERVAL})|([\\`*_\[\]<>|~&$]|:(?=//)|(?<=www)\.)")
 _TEX = {
     "\\": r"\textbackslash{}",
     "&": r"\&",
@@ -25,7 +32,12 @@ _TEX = {
     "Δ": r"$\Delta$",
     "δ": r"$\delta$",
     "×": r"$\times$",
+    "→": r"$\rightarrow$",
+    "…": r"\ldots{}",
+    "|": r"\textbar{}",
+    "`": r"\textasciigrave{}",
 }
+_LAST_OF_PDFLATEX = "\u024f"  # of the letters that its fonts have
 
 
 @dataclass(frozen=True)
@@ -76,7 +88,10 @@ class Grid:
 
 
 def to_markdown(grid: Grid) -> str:
-    """`grid` as a caption and a pipe table; group and column title share one header cell."""
+    """`grid` as a caption and a pipe table; group and column title share one header cell.
+
+    Text is text: nothing in it makes a link, a picture, HTML or another cell.
+    """
     heads = [f"{c.group}: {c.title}" if c.group else c.title for c in grid.columns]
     rows = [heads, [":--", *("--:" for _ in grid.columns[1:])]]
     for block in grid.blocks:
@@ -95,7 +110,6 @@ def to_latex(grid: Grid) -> str:
     """
     width = len(grid.columns)
     lines = [
-        r"% Needs \usepackage{booktabs,graphicx}.",
         r"\begin{table*}[t]",
         r"\centering",
         rf"\caption{{{escape_tex(grid.caption)}}}",
@@ -113,12 +127,14 @@ def to_latex(grid: Grid) -> str:
         if block.title:
             lines.append(rf"\multicolumn{{{width}}}{{@{{}}l}}{{\textit{{{escape_tex(block.title)}}}}} \\")
         lines += [" & ".join(_tex_cell(cell) for cell in row) + r" \\" for row in block.rows]
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}}", r"\end{table*}", ""])
+    text = "\n".join([*lines, r"\bottomrule", r"\end{tabular}}", r"\end{table*}", ""])
+    engine = " And XeLaTeX or LuaLaTeX, for its letters." * (max(text) > _LAST_OF_PDFLATEX)
+    return rf"% Needs \usepackage{{booktabs,graphicx}}.{engine}" + "\n" + text
 
 
 def escape_tex(text: str) -> str:
-    """Plain text as LaTeX source."""
-    return re.sub("|".join(map(re.escape, _TEX)), lambda match: _TEX[match.group()], text)
+    """Plain text as LaTeX source, on one line."""
+    return re.sub("|".join(map(re.escape, _TEX)), lambda match: _TEX[match.group()], one_line(text))
 
 
 def _group_headings(columns: list[Column]) -> list[str]:
@@ -137,7 +153,7 @@ def _group_headings(columns: list[Column]) -> list[str]:
 
 
 def _md(text: str) -> str:
-    return re.sub(r"([\\|*_<>`])", r"\\\1", text)
+    return _MARKDOWN.sub(lambda match: match[1] or f"\\{match[2]}", one_line(text))
 
 
 def _md_cell(cell: Cell) -> str:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
 
 from meddiff.config.figure import FigureStyle
 from meddiff.config.strict import Strict
 from meddiff.errors import ConfigError
+from meddiff.text import one_line
+
+# What is shown of a name: figures and tables have one line for it.
+Line = Annotated[str, AfterValidator(one_line)]
 
 M = TypeVar("M", bound=BaseModel)
 R = TypeVar("R", bound="ScoringRun")
@@ -57,7 +61,7 @@ class DatasetEntry(Strict):
     """A dataset as shown."""
 
     name: str
-    title: str
+    title: Line
 
 
 class ModelEntry(DatasetEntry):
@@ -132,10 +136,10 @@ class OverviewSettings(DecidedLayout):
 class AuditEntry(Strict):
     """What the audit of one dataset shows."""
 
-    title: str = Field(description="what tells the strata apart")
+    title: Line = Field(description="what tells the strata apart")
     strata: list[str] = Field(description="in the order shown; if empty, as they come in the file")
     subset: str | None
-    classes: list[str] = Field(min_length=2, description="names in order of the class index")
+    classes: list[Line] = Field(min_length=2, description="names in order of the class index")
 
 
 class AuditSettings(DecidedLayout, Resampling):

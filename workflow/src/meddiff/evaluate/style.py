@@ -45,6 +45,7 @@ _RC: dict[str, Any] = {
     "lines.dash_capstyle": "butt",
     "pdf.fonttype": 42,  # text stays text, which journals ask for
     "figure.constrained_layout.w_pad": 0.06,
+    "text.parse_math": False,  # a dollar in a title is a dollar
 }
 # Dash patterns for the second and third round through the colours.
 _ROUNDS: tuple[Any, ...] = ((0, (4.5, 1.6)), (0, (1.2, 1.3)), (0, (6, 1.3, 1.2, 1.3)))
@@ -151,8 +152,10 @@ def marker(color: str, symbol: str = "o") -> dict[str, Any]:
 
 def save(figure: Figure, png: str | Path, pdf: str | Path, dpi: int) -> None:
     """Write both files atomically, without dates and program versions, so equal figures are equal bytes."""
-    with atomic_path(png) as temporary:
-        figure.savefig(temporary, format="png", dpi=dpi, metadata={"Software": None})
-    with atomic_path(pdf) as temporary:
-        unset = {"Creator": None, "Producer": None, "CreationDate": None}
-        figure.savefig(temporary, format="pdf", metadata=unset)
+    # Ticks are made, and their labels set, only when a figure is drawn.
+    with drawing():
+        with atomic_path(png) as temporary:
+            figure.savefig(temporary, format="png", dpi=dpi, metadata={"Software": None})
+        with atomic_path(pdf) as temporary:
+            unset = {"Creator": None, "Producer": None, "CreationDate": None}
+            figure.savefig(temporary, format="pdf", metadata=unset)
