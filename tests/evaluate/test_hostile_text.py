@@ -228,7 +228,7 @@ STYLE = {"width": 7.0, "height": 2.5, "dpi": 50}
 
 
 def step_ablation(text: str) -> Figure:
-    settings = StepAblationSettings(**layout(text), **RESAMPLING, runs=[RUN], steps=[1, 5], style=STYLE)
+    settings = StepAblationSettings(**layout(text), confidence=0.9, runs=[RUN], steps=[1, 5], style=STYLE)
     table = figure_data.step_ablation([(settings.runs[0], sample_errors(images=12))], settings)
     return figures.draw_step_ablation(table, settings)
 
@@ -278,7 +278,7 @@ def counterfactuals(text: str) -> Figure:
 
 def front(text: str) -> Figure:
     more = {"classes": {"a": [text, "other"]}, "oracle": text, "style": STYLE}
-    settings = FrontSettings(**layout(text), **RESAMPLING, **more, runs=[RUN])
+    settings = FrontSettings(**layout(text), confidence=0.9, **more, runs=[RUN])
     rows = [["a", "m", judge, 0.5, 1.0, 50.0, 40.0, 60.0, 5.0, 0.1, 9, 1] for judge in ("itself", "oracle")]
     columns = ["dataset", "model", "judge", "from_t", "cfg_scale", "validity_percent", "ci_low_percent"]
     columns += ["ci_high_percent", "control_percent", "l1", "images", "seeds"]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torchmetrics.image.kid import poly_mmd
 
+from meddiff.evaluate.layout import over_seeds
 from meddiff.evaluate.set_distances import FID, KID, KID_HALVES, KID_SOURCE, set_distances
 from meddiff.evaluate.settings import Resampling
 
@@ -73,3 +75,10 @@ def test_too_few_images_have_no_distance(sizes, metric, note):
     _, found = distances(sizes)
     value, low, high, _, said = found[metric]
     assert np.isnan([value, low, high]).all() and said.startswith("too few images") and note in said
+
+
+@pytest.mark.parametrize("metric", [KID, KID_HALVES, KID_SOURCE])
+def test_over_seeds_an_unbiased_distance_may_be_negative(metric):
+    seeds = pd.DataFrame({"seed": [0, 1, 2], "value": [-0.01, 0.0, 0.01], "metric": metric, "n": 30})
+    table = over_seeds(seeds.assign(ci_low=-0.05, ci_high=0.05), 0.95, ["metric"])
+    assert table["ci_low"].item() < -0.01 and table["ci_high"].item() > 0.01

@@ -18,7 +18,7 @@ _SHARES = {"accuracy", "balanced_accuracy", "precision", "recall", "f1", "auroc"
 _SHARES |= {"accuracy_rule_right", "accuracy_rule_wrong", "validity", "validity_oracle", "control"}
 _SHARES |= {"control_oracle", "changed_share", "change_inside_lesion", "lesion_area"}
 _OTHER_RANGES = dict.fromkeys(("cue_gap", "target_gain", "target_gain_oracle", "ssim"), (-1.0, 1.0))
-_OTHER_RANGES["kid"] = (-np.inf, np.inf)
+_OTHER_RANGES |= dict.fromkeys(("kid", "kid_halves", "kid_source"), (-np.inf, np.inf))
 
 
 SEVERAL_SEEDS = (
