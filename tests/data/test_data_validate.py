@@ -164,7 +164,7 @@ def test_leaks_are_named(name: str, rows: pd.DataFrame, hashes: dict[str, str], 
         (Image.new("L", (1, 1), 9), "is 1 x 1 pixels"),
         (Image.new("RGB", (300, 1), 9), "is 300 x 1 pixels"),
         (Image.new("L", (20, 20), 9), "has the same value in every pixel"),
-        (Image.new("I;16", (20, 20), 40_000), "has the same value in every pixel"),
+        (Image.fromarray(np.full((20, 20), 40_000, dtype=np.uint16)), "has the same value in every pixel"),
         (Image.merge("LA", [NOISE, Image.new("L", NOISE.size)]), "is transparent everywhere"),
         (Image.merge("LA", [Image.new("L", NOISE.size, 7), NOISE]), "has the same value in every pixel"),
     ],
@@ -254,3 +254,27 @@ def test_a_film_outside_of_the_folder(tmp_path: Path, make_dataset, cell: str) -
     dataset = make_dataset(format={"kind": "chexpert", "csv": "train.csv"})
     with pytest.raises(DataError, match=r"row 2: .* is no path below the dataset's folder"):
         validate_dataset(dataset, tmp_path, {"files": {}})
+
+
+@pytest.mark.parametrize(
+    "mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "I;16", "I;16B"]
+)
+def test_every_pixel_format_is_looked_at(make_dataset, local_root: Path, mode: str) -> None:
+    """What TIFF can hold; a sound image of each passes, upright and turned."""
+    if mode.startswith("I;16"):
+        values = np.linspace(0, 65_535, 900).reshape(30, 30).astype(">u2" if mode == "I;16B" else "<u2")
+        image = Image.fromarray(values)
+        assert image.mode == mode
+    elif mode == "LAB":
+        image = Image.merge("LAB", [NOISE, NOISE, NOISE])
+    elif mode in ("LA", "RGBA"):
+        image = NOISE.convert(mode)
+    else:
+        image = NOISE.convert("RGB").convert(mode)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image.save(local_root / "images/000.tif")
+    image.save(local_root / "images/001.tif", exif=exif)
+    text = (local_root / "labels.csv").read_text()
+    (local_root / "labels.csv").write_text(text.replace("000.png", "000.tif").replace("001.png", "001.tif"))
+    assert len(validate_dataset(make_dataset(), local_root, {"files": {}})) == 40

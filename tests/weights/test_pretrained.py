@@ -21,8 +21,10 @@ from meddiff.errors import CheckpointError
 from meddiff.io import read_json
 from meddiff.models import build_model
 from meddiff.weights.pretrained import fetch_pretrained, verified_manifest
+from weight_samples import small_weights
 
 CONFIG = PretrainedConfig(repo="timm/test_resnet.r160_in1k", files=["model.safetensors"])
+FIRST = small_weights("first")
 
 
 @pytest.fixture
@@ -72,8 +74,8 @@ class Hub:
 def hub(monkeypatch) -> Hub:
     hub = Hub(
         {
-            "old": {"model.safetensors": b"first", "model.bin": b"pickle"},
-            "new": {"model.safetensors": b"first", "model.bin": b"pickle"},
+            "old": {"model.safetensors": FIRST, "model.bin": b"pickle"},
+            "new": {"model.safetensors": FIRST, "model.bin": b"pickle"},
         }
     )
     monkeypatch.setattr(huggingface_hub, "model_info", hub.model_info)
@@ -85,7 +87,7 @@ def test_download_is_recorded_with_its_commit(hub, tmp_path):
     fetch_pretrained("net", CONFIG, None, tmp_path / "net")
     manifest = verified_manifest(tmp_path / "net")
     assert manifest["repo"] == CONFIG.repo and manifest["revision"] == "new"
-    assert manifest["files"]["model.safetensors"]["size"] == 5 and len(manifest["files"]) == 1
+    assert manifest["files"]["model.safetensors"]["size"] == len(FIRST) and len(manifest["files"]) == 1
     assert not (tmp_path / "net" / "model.bin").exists()
 
 
@@ -97,12 +99,21 @@ def test_fetched_again_from_the_same_commit(hub, tmp_path):
     fetch_pretrained("net", CONFIG, None, tmp_path / "net")
     assert hub.asked[-1] == (CONFIG.repo, "new")
     assert (tmp_path / "net" / "manifest.json").read_bytes() == before
-    hub.commits["new"]["model.safetensors"] = b"other"
-    with pytest.raises(CheckpointError, match=r"model\.safetensors: expected 5 bytes with SHA-256"):
+    hub.commits["new"]["model.safetensors"] = small_weights("another")
+    with pytest.raises(CheckpointError, match=r"model\.safetensors: expected \d+ bytes with SHA-256"):
         fetch_pretrained("net", CONFIG, None, tmp_path / "net")
     # Another revision is another thing: it is recorded anew.
     fetch_pretrained("net", CONFIG.model_copy(update={"revision": "old"}), None, tmp_path / "net")
     assert verified_manifest(tmp_path / "net")["revision"] == "old"
+
+
+def test_a_damaged_download_is_not_recorded(hub, tmp_path):
+    hub.commits["new"]["model.safetensors"] = FIRST[:-1]
+    with pytest.raises(CheckpointError, match=r"model\.safetensors: is damaged: .*; delete it and fetch it"):
+        fetch_pretrained("net", CONFIG, None, tmp_path / "net")
+    assert not (tmp_path / "net" / "record.json").exists()
+    hub.commits["new"]["model.safetensors"] = FIRST
+    fetch_pretrained("net", CONFIG, None, tmp_path / "net")
 
 
 def test_hub_that_does_not_answer(hub, tmp_path):
@@ -136,7 +147,8 @@ def test_patterns_keep_the_folders_of_a_pipeline(tmp_path):
     source = tmp_path / "pipeline"
     for path in ("model_index.json", "unet/a.safetensors", "unet/a.bin", "tokenizer/merges.txt"):
         (source / path).parent.mkdir(parents=True, exist_ok=True)
-        (source / path).write_text(path)
+        content = small_weights(path) if path.endswith(".safetensors") else f'"{path}"'.encode()
+        (source / path).write_bytes(content)
     config = PretrainedConfig(repo="a/b", files=["model_index.json", "unet/*.safetensors", "tokenizer/*.txt"])
     fetch_pretrained("sd", config, source, tmp_path / "out")
     manifest = verified_manifest(tmp_path / "out")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -23,16 +24,17 @@ from meddiff.weights.released import (
     list_released,
     verified_files,
 )
+from weight_samples import small_weights
 
 UNET = ("model_1.safetensors", "model_2.safetensors")
 DRIVE = {
-    "isic-256-checkpoints/isic-unet-dwt/model.safetensors": b"online",
-    "isic-256-checkpoints/isic-unet-dwt/model_1.safetensors": b"average",
-    "isic-256-checkpoints/isic-unet-dwt/model_2.safetensors": b"embedding",
+    "isic-256-checkpoints/isic-unet-dwt/model.safetensors": small_weights("online"),
+    "isic-256-checkpoints/isic-unet-dwt/model_1.safetensors": small_weights("average"),
+    "isic-256-checkpoints/isic-unet-dwt/model_2.safetensors": small_weights("embedding"),
     "isic-256-checkpoints/isic-unet-dwt/optimizer.bin": b"pickle",
     "isic-256-checkpoints/isic-unet-dwt/random_states_0.pkl": b"pickle",
-    "isic-classifier/best_checkpoint_resnet18/model.safetensors": b"skin",
-    "chexpert-classifier/best_checkpoint_resnet18/model.safetensors": b"chest",
+    "isic-classifier/best_checkpoint_resnet18/model.safetensors": small_weights("skin"),
+    "chexpert-classifier/best_checkpoint_resnet18/model.safetensors": small_weights("chest"),
 }
 RESNET = "isic-classifier/best_checkpoint_resnet18"
 
@@ -94,9 +96,10 @@ def test_only_what_is_needed_is_downloaded(drive, tmp_path):
     release = "isic-256-checkpoints/isic-unet-dwt"
     manifest = read_json(fetch(tmp_path, "unet", release))
     assert sorted(drive.downloaded) == [f"{release}/{name}" for name in UNET]
-    sha256 = hashlib.sha256(b"average").hexdigest()
+    average = small_weights("average")
+    sha256 = hashlib.sha256(average).hexdigest()
     assert manifest["release"] == release and set(manifest["files"]) == set(UNET)
-    assert manifest["files"]["model_1.safetensors"] == {"size": 7, "sha256": sha256}
+    assert manifest["files"]["model_1.safetensors"] == {"size": len(average), "sha256": sha256}
     found = verified_files(tmp_path / "files", "unet", release, tmp_path / "manifest.json")
     assert found == tmp_path / "files" / release
 
@@ -118,12 +121,34 @@ def test_fetching_again_checks_against_the_first_time(drive, tmp_path):
     assert len(drive.downloaded) == 1  # what is there is not downloaded again
     path = tmp_path / "files" / RESNET / "model.safetensors"
     path.unlink()
-    drive.files[f"{RESNET}/model.safetensors"] = b"something else"
-    with pytest.raises(CheckpointError, match=r"resnet18/model\.safetensors: expected 4 bytes"):
+    drive.files[f"{RESNET}/model.safetensors"] = small_weights("something else")
+    with pytest.raises(CheckpointError, match=r"resnet18/model\.safetensors: expected \d+ bytes.*, got"):
         fetch(tmp_path, "timm", RESNET)
-    path.write_bytes(b"skim")  # same size
-    with pytest.raises(CheckpointError, match="SHA-256 " + hashlib.sha256(b"skim").hexdigest()):
+    path.write_bytes(skim := small_weights("skim"))  # same size
+    with pytest.raises(CheckpointError, match="SHA-256 " + hashlib.sha256(skim).hexdigest()):
         fetch(tmp_path, "timm", RESNET)
+
+
+@pytest.mark.parametrize("damaged", [small_weights("skin")[:-1], b"<html>too many accesses</html>"])
+def test_a_damaged_download_is_not_recorded(drive, tmp_path, damaged):
+    """Or the good file would be refused ever after."""
+    good = drive.files[f"{RESNET}/model.safetensors"]
+    drive.files[f"{RESNET}/model.safetensors"] = damaged
+    with pytest.raises(CheckpointError, match=r"model\.safetensors: is damaged: .*; delete it and fetch it"):
+        fetch(tmp_path, "timm", RESNET)
+    assert not (tmp_path / "record.json").exists() and not (tmp_path / "manifest.json").exists()
+    (tmp_path / "files" / RESNET / "model.safetensors").unlink()
+    drive.files[f"{RESNET}/model.safetensors"] = good
+    fetch(tmp_path, "timm", RESNET)
+
+
+def test_a_pipe_among_the_weights_is_not_opened(tmp_path):
+    mine = copy_of_drive(tmp_path / "mine")
+    path = mine / RESNET / "model.safetensors"
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(CheckpointError, match=r"model\.safetensors: .*is a named pipe and no regular file"):
+        fetch(tmp_path, "timm", RESNET, mine)
 
 
 def test_google_drive_refuses(drive, tmp_path):
@@ -158,7 +183,7 @@ def test_missing_folder_or_files(tmp_path):
 @pytest.mark.parametrize("part", ["", "isic-classifier", RESNET])
 def test_the_named_folder_may_be_a_part_of_the_release(tmp_path, part):
     mine = copy_of_drive(tmp_path / "mine")
-    assert find_files(mine / part, "timm", RESNET)["model.safetensors"].read_bytes() == b"skin"
+    assert find_files(mine / part, "timm", RESNET)["model.safetensors"].read_bytes() == small_weights("skin")
 
 
 names = st.sampled_from(["weights", "x", "best_checkpoint", "2025"])

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from meddiff.data.folder import ImageFolder
@@ -90,7 +91,8 @@ def _flaw(picture: Picture, pixels: Image.Image) -> str | None:
     if min(width, height) < 2:
         return f"is {width} x {height} pixels and shows nothing"
     if picture.is_deep_grey:
-        extrema = [picture.image.getextrema()]
+        values = np.asarray(picture.image)
+        extrema = [(values.min(), values.max())]
     elif picture.image.has_transparency_data and _opacity(picture.image) == (0, 0):
         return "is transparent everywhere and shows nothing"
     else:

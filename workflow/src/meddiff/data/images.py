@@ -76,7 +76,10 @@ class Picture:
                 "cannot be applied; convert it to 8-bit colour"
             )
         if self.image.mode in _EIGHT_BIT:
-            return self.image.convert(mode)
+            try:
+                return self.image.convert(mode)
+            except ValueError as error:
+                raise DataError(f"{self.path}: {error}; convert it to grey or RGB") from error
         raise DataError(
             f"{self.path}: pixel format {self.image.mode!r} has no fixed range; convert it to 8- or 16-bit"
         )

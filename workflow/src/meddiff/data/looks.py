@@ -39,7 +39,7 @@ def nearest(looks: Sequence[str], others: Sequence[str]) -> tuple[np.ndarray, np
 
     Returns:
         int [N] its position, -1 where none differs in `ALIKE` bits or less, and int [N] the bits in which
-        they differ. 140,000 against 60,000 take half a minute.
+        they differ. 140,000 against 60,000 take a minute.
     """
     mine, theirs = _words(looks), _words(others)
     found, distance = np.full(len(mine), -1), np.full(len(mine), BITS)
