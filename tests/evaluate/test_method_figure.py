@@ -134,10 +134,10 @@ def test_figure_shows_steps_images_and_votes(classes: int, steps: int, channels:
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
     """A store with the images that `sample_errors` names in its test split."""
-    rows = [f"image{i:05d},x.png,{i % 2},g{i}" for i in range(60)]
-    for split in ("train", "valid", "test"):
+    for split, name in (("train", "a"), ("valid", "b"), ("test", "image")):
+        rows = [f"{name}{i:05d},{name}.png,{i % 2},{name} {i}" for i in range(60)]
+        Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8) * 3).save(tmp_path / f"{name}.png")
         (tmp_path / f"{split}.csv").write_text("\n".join(["image_id,path,label,group", *rows]) + "\n")
-    Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8) * 3).save(tmp_path / "x.png")
     build_store(tmp_path, tmp_path, tmp_path / "store", 8, 1, ["healthy", "sick"], threads=1)
     return tmp_path / "store"
 
