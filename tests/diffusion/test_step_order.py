@@ -88,6 +88,20 @@ def test_where_votes_depend_on_the_level_fewer_decisions_differ():
     assert differs[1] < differs[0] / 3
 
 
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("kind", [{"kind": "exact"}, {"kind": "sequential", "delta": 0.01}])
+def test_the_least_number_of_steps_holds_where_the_majority_is_certain(kind, classes):
+    """As found: of 51 steps at least 40, and unanimous images stopped at 26."""
+    errors = np.ones((3, 51, classes)) - np.eye(classes)[0]
+    free, late = (
+        stopping_steps(errors, make_rule(StoppingConfig(**kind, min_steps=least), 51, classes))
+        for least in (1, 40)
+    )
+    assert free.max() <= 26 and late.tolist() == [40] * 3
+    rule = make_rule(StoppingConfig(**kind, min_steps=40), 51, classes)
+    assert rule.wanted(errors[:, :10], np.full(3, 10)).tolist() == [40] * 3
+
+
 def test_no_image_stops_before_the_least_number_of_steps():
     errors = np.random.default_rng(0).random((200, 101, 2)) - np.array([0.0, 0.6])
     for decision in ("majority", "mean"):
@@ -99,7 +113,7 @@ def test_no_image_stops_before_the_least_number_of_steps():
         assert early.min() < 40 and late.min() >= 40
         assert late.max() <= 101
     with pytest.raises(ValueError, match="min_steps goes with"):
-        StoppingConfig(kind="exact", min_steps=2)
+        StoppingConfig(kind="none", min_steps=2)
     stopping = {"kind": "sequential", "delta": 0.1, "min_steps": 102}
     with pytest.raises(ValueError, match=r"stopping.min_steps: must be at most steps, 101"):
         ScoreConfig(steps=101, stopping=stopping)

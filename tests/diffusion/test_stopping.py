@@ -36,6 +36,8 @@ rules = st.sampled_from(
         StoppingConfig(kind="sequential", delta=0.3),
         StoppingConfig(kind="sequential", delta=0.01),
         StoppingConfig(kind="sequential", decision="mean", delta=0.3),
+        StoppingConfig(kind="exact", min_steps=7),
+        StoppingConfig(kind="sequential", delta=0.3, min_steps=20),
     ]
 )
 

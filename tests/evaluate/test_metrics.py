@@ -75,7 +75,7 @@ def test_order_of_metrics() -> None:
 
 def test_vote_shares_are_smoothed_and_other_probabilities_clipped() -> None:
     table = table_of([1, 0], [[1.0, 0.0], [1.0, 0.0]])
-    table["steps_used"] = 9
+    table["steps"] = 9
     shares = metrics.label_losses(table, vote_shares=True)
     np.testing.assert_allclose(shares, -np.log([0.5 / 10, 9.5 / 10]))
     clipped = metrics.label_losses(table, vote_shares=False)
@@ -89,6 +89,29 @@ def test_auroc_ranks_probabilities_that_round_to_one() -> None:
     assert sk.roc_auc_score(labels, p[:, 1]) != pytest.approx(sk.roc_auc_score(labels, gaps))
     values = metrics.point_metrics(table_of(labels, p.tolist()), vote_shares=False)
     assert values["auroc"] == pytest.approx(sk.roc_auc_score(labels, gaps))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(3, 7), st.integers(1, 60), st.integers(0, 2**32 - 1))
+def test_auroc_of_votes_ranks_by_whole_counts(classes: int, steps: int, seed: int) -> None:
+    """As found: [2, 0, 3] and [2, 1, 2] of 5 votes were ranked apart by the rounding of the others' sum."""
+    generator = np.random.default_rng(seed)
+    votes = generator.multinomial(steps, generator.dirichlet(np.ones(classes)), size=60)
+    labels = np.append(np.arange(classes), generator.integers(classes, size=60 - classes))
+    table = table_of(labels.tolist(), (votes / steps).tolist())
+    expected = np.mean([sk.roc_auc_score(labels == k, votes[:, k]) for k in range(classes)])
+    assert metrics.point_metrics(table, vote_shares=True)["auroc"] == pytest.approx(expected, rel=1e-12)
+    resampled = ResampledMetrics(table, vote_shares=True)(np.ones((1, 60), dtype=int))
+    assert resampled["auroc"][0] == pytest.approx(expected, rel=1e-12)
+
+
+def test_equal_votes_are_equal_scores() -> None:
+    scores = metrics.ranking_scores(np.array([[2, 0, 3], [2, 1, 2]]) / 5, vote_shares=True)
+    assert scores[0, 0] == scores[1, 0]
+    # Probabilities that do not round to 1 are ranked as they are, whatever the rounding of the others' sum.
+    p = np.array([[0.4, 0.3, 0.2, 0.1], [0.4, 0.1, 0.2, 0.3], [1 - 1e-12, 0, 1e-12, 0]])
+    scores = metrics.ranking_scores(p, vote_shares=False)
+    assert scores[0, 0] == scores[1, 0] < scores[2, 0]
 
 
 def test_undefined_metrics_are_nan() -> None:

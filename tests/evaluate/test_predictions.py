@@ -29,16 +29,17 @@ def test_from_errors(classes: int) -> None:
     dataset = sample_errors(classes=classes, early_stop=True)
     majority, mean = from_errors(dataset, "majority"), from_errors(dataset, "mean")
     shares = [f"p_{k}" for k in range(classes)]
-    expected = ["image_id", "group", "label", "prediction", *shares, *KINDS, "steps_used"]
+    expected = ["image_id", "group", "label", "prediction", *shares, *KINDS, "steps_used", "steps"]
     assert list(majority.columns) == list(mean.columns) == expected
     pd.testing.assert_frame_equal(majority[KINDS], mean[KINDS])
     assert majority["steps_used"].tolist() == [10, 21] * 30
+    assert (majority["steps"] == 21).all()
     errors = dataset["errors"].values
     np.testing.assert_array_equal(majority["prediction"], vote.majority(errors))
     np.testing.assert_array_equal(mean["prediction"], vote.mean(errors))
     counts, steps = vote.votes(errors)[1], majority[["steps_used"]].to_numpy()
-    # Steps that were not evaluated count with the posterior mean under a uniform prior.
-    votes = counts + (21 - steps) * (counts + 1) / (steps + classes)
+    # Steps that were not evaluated count with the posterior mean under Jeffreys' prior.
+    votes = counts + (21 - steps) * (counts + 0.5) / (steps + classes / 2)
     np.testing.assert_allclose(probabilities(majority), votes / 21)
 
 
@@ -53,10 +54,10 @@ def test_baseline_has_the_same_columns_but_for_uncertainty() -> None:
     p = np.array([[0.9, 0.1], [0.5, 0.5], [0.2, 0.8]])
     table = from_probabilities(["a", "b", "c"], ["a", "b", "b"], np.array([0, 1, 1]), p)
     expected = ["image_id", "group", "label", "prediction", "p_0", "p_1"]
-    assert list(table.columns) == [*expected, "uncertainty_softmax_entropy", "steps_used"]
+    assert list(table.columns) == [*expected, "uncertainty_softmax_entropy", "steps_used", "steps"]
     assert table["prediction"].tolist() == [0, 0, 1]
     assert table["uncertainty_softmax_entropy"].idxmax() == 1
-    assert table["steps_used"].tolist() == [1, 1, 1]
+    assert table["steps_used"].tolist() == table["steps"].tolist() == [1, 1, 1]
 
 
 @pytest.mark.parametrize("decision", ["majority", "mean", "softmax"])
@@ -102,6 +103,7 @@ def test_incomplete_or_overflowed_errors_are_refused() -> None:
         ("image_id", "image00000", "row 4: image_id is 'image00000', expected an id used once"),
         ("group", "", "row 4: group is '', expected a group id"),
         ("steps_used", "0", "row 4: steps_used is '0', expected a whole number"),
+        ("steps_used", "99", "row 4: steps_used is '99', expected at most `steps`"),
         ("uncertainty_t_score", "-inf", "row 4: uncertainty_t_score is '-inf'"),
     ],
 )

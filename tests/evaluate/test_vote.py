@@ -114,13 +114,13 @@ def test_shares_of_a_stopped_vote_are_those_to_expect_of_the_whole() -> None:
     errors = np.full((1, 41, 3), np.nan)
     errors[0, :8] = 1 - np.eye(3)[[0, 0, 1, 0, 0, 0, 1, 0]]
     generator = np.random.default_rng(0)
-    urns = np.tile(vote.votes(errors)[1] + 1, (20_000, 1))
+    urns = np.tile(vote.votes(errors)[1] + 0.5, (20_000, 1))
     for _ in range(41 - 8):
         ends = urns.cumsum(axis=1)
         drawn = (generator.random((len(urns), 1)) * ends[:, -1:] > ends).sum(axis=1)
         urns[np.arange(len(urns)), drawn] += 1
     shares = vote.tally(errors).vote_shares(41)
-    np.testing.assert_allclose(shares[0], (urns - 1).mean(axis=0) / 41, atol=0.005)
+    np.testing.assert_allclose(shares[0], (urns - 0.5).mean(axis=0) / 41, atol=0.005)
 
 
 def test_shares_of_a_whole_vote_are_votes_over_steps() -> None:

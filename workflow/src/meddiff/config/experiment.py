@@ -30,7 +30,7 @@ class StoppingConfig(Strict):
     )
     min_steps: Steps = Field(
         default=1,
-        description="sequential: no image stops before; more steps rank certain images by their certainty",
+        description="no image stops before; more steps rank certain images by their certainty",
     )
     order: Literal["drawn", "spread"] = Field(
         default="drawn",
@@ -41,8 +41,8 @@ class StoppingConfig(Strict):
     def _goes_together(self) -> StoppingConfig:
         if (self.delta is not None) != (self.kind == "sequential"):
             raise ValueError("delta is needed with `kind: sequential`, and goes with no other kind")
-        if self.min_steps > 1 and self.kind != "sequential":
-            raise ValueError("min_steps goes with `kind: sequential` only")
+        if self.min_steps > 1 and self.kind == "none":
+            raise ValueError("min_steps goes with a kind that stops; without one all steps are evaluated")
         if self.order != "drawn" and self.kind == "none":
             raise ValueError("`order` goes with a kind that stops; without one all steps are evaluated")
         if self.kind == "exact" and self.decision == "mean":

@@ -24,10 +24,12 @@ class MajorityRule:
         steps: N.
         most: [N + 1] the most votes that a rival may have when it and the leader have n votes together (-1:
             none); without it only certainty counts.
+        min_steps: before which no image stops, even if its majority is certain.
     """
 
     steps: int
     most: Ints | None = None
+    min_steps: int = 1
 
     def wanted(self, errors: NDArray[np.floating], known: Ints) -> Ints:
         """See `meddiff.diffusion.stopping.Rule`."""
@@ -39,8 +41,10 @@ class MajorityRule:
                 own[:, 1:] = running_votes(share)
         further = self._further(counts, np.arange(longest + 1))
         rows = np.arange(len(errors))
-        settled = (further <= 0) & (np.arange(longest + 1) <= known[:, None])
-        undecided = np.minimum(known + np.maximum(further[rows, known], 1), self.steps)
+        taken = np.arange(longest + 1)
+        settled = (further <= 0) & (taken <= known[:, None]) & (taken >= self.min_steps)
+        needed = np.maximum(known + np.maximum(further[rows, known], 1), self.min_steps)
+        undecided = np.minimum(needed, self.steps)
         return np.where(settled.any(axis=1), settled.argmax(axis=1), undecided)
 
     def _further(self, counts: Floats, taken: Ints) -> Ints:

@@ -19,8 +19,8 @@ the looks, which are on a geometric grid, and the rivals (Bonferroni), so under 
 from that of the full run with a probability of at most delta. Elsewhere this is an approximation, which is
 why there is no look before step 16.
 
-With `min_steps` no image stops earlier. Decisions need it not; but images that stop after a few steps are all
-about equally certain, and ranking them by uncertainty takes finer shares.
+With `min_steps` no image stops earlier, even if its majority is certain. Decisions need it not; but images
+that stop after a few steps are all about equally certain, and ranking them by uncertainty takes finer shares.
 """
 
 from __future__ import annotations
@@ -68,8 +68,9 @@ def make_rule(config: StoppingConfig, steps: int, classes: int) -> Rule | None:
     if config.decision == "mean":
         return MeanRule(steps, classes, config.delta, config.min_steps)
     if config.kind == "exact":
-        return MajorityRule(steps)
-    return MajorityRule(steps, most_rival_votes(steps, classes, config.delta, config.min_steps))
+        return MajorityRule(steps, min_steps=config.min_steps)
+    most = most_rival_votes(steps, classes, config.delta, config.min_steps)
+    return MajorityRule(steps, most, config.min_steps)
 
 
 def stopping_steps(errors: NDArray[np.floating], rule: Rule) -> Ints:

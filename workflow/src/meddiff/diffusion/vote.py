@@ -56,13 +56,13 @@ class Tally:
         Args:
             total: steps of the full run. Where an image stopped before, its shares are those that are to be
                 expected of the full run: each step that is missing counts for class k with the posterior
-                mean (votes_k + 1) / (steps + K) under a uniform prior. If not given, only evaluated steps
-                count.
+                mean (votes_k + 1/2) / (steps + K / 2) under Jeffreys' prior. If not given, only evaluated
+                steps count.
         """
         steps = self.steps[..., None]
         if total is None:
             return self.counts / steps
-        expected = (self.counts + 1) / (steps + self.counts.shape[-1])
+        expected = (self.counts + 0.5) / (steps + self.counts.shape[-1] / 2)
         return (self.counts + (total - steps) * expected) / total
 
     def softmax(self) -> Floats:

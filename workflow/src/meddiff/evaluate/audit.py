@@ -68,13 +68,15 @@ def audit(
             part = frame[frame["split"] == split]
             rule = _rule_predictions(part, shares)
             identity = {"dataset": dataset, "split": split, "model": RULE, "decision": "rule", "seed": 0}
-            rules += [identity | row for row in _measure(rule, part, shares, entry, settings)]
+            # Its probabilities are shares of counts, as those of votes are.
+            rules += [identity | row for row in _measure(rule, part, shares, entry, settings, True)]
         test = frame[frame["split"] == "test"].sort_values("image_id", ignore_index=True)
         for run, table in tables:
             if run.dataset == dataset:
                 table = _of_same_images(table, test, run)
                 identity = {**run.model_dump(), "split": "test"}
-                rows += [identity | row for row in _measure(table, test, shares, entry, settings)]
+                counted = run.decision == "majority"
+                rows += [identity | row for row in _measure(table, test, shares, entry, settings, counted)]
     parts = [over_seeds(pd.DataFrame(rules), settings.confidence, _KEYS)]
     if rows:
         parts.append(in_layout_order(over_seeds(pd.DataFrame(rows), settings.confidence, _KEYS), settings))
@@ -173,8 +175,13 @@ def _measure(
     shares: pd.DataFrame,
     entry: AuditEntry,
     settings: AuditSettings,
+    counted: bool,
 ) -> list[dict[str, object]]:
-    """Rows of one predictions table, whose images are those of `strata` in the same order."""
+    """Rows of one predictions table, whose images are those of `strata` in the same order.
+
+    Args:
+        counted: whether its probabilities are shares of counts.
+    """
     label, stratum = strata["label"].to_numpy(), strata["stratum"].to_numpy()
     classes = len(entry.classes)
     names = list(dict.fromkeys([*entry.strata, *sorted(set(stratum))]))
@@ -182,7 +189,7 @@ def _measure(
     for name, mask in {ALL_IMAGES: np.full(len(table), True), **{n: stratum == n for n in names}}.items():
         part = table[mask]
         if not part.empty:
-            found = _discrimination(part, settings)
+            found = _discrimination(part, settings, counted)
             counts = {"stratum": name, "n": len(part), "n_by_class": _by_class(label[mask], classes)}
             rows += [counts | row for row in found]
     right = shares.idxmax(axis=1)[stratum].to_numpy() == label
@@ -194,9 +201,9 @@ def _measure(
     return rows
 
 
-def _discrimination(table: pd.DataFrame, settings: AuditSettings) -> list[dict[str, object]]:
+def _discrimination(table: pd.DataFrame, settings: AuditSettings, counted: bool) -> list[dict[str, object]]:
     """Rows of `METRICS` of some images."""
-    statistic = Discrimination(table)
+    statistic = Discrimination(table, counted)
     found = statistic(np.ones((1, len(table))))
     values = {metric: float(found[metric][0]) for metric in METRICS}
     draws = bootstrap(

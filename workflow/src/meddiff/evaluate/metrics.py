@@ -5,10 +5,13 @@ Conventions, for K classes:
     precision, recall, f1: of class 1 for K = 2 as in the paper, unweighted mean over classes otherwise.
         A class that is never predicted has precision and F1 of 0 (``zero_division=0``).
     auroc: of class 1 for K = 2, unweighted mean of one-versus-rest otherwise. Images are ranked by the
-        log-odds of the class: the order of p, without ties where p rounds to 1.
+        probability of the class, vote shares being equal where votes are; other probabilities that round to
+        1 are ranked by what is left for the other classes.
     brier: mean (p_1 - y)^2 for K = 2; mean over images of sum_k (p_k - y_k)^2 otherwise.
     nll: mean -ln p_label. Vote shares v / N are smoothed to (v + 1/2) / (N + K / 2), since a class
         without votes is not impossible; other probabilities are clipped at the float64 epsilon, 2.2e-16.
+        N is always that of the full run: shares of an image that stopped are those to be expected of it
+        under the same prior (`meddiff.diffusion.vote`), so that v votes of n end as (v + 1/2) / (n + K / 2).
     ece: expected calibration error of the predicted class, 15 equal-width bins (a, b] (Guo et al. 2017).
     aurc_<kind>: area under the risk-coverage curve, the mean over k = 1..n of the error rate of the k most
         certain images, in expectation over a random order of tied images.
@@ -25,6 +28,7 @@ from meddiff.evaluate import predictions as tables
 
 BINS = 15
 AURC = "aurc_"
+_NEARLY_ONE = 1 - 1e-6  # from here on the other probabilities have more digits
 
 
 def point_metrics(table: pd.DataFrame, vote_shares: bool) -> dict[str, float]:
@@ -32,14 +36,15 @@ def point_metrics(table: pd.DataFrame, vote_shares: bool) -> dict[str, float]:
 
     Args:
         table: a predictions table (`meddiff.evaluate.predictions`).
-        vote_shares: whether the probabilities are votes / steps_used, which `nll` smooths.
+        vote_shares: whether the probabilities are shares of votes, which `nll` smooths and AUROC ranks
+            as they are.
     """
     y, predicted = table["label"].to_numpy(), table["prediction"].to_numpy()
     p = tables.probabilities(table)
     correct = tables.is_correct(table)
     return {
         "accuracy": float(correct.mean()),
-        **_class_metrics(y, predicted, p),
+        **_class_metrics(y, predicted, p, ranking_scores(p, vote_shares)),
         "brier": _brier(y, p),
         "nll": float(label_losses(table, vote_shares).mean()),
         "ece": expected_calibration_error(confidences(table), correct),
@@ -52,7 +57,7 @@ def label_losses(table: pd.DataFrame, vote_shares: bool) -> np.ndarray:
     p = tables.probabilities(table)
     of_label = p[np.arange(len(p)), table["label"].to_numpy()]
     if vote_shares:
-        steps = table["steps_used"].to_numpy()
+        steps = table["steps"].to_numpy()
         return -np.log((of_label * steps + 0.5) / (steps + p.shape[1] / 2))
     return -np.log(np.clip(of_label, np.finfo(np.float64).eps, 1.0))
 
@@ -63,12 +68,23 @@ def confidences(table: pd.DataFrame) -> np.ndarray:
     return p[np.arange(len(p)), table["prediction"].to_numpy()]
 
 
-def log_odds(probabilities: np.ndarray) -> np.ndarray:
-    """[I, K] ln p_k - ln (sum of the others), finite: probabilities of 0 count as the smallest float."""
-    tiny = np.finfo(np.float64).smallest_subnormal
-    columns = range(probabilities.shape[1])
-    others = np.stack([np.delete(probabilities, k, axis=1).sum(axis=1) for k in columns], axis=1)
-    return np.log(np.maximum(probabilities, tiny)) - np.log(np.maximum(others, tiny))
+def ranking_scores(probabilities: np.ndarray, vote_shares: bool) -> np.ndarray:
+    """[I, K] what AUROC ranks images by: the probabilities, or their ranks where some round to 1.
+
+    Args:
+        probabilities: [I, K].
+        vote_shares: whether they are shares of votes. Equal votes are equal shares, and a share of 1 is all
+            votes; sums of the other shares would be equal only but for rounding.
+    """
+    if vote_shares or not (probabilities > _NEARLY_ONE).any():
+        return probabilities
+    scores = []
+    for k, own in enumerate(probabilities.T):
+        # In ascending order, so that the sum does not depend on that of the classes.
+        others = np.sort(np.delete(probabilities, k, axis=1), axis=1).sum(axis=1)
+        pairs = np.stack([own, np.where(own > _NEARLY_ONE, -others, 0.0)], axis=1)
+        scores.append(np.unique(pairs, axis=0, return_inverse=True)[1].reshape(-1))
+    return np.stack(scores, axis=1)
 
 
 def bin_index(confidence: np.ndarray) -> np.ndarray:
@@ -121,7 +137,9 @@ def _brier(y: np.ndarray, p: np.ndarray) -> float:
     return float(distances.mean() / (2 if classes == 2 else 1))
 
 
-def _class_metrics(y: np.ndarray, predicted: np.ndarray, p: np.ndarray) -> dict[str, float]:
+def _class_metrics(
+    y: np.ndarray, predicted: np.ndarray, p: np.ndarray, scores: np.ndarray
+) -> dict[str, float]:
     classes = p.shape[1]
     names = ["balanced_accuracy", "precision", "recall", "f1", "auroc"]
     if len(np.unique(y)) < classes:
@@ -131,7 +149,6 @@ def _class_metrics(y: np.ndarray, predicted: np.ndarray, p: np.ndarray) -> dict[
     recall = hits / of_class
     precision = np.divide(hits, decided, out=np.zeros(classes), where=decided > 0)
     f1 = 2 * hits / (of_class + decided)
-    scores = log_odds(p)
     shown = [1] if classes == 2 else list(range(classes))
     values = [
         recall.mean(),

@@ -1,6 +1,7 @@
 """The table of predictions, with the same columns for diffusion classifiers and baselines.
 
-Columns: ``image_id, group, label, prediction, p_0 .. p_{K-1}, uncertainty_<kind>..., steps_used``.
+Columns: ``image_id, group, label, prediction, p_0 .. p_{K-1}, uncertainty_<kind>..., steps_used,
+steps``, the last being the number of steps of the full run (1 of a baseline).
 Classes are indices into the dataset's class list. Of classes that are exactly equal a baseline's prediction
 is the first, and that of a diffusion classifier the one that `meddiff.diffusion.vote` says.
 """
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 
 UNCERTAINTY = "uncertainty_"
 _TEXT = ["image_id", "group"]
-_WHOLE = ["label", "prediction", "steps_used"]
+_STEPS = ["steps_used", "steps"]
+_WHOLE = ["label", "prediction", *_STEPS]
 _HEADER_ROWS = 2  # a text editor's first line is 1, and that is the header
 _SUM_TOLERANCE = 1e-4
 
@@ -61,6 +63,7 @@ def from_errors(dataset: xr.Dataset, decision: str) -> pd.DataFrame:
             "softmax_entropy": tally.softmax_entropy(),
         },
         tally.steps,
+        total,
     )
 
 
@@ -83,6 +86,7 @@ def from_probabilities(
         probabilities,
         {"softmax_entropy": vote.entropy(probabilities)},
         np.ones(len(probabilities), dtype=np.int64),
+        1,
     )
 
 
@@ -118,12 +122,19 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
         _check_rows(path, raw, column, ~np.isfinite(numbers), "a finite number")
         table[column] = numbers
     for column in _WHOLE:
-        limit = np.inf if column == "steps_used" else classes
-        bad = (table[column] % 1 != 0) | (table[column] < (column == "steps_used")) | (table[column] >= limit)
+        limit = np.inf if column in _STEPS else classes
+        bad = (table[column] % 1 != 0) | (table[column] < (column in _STEPS)) | (table[column] >= limit)
         _check_rows(
             path, raw, column, bad, "a whole number" if limit == np.inf else f"a class 0..{classes - 1}"
         )
         table[column] = table[column].astype(np.int64)
+    _check_rows(
+        path,
+        raw,
+        "steps_used",
+        table["steps_used"] > table["steps"],
+        "at most `steps`, those of the full run",
+    )
     _check_rows(
         path, raw, "image_id", table["image_id"].duplicated() | (table["image_id"] == ""), "an id used once"
     )
@@ -196,6 +207,7 @@ def _table(
     shares: np.ndarray,
     kinds: dict[str, np.ndarray],
     steps: np.ndarray,
+    total: int,
 ) -> pd.DataFrame:
     return pd.DataFrame(
         {
@@ -206,6 +218,7 @@ def _table(
             **{f"p_{k}": shares[:, k] for k in range(shares.shape[1])},
             **{UNCERTAINTY + kind: values for kind, values in kinds.items()},
             "steps_used": steps,
+            "steps": total,
         }
     )
 

@@ -19,13 +19,13 @@ _HALF = 32  # bits of a sum
 class Discrimination:
     """Accuracy, balanced accuracy, precision, recall, F1 and AUROC of one predictions table."""
 
-    def __init__(self, table: pd.DataFrame) -> None:
-        """Prepare everything that does not depend on the weights."""
+    def __init__(self, table: pd.DataFrame, vote_shares: bool) -> None:
+        """Prepare everything that does not depend on the weights; arguments as in `point_metrics`."""
         p = tables.probabilities(table)
         self.classes = p.shape[1]
         y, predicted = table["label"].to_numpy(), table["prediction"].to_numpy()
         self._confusion = np.eye(self.classes**2)[y * self.classes + predicted]
-        scores = metrics.log_odds(p)
+        scores = metrics.ranking_scores(p, vote_shares)
         ranked = [1] if self.classes == 2 else range(self.classes)
         self._rankings = [_Ranking(scores[:, k], y == k) for k in ranked]
 
@@ -63,7 +63,7 @@ class ResampledMetrics(Discrimination):
 
     def __init__(self, table: pd.DataFrame, vote_shares: bool) -> None:
         """Prepare everything that does not depend on the weights; arguments as in `point_metrics`."""
-        super().__init__(table)
+        super().__init__(table, vote_shares)
         p = tables.probabilities(table)
         truth = np.eye(self.classes)[table["label"].to_numpy()]
         halve = 0.5 if self.classes == 2 else 1.0
