@@ -249,6 +249,37 @@ def test_tables_to_read() -> None:
         assert "Perfect" in to_markdown(grid) and to_latex(grid).isascii()
 
 
+def test_counts_of_three_classes_are_of_those_that_are_compared() -> None:
+    """As found: "16 (16 / 0 / 0)" beside 68.8 %, though other classes have images where the rule is right."""
+    counts = {(split, "old", 0): 16 for split in ("train", "valid", "test")}
+    counts |= {
+        (split, "new", k): n for split in ("train", "valid", "test") for k, n in ((0, 12), (1, 30), (2, 4))
+    }
+    strata = strata_of(counts)
+    test = strata[strata["split"] == "test"].sort_values("image_id", ignore_index=True)
+    p = np.eye(3)[np.where(np.arange(len(test)) % 3 == 0, 2, test["label"])]
+    ids = test["image_id"].tolist()
+    predictions = from_probabilities(ids, ids, test["label"].to_numpy(), p)
+    settings = settings_of("net", classes=["a", "b", "c"])
+    table = auditing.audit([(settings.runs[0], predictions)], {"isic": strata}, settings)
+    grid = audit_grids(table, {"isic": {"old": "a", "new": "b"}}, settings)[0]
+    images = dict(zip([column.title for column in grid.columns], grid.blocks[0].rows[0], strict=True))
+    assert (images["all images"].value, images["all images"].detail) == ("62", "(28 / 30 / 4)")
+    assert (images["right"].value, images["right"].detail) == ("16", "(16 / – / –)")
+    assert (images["wrong"].value, images["wrong"].detail) == ("12", "(12 / – / –)")
+    assert (
+        "on both sides: a. Gap" in grid.caption and "in brackets a class that is not compared" in grid.caption
+    )
+
+
+def test_without_a_subset_there_are_no_columns_and_no_words_of_one() -> None:
+    settings = settings_of("cue", subset=None)
+    table = result_of(STRATA, cue=OLD.astype(int))
+    subset = audit_grids(table, {"isic": {"old": "melanoma", "new": "benign"}}, settings)[1]
+    assert {column.group for column in subset.columns} == {"", "all images"}
+    assert "stratum" not in subset.caption and len(subset.blocks[0].rows[0]) == 3
+
+
 def test_official_isic_splits_give_the_known_audit(official: Path, root: Path) -> None:
     dataset = load_dataset("isic", root / "config")
     splits = {}

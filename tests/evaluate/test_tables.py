@@ -185,8 +185,29 @@ def test_comparison_without_a_baseline_says_so() -> None:
     settings, pairs = comparison_inputs([0])
     table = comparison.compare([pair for pair in pairs if pair[0].model == "unet"], settings)
     assert table.empty
+    settings = settings.model_copy(update={"runs": [r for r in settings.runs if r.model == "unet"]})
     grid = comparison.comparison_grid(table, settings)
-    assert grid.blocks == [] and "no baseline" in grid.caption
+    assert grid.blocks == [] and "there is no baseline to compare with" in grid.caption
+    assert "Difference:" not in grid.caption and "p:" not in grid.caption
+
+
+def test_comparison_of_baselines_only_says_what_is_missing() -> None:
+    settings, pairs = comparison_inputs([0])
+    baselines = [(run, frame) for run, frame in pairs if run.model != "unet"]
+    settings = settings.model_copy(update={"runs": [run for run, _ in baselines]})
+    table = comparison.compare(baselines, settings)
+    assert table.empty
+    caption = comparison.comparison_grid(table, settings).caption
+    assert "there is no diffusion classifier to compare with the baselines" in caption
+    assert "no baseline" not in caption and "p:" not in caption
+
+
+@pytest.mark.parametrize("diffusion", [True, False])
+def test_rules_of_decision_are_explained_where_there_are_some(diffusion: bool) -> None:
+    runs = [run for run in grid_of_runs([0]) if diffusion or run["model"] != "unet"]
+    settings = ClassificationSettings(**LAYOUT, runs=runs, confidence=0.95)
+    grid = tables.classification_grid(tables.classification(metrics_of(runs, VALUES), settings), settings)
+    assert ("Diffusion models decide" in grid.caption) == diffusion
 
 
 def test_overview_has_all_metrics_and_marks_undefined_ones() -> None:

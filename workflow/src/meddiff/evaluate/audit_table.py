@@ -7,7 +7,17 @@ from typing import Any
 import pandas as pd
 
 from meddiff.config.audit import ALL_IMAGES
-from meddiff.evaluate.audit import FOLLOWS, GAP, MINIMUM_GROUPS, NOT_SHOWN, RIGHT, RULE, WRONG
+from meddiff.evaluate.audit import (
+    AGAINST,
+    FOLLOWS,
+    GAP,
+    MINIMUM_GROUPS,
+    NOT_SHOWN,
+    RIGHT,
+    RULE,
+    UNDEFINED,
+    WRONG,
+)
 from meddiff.evaluate.layout import row_title, rows_of, signed
 from meddiff.evaluate.render import Block, Cell, Column, Grid
 from meddiff.evaluate.settings import AuditEntry, AuditSettings
@@ -48,7 +58,11 @@ def _accuracies(
     ]
     shown = [(name, "accuracy") for name in (ALL_IMAGES, *strata)]
     shown += [(ALL_IMAGES, metric) for metric in (RIGHT, WRONG)]
-    lines = [[Cell("Images"), *(_count(cells[RULE, "rule", *key]) for key in shown), Cell(""), Cell("")]]
+    compared = _compared(cells)
+    counts = [
+        _count(cells[RULE, "rule", *key], compared if key[1] in (RIGHT, WRONG) else None) for key in shown
+    ]
+    lines = [[Cell("Images"), *counts, Cell(""), Cell("")]]
     for model, decision in [(RULE, "rule"), *rows_of(test, list(settings.model_titles()))]:
         line = [Cell(_title(model, decision, settings))]
         line += [_percent(cells[model, decision, *key]) for key in shown]
@@ -65,27 +79,30 @@ def _accuracies(
 def _subsets(table: pd.DataFrame, settings: AuditSettings) -> Grid:
     """Balanced accuracy and AUROC of all images and of the subset, one block a dataset."""
     test = table[table["split"] == "test"]
+    some = any(entry.subset is not None for entry in settings.audits.values())
+    width = 5 if some else 3
     blocks = []
     for dataset, title in settings.dataset_titles().items():
         here, entry = test[test["dataset"] == dataset], settings.audits[dataset]
         cells = _cells(here)
-        groups = [ALL_IMAGES, *([entry.subset] if entry.subset is not None else [])]
+        groups = _groups(entry)
         rows = []
         for model, decision in [(RULE, "rule"), *rows_of(here, list(settings.model_titles()))]:
             line = [Cell(_title(model, decision, settings))]
             for group in groups:
                 line.append(_percent(cells.get((model, decision, group, "balanced_accuracy"))))
                 line.append(_fraction(cells.get((model, decision, group, "auroc"))))
-            rows.append(line + [_NONE] * (5 - len(line)))
+            rows.append(line + [_NONE] * (width - len(line)))
         sizes = [_described(cells.get((RULE, "rule", group, "accuracy")), group, entry) for group in groups]
         blocks.append(Block(f"{title} ({'; '.join(sizes)})", rows))
     columns = [Column("Model")]
-    for group in ("all images", "subset"):
+    for group in ("all images", "subset")[: 1 + some]:
         columns += [Column("balanced acc. (%)", group), Column("AUROC", group)]
+    subset = " and on one stratum alone, in which the cue is the same for all" * some
     caption = (
-        "Audit of shortcuts: balanced accuracy and AUROC on all test images and on one stratum alone, in "
-        f"which the cue is the same for all, with {100 * settings.confidence:g} % confidence intervals"
-        f"{_seeds(test)}. – means that there is no such stratum or that a class has no image in it."
+        f"Audit of shortcuts: balanced accuracy and AUROC on all test images{subset}, with "
+        f"{100 * settings.confidence:g} % confidence intervals{_seeds(test)}. – means that "
+        f"{'there is no such stratum or that ' * some}a class has no image{' in it' * some}."
     )
     return Grid(caption, "audit-subset", columns, blocks)
 
@@ -102,13 +119,32 @@ def _accuracy_caption(
         f"{entry.title} only and answers with the most frequent class of the training split ({answers}); it "
         f"is right on {100 * scores['train']:.1f} % of the training, {100 * scores['valid']:.1f} % of the "
         f"validation and {100 * scores['test']:.1f} % of the test images. Numbers of images are of all "
-        f"classes and, in brackets, of {' / '.join(entry.classes)}. Gap: accuracy where the rule is right "
-        "minus where it is wrong, in percentage points, within each class and averaged over the classes "
-        f"that have at least {MINIMUM_GROUPS} patients, lesions or images on both sides. "
-        f"Last column: {FOLLOWS} where the interval of the gap is above 0, {NOT_SHOWN} where it includes 0. "
-        "Reliance on the cue makes such a gap; so do images that are harder for another reason where the "
-        "rule is wrong. – means not defined: too few images."
+        f"classes and, in brackets, of {' / '.join(entry.classes)}. Where the rule is right and where it is "
+        "wrong, accuracy is taken within each class and averaged over the classes that have at least "
+        f"{MINIMUM_GROUPS} patients, lesions or images on both sides: {_listed(table, entry)}. Gap: the one "
+        f"minus the other, in percentage points. Last column: {FOLLOWS} where the interval of the gap is "
+        f"above 0, {AGAINST} where it is below, {NOT_SHOWN} where it includes 0, {UNDEFINED} without such a "
+        "class. Reliance on the cue makes such a gap; so do images that are harder for another reason where the "
+        "rule is wrong. –: not defined (too few images), or in brackets a class that is not compared."
     )
+
+
+def _compared(cells: Rows) -> list[bool]:
+    """Of each class, whether its images are compared: only these are counted in the row of the gap."""
+    return [count != "0" for count in cells[RULE, "rule", ALL_IMAGES, GAP].n_by_class.split("/")]
+
+
+def _listed(table: pd.DataFrame, entry: AuditEntry) -> str:
+    """The classes that are compared, in words."""
+    compared = _compared(_cells(table[table["split"] == "test"]))
+    return (
+        ", ".join(name for name, there in zip(entry.classes, compared, strict=True) if there) or "none here"
+    )
+
+
+def _groups(entry: AuditEntry) -> list[str]:
+    """What balanced accuracy and AUROC are shown of."""
+    return [ALL_IMAGES, *([entry.subset] if entry.subset is not None else [])]
 
 
 def _cells(table: pd.DataFrame) -> Rows:
@@ -124,8 +160,13 @@ def _seeds(table: pd.DataFrame) -> str:
     return several * int(table["seeds"].max() > 1)
 
 
-def _count(row: Any) -> Cell:
-    return Cell(str(row.n), f"({row.n_by_class.replace('/', ' / ')})") if row.n else _NONE
+def _count(row: Any, compared: list[bool] | None = None) -> Cell:
+    """Numbers of images; of classes that are not compared none are counted, though they may have some."""
+    if not row.n:
+        return _NONE
+    counts = row.n_by_class.split("/")
+    shown = [n if there else "–" for n, there in zip(counts, compared or [True] * len(counts), strict=True)]
+    return Cell(str(row.n), f"({' / '.join(shown)})")
 
 
 def _described(row: Any | None, group: str, entry: AuditEntry) -> str:

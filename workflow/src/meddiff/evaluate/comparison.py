@@ -82,6 +82,8 @@ def comparison_grid(table: pd.DataFrame, settings: ComparisonSettings) -> Grid:
             for row in table[table["dataset"] == dataset].itertuples()
         ]
         blocks += [Block(title, rows)] if rows else []
+    if not blocks:
+        return Grid(_nothing(settings), "comparison", [Column(c) for c in columns], [])
     caption = (
         "Diffusion classifiers against the best baseline of each dataset. The best baseline is the one with "
         "the highest accuracy on the test set itself (mean over seeds), which favours the baseline. "
@@ -91,12 +93,16 @@ def comparison_grid(table: pd.DataFrame, settings: ComparisonSettings) -> Grid:
         "lesion) together; without groups it is McNemar's mid-p test. p (Holm): corrected for the number of "
         f"rows, {len(table)}. Interval and test allow for images in groups."
     )
-    return Grid(
-        caption if blocks else f"{caption} There is no baseline to compare with.",
-        "comparison",
-        [Column(c) for c in columns],
-        blocks,
+    return Grid(caption, "comparison", [Column(c) for c in columns], blocks)
+
+
+def _nothing(settings: ComparisonSettings) -> str:
+    """Why there is no comparison."""
+    baselines = any(run.decision == "softmax" for run in settings.runs)
+    missing = (
+        "diffusion classifier to compare with the baselines" if baselines else "baseline to compare with"
     )
+    return f"Diffusion classifiers against the best baseline of each dataset: there is no {missing}."
 
 
 def _p_cell(value: float) -> Cell:

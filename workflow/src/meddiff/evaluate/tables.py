@@ -155,7 +155,8 @@ def _classification_caption(table: pd.DataFrame, settings: ClassificationSetting
     parts = [f"Classification on the test set (images: {sizes}), with {level} bootstrap intervals."]
     if table["seeds"].max() > 1:
         parts.append(SEVERAL_SEEDS)
-    parts.append("Diffusion models decide by majority of the steps' votes or by the lowest mean error.")
+    if (table["family"] == "diffusion").any():
+        parts.append("Diffusion models decide by majority of the steps' votes or by the lowest mean error.")
     if published:
         parts.append(
             "Paper: published value (of diffusion models by majority) and, in brackets, ours minus published "
