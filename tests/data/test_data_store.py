@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from torchvision.transforms.functional import center_crop
@@ -15,6 +16,7 @@ from torchvision.transforms.functional import resize as resize_short_side
 
 from meddiff.cli import main
 from meddiff.config.dataset import DatasetConfig
+from meddiff.data import store_files
 from meddiff.data.params import (
     FetchParams,
     SplitParams,
@@ -27,6 +29,7 @@ from meddiff.data.params import (
 from meddiff.data.store import Store, build_store, resize
 from meddiff.data.tables import read_splits
 from meddiff.errors import ConfigError, DataError
+from meddiff.io import sha256_file
 
 SIZE = 12
 NAMES = ["healthy", "sick"]
@@ -118,6 +121,96 @@ def test_array_must_fit_the_manifest(stored: Path) -> None:
         Store.open(stored, "valid")
 
 
+def flipped(whole: bytes, place: int, rng: np.random.Generator) -> bytes:
+    damaged = bytearray(whole)
+    damaged[place] ^= rng.integers(1, 256)
+    return bytes(damaged)
+
+
+def content(store: Store) -> tuple:
+    return store.images.tobytes(), store.image_ids, store.labels.tolist(), store.groups, store.class_names
+
+
+@pytest.mark.parametrize("name", ["train.npy", "index.parquet"])
+def test_flipped_bytes_never_reach_a_result(stored: Path, name: str) -> None:
+    """pandas reads some of them as other labels or ids, NumPy all of them as other images."""
+    before, rng = content(Store.open(stored, "train")), np.random.default_rng(0)
+    whole = (stored / name).read_bytes()
+    header = range(128) if name == "train.npy" else ()  # with the type and shape of the array
+    noticed = 0
+    for place in (*header, *rng.integers(0, len(whole), size=150)):
+        (stored / name).write_bytes(flipped(whole, place, rng))
+        try:
+            assert content(Store.open(stored, "train")) == before  # another white space in a header
+        except DataError as error:
+            noticed += 1
+            assert re.match(rf".*{name}: .*run `store` again", str(error), re.DOTALL)
+    assert noticed > 75
+
+
+def test_labels_that_were_swapped_are_noticed(stored: Path) -> None:
+    index = pd.read_parquet(stored / "index.parquet")
+    rows = index.index[index["split"] == "train"]
+    index.loc[rows, "label"] = 1 - index.loc[rows, "label"]
+    index.to_parquet(stored / "index.parquet", index=False)
+    with pytest.raises(DataError, match=r"index\.parquet: is damaged or was changed.*run `store` again"):
+        Store.open(stored, "train")
+    assert len(Store.open(stored, "valid"))
+
+
+def test_stores_of_earlier_versions_are_read(stored: Path) -> None:
+    """They had no checksum of the index."""
+    before = content(Store.open(stored, "train"))
+    manifest = json.loads((stored / "manifest.json").read_text())
+    for entry in manifest["splits"].values():
+        del entry["index_sha256"]
+    (stored / "manifest.json").write_text(json.dumps(manifest))
+    assert content(Store.open(stored, "train")) == before
+
+
+def test_images_are_compared_once_a_process_and_again_when_they_are_replaced(
+    stored: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+
+    def counted(path: Path, first: int = 0) -> str:
+        read.append(path.name)
+        return sha256_file(path, first)
+
+    monkeypatch.setattr(store_files, "sha256_file", counted)
+    for _ in range(2):
+        Store.open(stored, "train")
+        store_files.check_images(stored, "train")
+    Store.open(stored, "valid", checked=False)
+    assert read == ["train.npy"]
+    whole = (stored / "train.npy").read_bytes()
+    (stored / "other").write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    (stored / "other").replace(stored / "train.npy")
+    with pytest.raises(DataError, match=r"train\.npy: is damaged or was changed"):
+        Store.open(stored, "train")
+    with pytest.raises(DataError, match=r"train\.npy: is damaged or was changed"):
+        store_files.check_images(stored, "train")
+    Store.open(stored, "train", checked=False)  # for its size
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        '{"format_version": 1}',
+        '{"format_version": 1, "splits": {"train": 5}}',
+        "\udcff",
+    ],
+)
+def test_damaged_manifests(stored: Path, text: str) -> None:
+    (stored / "manifest.json").write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(DataError, match=r"manifest\.json: is no manifest of a store .*; run `store` again"):
+        Store.open(stored, "train")
+
+
 def test_unusable_stores(stored: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file; run `store`"):
         Store.open(tmp_path / "nowhere", "train")
@@ -127,7 +220,7 @@ def test_unusable_stores(stored: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"index\.parquet: cannot be read"):
         Store.open(stored, "train")
     (stored / "manifest.json").write_text('{"format_version": 0}')
-    with pytest.raises(DataError, match="store format 0, expected 1"):
+    with pytest.raises(DataError, match="store format 0, expected 1; run `store` again"):
         Store.open(stored, "train")
 
 

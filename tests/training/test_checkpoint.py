@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import nn
 
 from core_samples import SIDE, tiny_config
@@ -15,6 +20,7 @@ from meddiff.checkpoint import (
     load_state,
     load_weights,
     optimizer_tensors,
+    read_weights,
     save_state,
     save_weights,
     with_prefix,
@@ -94,6 +100,78 @@ def test_missing_and_damaged_weights(tmp_path):
         load_weights(path, net())
 
 
+def assert_every_flip_is_noticed(path: Path, read: Callable[[Path], object]) -> None:
+    """The library itself reads most flipped bytes of a tensor as other numbers."""
+    whole, rng = path.read_bytes(), np.random.default_rng(0)
+    for place in rng.integers(0, len(whole), size=150):
+        damaged = bytearray(whole)
+        damaged[place] ^= rng.integers(1, 256)
+        path.write_bytes(damaged)
+        with pytest.raises(CheckpointError, match=rf"{path.name}: damaged .*; delete it"):
+            read(path)
+
+
+def test_flipped_bytes_of_weights(tmp_path):
+    save_weights(tmp_path / "w.safetensors", net())
+    assert_every_flip_is_noticed(tmp_path / "w.safetensors", read_weights)
+
+
+def test_flipped_bytes_of_a_resume_state(tmp_path):
+    state = TrainState({"a": torch.randn(20), "b": torch.tensor(3)}, {"step": 7, "epochs": [{"f1": 0.5}]})
+    save_state(tmp_path / "state.safetensors", state)
+    assert_every_flip_is_noticed(tmp_path / "state.safetensors", load_state)
+
+
+def test_swapped_tensors_are_noticed(tmp_path):
+    """By a program that knows the format and copies what it does not."""
+    path, model = tmp_path / "w.safetensors", nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    save_weights(path, model)
+    with safe_open(path, "pt") as stream:
+        tensors, metadata = {k: stream.get_tensor(k) for k in stream.keys()}, stream.metadata()  # noqa: SIM118
+    tensors["0.weight"], tensors["1.weight"] = tensors["1.weight"], tensors["0.weight"]
+    save_file(tensors, path, metadata)
+    with pytest.raises(CheckpointError, match=r"w\.safetensors: damaged weights \(the checksum does not fit"):
+        load_weights(path, model)
+
+
+def test_weights_of_earlier_versions_are_read_and_named(tmp_path, caplog):
+    """They had no metadata; days of training are not thrown away."""
+    model, other = net(), net()
+    save_file(model.state_dict(), tmp_path / "w.safetensors")
+    load_weights(tmp_path / "w.safetensors", other)
+    assert all(torch.equal(value, other.state_dict()[name]) for name, value in model.state_dict().items())
+    assert "w.safetensors: was written by an earlier version, without a checksum" in caplog.text
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_weights_that_are_no_numbers_are_named(tmp_path, value):
+    path, model = tmp_path / "w.safetensors", net()
+    model[1].running_var[1] = value
+    save_weights(path, model)
+    expected = r"w\.safetensors: values that are NaN or infinite in 1 tensors: 1\.running_var \(1 of 3\)"
+    with pytest.raises(CheckpointError, match=expected):
+        load_weights(path, net())
+
+
+def test_constants_that_are_infinite_by_design_are_loaded(tmp_path):
+    model = net()
+    model.register_buffer("mask", torch.tensor([0.0, -torch.inf]))
+    save_weights(tmp_path / "w.safetensors", model)
+    load_weights(tmp_path / "w.safetensors", model)
+
+
+def test_whole_numbers_are_no_weights(tmp_path):
+    path, model = tmp_path / "w.safetensors", net()
+    save_file({name: tensor.to(torch.int8) for name, tensor in model.state_dict().items()}, path)
+    with pytest.raises(
+        CheckpointError, match=r"wrong kind of number: 0\.bias: torch\.int8 instead of torch\.float32"
+    ):
+        load_weights(path, model)
+    halves = {n: t.half() if t.is_floating_point() else t for n, t in model.state_dict().items()}
+    save_file(halves, path)  # fewer bits are the same kind
+    load_weights(path, model)
+
+
 def test_prefixes():
     tensors = {"weight": torch.zeros(1), "model.x": torch.ones(1)}
     both = {**with_prefix("model", tensors), **with_prefix("ema", tensors)}
@@ -156,7 +234,7 @@ def test_values_are_readable_without_our_code(tmp_path):
     save_state(path, TrainState({"a": torch.zeros(1)}, {"step": 12}))
     raw = path.read_bytes()
     header = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])
-    assert json.loads(header["__metadata__"]["values"]) == {"step": 12}
+    assert json.loads(header["__metadata__"]["meddiff"])["values"] == {"step": 12}
 
 
 def test_official_checkpoint_that_is_missing_or_does_not_fit(tmp_path):

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -17,9 +20,10 @@ from core_samples import tiny_document, write_store
 from meddiff import signals
 from meddiff.baselines import TimmClassifier
 from meddiff.cli import main
+from meddiff.config import parse_model
 from meddiff.errors import CheckpointError
 from meddiff.io import read_json
-from meddiff.model_spec import RUN
+from meddiff.model_spec import RUN, read_spec, write_config
 from meddiff.trained_model import load_model
 from meddiff.training import inputs as training_inputs
 from meddiff.training.state import STATE_FILE
@@ -165,23 +169,47 @@ def test_missing_configuration_or_weights(train, tmp_path):
         load_model(tmp_path / "out", CPU)
 
 
+def rewrite_config(folder: Path, model: dict[str, Any], **changes: Any) -> None:
+    """Write a configuration as if weights had been made with another."""
+    spec = read_spec(folder)
+    document = spec.model.model_dump(mode="json", exclude_unset=True) | model
+    write_config(folder, replace(spec, model=parse_model(document), **changes), 0)
+
+
 def test_weights_of_another_architecture(train, tmp_path):
     assert train(TIMM) == 0
-    path = tmp_path / "out" / "config.yaml"
-    document = yaml.safe_load(path.read_text())
-    document["num_classes"] = 5
-    path.write_text(yaml.safe_dump(document))
+    rewrite_config(tmp_path / "out", {}, num_classes=5)
     with pytest.raises(CheckpointError, match=r"fc\.weight: \(2, \d+\) instead of \(5, \d+\)"):
         load_model(tmp_path / "out", CPU)
+
+
+def test_every_flipped_byte_of_the_configuration_is_noticed(train, tmp_path):
+    assert train(TIMM) == 0
+    path, rng = tmp_path / "out" / "config.yaml", np.random.default_rng(0)
+    whole, spec = path.read_bytes(), read_spec(path.parent)
+    for place in rng.permutation(len(whole))[:100]:
+        damaged = bytearray(whole)
+        damaged[place] ^= rng.integers(1, 256)
+        path.write_bytes(damaged)
+        try:
+            assert read_spec(path.parent) == spec  # another white space
+        except CheckpointError as error:
+            assert re.match(r".*config\.yaml: .*make (them|the weights) again", str(error), re.DOTALL)
+
+
+def test_a_configuration_of_earlier_versions_is_read(train, tmp_path):
+    assert train(TIMM) == 0
+    path = tmp_path / "out" / "config.yaml"
+    document, spec = yaml.safe_load(path.read_text()), read_spec(path.parent)
+    assert len(document.pop("sha256")) == 64 and document.pop("class_names") == ["class 0", "class 1"]
+    path.write_text(yaml.safe_dump(document))
+    assert read_spec(path.parent) == replace(spec, class_names=None)
 
 
 def test_loading_needs_no_pretrained_weights(train, tmp_path, monkeypatch):
     """A model that began from pretrained weights is built without them: its own are in the file."""
     assert train(TIMM) == 0
-    path = tmp_path / "out" / "config.yaml"
-    document = yaml.safe_load(path.read_text())
-    document["model"]["pretrained"] = {"repo": "a/b", "files": ["model.safetensors"]}
-    path.write_text(yaml.safe_dump(document))
+    rewrite_config(tmp_path / "out", {"pretrained": {"repo": "a/b", "files": ["model.safetensors"]}})
     monkeypatch.setattr(TimmClassifier, "load_pretrained", None)
     _, spec = load_model(tmp_path / "out", CPU)
     assert spec.model.pretrained.repo == "a/b"

@@ -201,6 +201,43 @@ def test_misfit_names_the_file_and_leaves_no_weights(baseline, convert, tmp_path
     assert not (tmp_path / "out" / "model.safetensors").exists()
 
 
+def test_released_weights_that_are_no_numbers(baseline, convert, tmp_path, caplog):
+    """Not a matter of the learning rate or the precision, which is where they would show first."""
+    tensors = load_file(baseline / "model.safetensors")
+    tensors["head.weight"][0, 1] = torch.nan
+    save_file(tensors, baseline / "model.safetensors")
+    assert convert(TINY, RELEASE, tmp_path / "mine", **SHAPE) == 1
+    expected = f"{baseline / 'model.safetensors'}: values that are NaN or infinite in 1 tensors"
+    assert f"{expected}: backbone.fc.weight (1 of {tensors['head.weight'].numel()})" in caplog.text
+    assert not (tmp_path / "out" / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize("part", ["unet", "vae", "text_encoder"])
+def test_pipelines_that_are_no_numbers(part, tmp_path):
+    folder = tmp_path / "pipeline"
+    make_tiny_stable_diffusion(
+        [write_store(tmp_path / "images", size=16)], folder, seed=1, autoencoder_steps=1
+    )
+    path = next((folder / part).glob("*.safetensors"))
+    tensors = load_file(path)
+    name = max(tensors, key=lambda name: tensors[name].numel())
+    tensors[name].view(-1)[3] = torch.nan
+    save_file(tensors, path, {"format": "pt"})
+    document = {
+        "title": "tiny",
+        "family": "diffusion",
+        "kind": "stable_diffusion",
+        "pretrained": {"repo": "a/b", "files": ["unet/*.safetensors"]},
+        "prompts": ["a", "b"],
+        "train": {"steps": 1},
+    }
+    model = build_model(with_architecture(parse_model(document), folder), 2, 1, 16)
+    with pytest.raises(
+        CheckpointError, match=rf"{part}: values that are NaN or infinite in 1 tensors: \S*weight"
+    ):
+        model.load_pretrained(folder)
+
+
 def test_file_that_changed_since_it_was_recorded(baseline, convert, tmp_path, caplog):
     assert convert(TINY, RELEASE, tmp_path / "mine", **SHAPE) == 0
     tensors = load_file(baseline / "model.safetensors")

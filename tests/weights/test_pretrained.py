@@ -207,6 +207,17 @@ def test_another_models_weights(no_network, tmp_path):
         model.load_pretrained(tmp_path)
 
 
+def test_pretrained_weights_that_are_no_numbers(no_network, mine):
+    """Training would blame its learning rate."""
+    tensors = load_file(mine / "model.safetensors")
+    tensors["conv1.0.weight"][0, 0, 0, 0] = float("nan")
+    save_file(tensors, mine / "model.safetensors")
+    with pytest.raises(
+        CheckpointError, match=r"model\.safetensors: values that are NaN .*: conv1\.0\.weight"
+    ):
+        build_model(tiny_config("timm"), 2, 3, SIDE).load_pretrained(mine)
+
+
 @pytest.fixture
 def train(tmp_path, monkeypatch):
     """Train by the command line; returns the exit code."""

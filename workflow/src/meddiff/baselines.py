@@ -19,6 +19,7 @@ from meddiff.data.store import Store
 from meddiff.data.tensors import in_unit_range, to_unit_range
 from meddiff.devices.autocast import autocast, training_precision
 from meddiff.errors import CheckpointError, ConfigError, MeddiffError
+from meddiff.finite import check_finite
 from meddiff.progress import track
 
 PRETRAINED_FILE = "model.safetensors"
@@ -68,7 +69,8 @@ class TimmClassifier(nn.Module):
             folder: with ``model.safetensors``, in timm's naming of this model.
 
         Raises:
-            CheckpointError: if the file is missing or holds another model's weights.
+            CheckpointError: if the file is missing, holds another model's weights, or values that are not
+                finite.
         """
         path = folder / PRETRAINED_FILE
         # Not with the loader that some models have for another format of theirs.
@@ -82,6 +84,7 @@ class TimmClassifier(nn.Module):
             raise CheckpointError(
                 f"{path}: cannot be used as pretrained weights of {name}: {error}"
             ) from error
+        check_finite(path, backbone.state_dict())
         backbone.reset_classifier(self.num_classes)
         self.backbone = backbone
 

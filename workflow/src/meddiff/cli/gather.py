@@ -25,4 +25,4 @@ def run(args: argparse.Namespace) -> None:
     from meddiff.data.store import Store
     from meddiff.diffusion.error_file import gather_errors
 
-    gather_errors(args.shards, Store.open(args.store, args.split).image_ids, args.out)
+    gather_errors(args.shards, Store.open(args.store, args.split, checked=False).image_ids, args.out)

@@ -34,11 +34,13 @@ def run(args: argparse.Namespace) -> None:
     from meddiff.baselines import predict_probabilities
     from meddiff.data.store import Store
     from meddiff.evaluate.predictions import from_probabilities, write_predictions
+    from meddiff.model_spec import read_spec
     from meddiff.trained_model import default_device, load_model
 
     if args.threads:
         torch.set_num_threads(args.threads)
     store = Store.open(args.store, args.split)
+    read_spec(args.weights).check_use(args.weights, store, diffusion=False)
     model, _ = load_model(args.weights, default_device())
     probabilities = predict_probabilities(model, store.images)
     table = from_probabilities(store.image_ids, store.groups, store.labels, probabilities)

@@ -62,13 +62,13 @@ class JointStore:
         return len(self.class_names)
 
     @classmethod
-    def open(cls, folders: Sequence[Path], split: str) -> JointStore:
-        """Open one split of every store.
+    def open(cls, folders: Sequence[Path], split: str, *, checked: bool = True) -> JointStore:
+        """Open one split of every store; `checked` as in `Store.open`.
 
         Raises:
-            DataError: the stores' images differ in size.
+            DataError: as `Store.open`, or the stores' images differ in size.
         """
-        stores = [Store.open(folder, split) for folder in folders]
+        stores = [Store.open(folder, split, checked=checked) for folder in folders]
         sizes = {str(folder): store.images.shape[1] for folder, store in zip(folders, stores, strict=True)}
         if len(set(sizes.values())) > 1:
             raise DataError(f"joint training needs images of one size, got {sizes}; give the model a size")

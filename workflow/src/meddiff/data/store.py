@@ -21,14 +21,20 @@ from PIL import Image
 from meddiff.config.dataset import Format
 from meddiff.data.folder import ImageFolder
 from meddiff.data.images import decode, thread_map
+from meddiff.data.store_files import (
+    FORMAT_VERSION,
+    INDEX,
+    MANIFEST,
+    compare_images,
+    index_sha256,
+    open_images,
+    read_index,
+    read_manifest,
+)
 from meddiff.data.tables import SPLITS, raise_problems, read_splits
 from meddiff.errors import DataError
-from meddiff.io import allocate, atomic_path, read_json, sha256_file, write_at, write_json
+from meddiff.io import allocate, atomic_path, sha256_file, write_at, write_json
 from meddiff.progress import track
-
-FORMAT_VERSION = 1
-MANIFEST = "manifest.json"
-INDEX = "index.parquet"
 
 Geometry = Literal["squash", "crop"]
 
@@ -83,6 +89,7 @@ def build_store(
             "n": len(frame),
             "sha256": digest,
             "split_sha256": sha256_file(splits_dir / f"{name}.csv"),
+            "index_sha256": index_sha256(frame),
         }
     with atomic_path(out_dir / INDEX) as temporary:
         _index(splits).to_parquet(temporary, index=False)
@@ -126,33 +133,25 @@ class Store:
         return len(self.class_names)
 
     @classmethod
-    def open(cls, folder: str | os.PathLike[str], split: str) -> Store:
+    def open(cls, folder: str | os.PathLike[str], split: str, *, checked: bool = True) -> Store:
         """Open ``<folder>/<split>.npy`` and its part of the index.
 
+        Args:
+            folder: of the store.
+            split: one of the manifest's.
+            checked: whether to compare the images with their checksum (`check_images`): not where only their
+                number, shape or ids are of interest.
+
         Raises:
-            DataError: the store is missing or of another version, has no such split, or a file does not
-                fit the manifest.
+            DataError: the store is missing or of another version, has no such split, or a file is damaged or
+                does not fit the manifest.
         """
         folder = Path(folder)
-        manifest = _read_manifest(folder, split)
-        count, size = manifest["splits"][split]["n"], manifest["size"]
-        path, shape = folder / f"{split}.npy", (count, size, size, manifest["channels"])
-        try:
-            images = np.load(path, mmap_mode="r")
-        except (OSError, ValueError) as error:
-            raise DataError(f"{path}: cannot be opened ({error}); run `store` again") from error
-        if images.shape != shape or images.dtype != np.uint8:
-            found = f"{images.dtype} {list(images.shape)}"
-            raise DataError(f"{path}: is {found}, the manifest says uint8 {list(shape)}; run `store` again")
-        try:
-            index = pd.read_parquet(folder / INDEX)
-        except (OSError, ValueError) as error:
-            raise DataError(f"{folder / INDEX}: cannot be read ({error}); run `store` again") from error
-        index = index[index["split"] == split].sort_values("row")
-        if index["row"].tolist() != list(range(count)):
-            raise DataError(
-                f"{folder / INDEX}: does not list rows 0..{count - 1} of {split}; run `store` again"
-            )
+        manifest = read_manifest(folder, split)
+        images = open_images(folder, split, manifest)
+        if checked:
+            compare_images(folder, split, images, manifest)
+        index = read_index(folder, split, manifest["splits"][split])
         return cls(
             images=images,
             image_ids=index["image_id"].tolist(),
@@ -221,20 +220,3 @@ def _index(splits: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         for name in SPLITS
     ]
     return pd.concat(parts, ignore_index=True)[["split", "row", *columns]]
-
-
-def _read_manifest(folder: Path, split: str) -> dict[str, Any]:
-    path = folder / MANIFEST
-    try:
-        manifest = read_json(path)
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: there is no such file; run `store`") from error
-    except ValueError as error:
-        raise DataError(f"{path}: not valid JSON ({error}); run `store` again") from error
-    version = manifest.get("format_version") if isinstance(manifest, dict) else None
-    if version != FORMAT_VERSION:
-        raise DataError(f"{path}: store format {version}, expected {FORMAT_VERSION}; run `store` again")
-    if split not in manifest["splits"]:
-        known = ", ".join(manifest["splits"])
-        raise DataError(f"{path}: there is no split {split!r}; the splits are {known}")
-    return manifest

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoTokenizer, CLIPTextModel
 
 from meddiff.config.model import StableDiffusionConfig
 from meddiff.errors import CheckpointError
+from meddiff.finite import check_finite
 
 _CONFIG_FILES = {
     "unet": "config.json",
@@ -63,12 +65,14 @@ def load_part(folder: Path, name: str, kind: type[nn.Module]) -> nn.Module:
     """Load one network of the pipeline, fp32, on the CPU.
 
     Raises:
-        CheckpointError: if it cannot be loaded from safetensors files of `folder`.
+        CheckpointError: if it cannot be loaded from safetensors files of `folder`, or a value is not finite.
     """
     try:
-        return kind.from_pretrained(str(folder / name), use_safetensors=True, local_files_only=True).float()
-    except (OSError, ValueError, RuntimeError) as error:
+        part = kind.from_pretrained(str(folder / name), use_safetensors=True, local_files_only=True).float()
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise CheckpointError(f"{folder / name}: cannot be loaded: {error}") from error
+    check_finite(folder / name, part.state_dict())
+    return part
 
 
 @torch.no_grad()

@@ -62,7 +62,8 @@ class StableDiffusionDenoiser(Denoiser):
         """Take UNet, autoencoder and encoded prompts from a folder in diffusers' pipeline layout.
 
         Raises:
-            CheckpointError: if a part is missing, is not a safetensors file, or does not fit.
+            CheckpointError: if a part is missing, is not a safetensors file, does not fit, or has values that
+                are not finite.
         """
         for name, module in (("unet", UNet2DConditionModel), ("vae", AutoencoderKL)):
             getattr(self, name).load_state_dict(load_part(folder, name, module).state_dict())

@@ -18,13 +18,13 @@ from meddiff.config.counterfactual import ExplainParams
 from meddiff.data.store import Store
 from meddiff.devices.out_of_memory import Halving
 from meddiff.diffusion.denoiser import Denoiser
-from meddiff.errors import ConfigError, Interrupted
+from meddiff.errors import Interrupted
 from meddiff.explaining.counterfactuals import edit_images
 from meddiff.explaining.edits import COUNTERFACTUAL, Edit, batches, edit_table, plan, read_images
 from meddiff.explaining.feature_network import FeatureNetwork
 from meddiff.explaining.judging import SelfJudge, feature_distances, oracle_columns, write_features
 from meddiff.io import atomic_path, sha256_file, sha256_json
-from meddiff.model_spec import WEIGHTS, ModelSpec
+from meddiff.model_spec import WEIGHTS, ModelSpec, read_spec
 from meddiff.models import network_module
 from meddiff.progress import track
 from meddiff.provenance import code_hash
@@ -77,13 +77,16 @@ def explain_run(
 
     Raises:
         Interrupted: when asked to stop; what is made is kept.
+        CheckpointError: if weights are damaged, of another kind, or not for these images.
+        DataError: if the store is damaged.
         MeddiffError: if a value is not finite, or one image does not fit into memory.
     """
     store = Store.open(store_dir, split)
+    read_spec(weights_dir).check_use(weights_dir, store, diffusion=True)
     device = default_device()
     oracle, network = (FeatureNetwork.load(d, device) if d else None for d in (oracle_dir, features_dir))
-    if oracle and oracle.num_classes != store.num_classes:
-        raise ConfigError(f"{oracle_dir}: has {oracle.num_classes} classes, the data {store.num_classes}")
+    if oracle_dir:
+        read_spec(oracle_dir).check_classes(oracle_dir, store)
     denoiser, spec = load_model(weights_dir, device, compute, params.precision)
     edits = plan(store.image_ids, store.labels, store.num_classes, params)
     made = state_root / _state_key(weights_dir, store_dir, split, spec, params)[:16]

@@ -83,4 +83,8 @@ def with_network(weights: Path, *modules: str) -> list[str] | None:
     config = weights / _WEIGHTS[1]
     if not config.is_file():
         return None
-    return [*modules, network_module(yaml.safe_load(config.read_text(encoding="utf-8"))["model"]["kind"])]
+    try:
+        kind = yaml.safe_load(config.read_text(encoding="utf-8"))["model"]["kind"]
+    except yaml.YAMLError as error:
+        raise ValueError(f"{config}: {error}") from error
+    return [*modules, network_module(kind)]

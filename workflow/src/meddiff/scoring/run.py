@@ -15,7 +15,7 @@ from meddiff.config.experiment import ALL_STEPS, StoppingConfig
 from meddiff.data.store import Store
 from meddiff.diffusion.stopping import make_rule
 from meddiff.io import sha256_file, sha256_json
-from meddiff.model_spec import WEIGHTS
+from meddiff.model_spec import WEIGHTS, read_spec
 from meddiff.models import network_module
 from meddiff.provenance import code_hash, environment
 from meddiff.scoring.batch_size import automatic_batch_size
@@ -71,9 +71,12 @@ def score_shard(
 
     Raises:
         Interrupted: when asked to stop; the partial result is saved.
+        CheckpointError: if the weights are damaged, of a classifier, or not for these images.
+        DataError: if the store is damaged.
         MeddiffError: if an error is not finite, or one image does not fit into memory.
     """
     store = Store.open(store_dir, split)
+    read_spec(weights_dir).check_use(weights_dir, store, diffusion=True)
     device = default_device()
     denoiser, spec = load_model(weights_dir, device, compute, precision)
     rows = shard_rows(len(store.image_ids), shard, shards)

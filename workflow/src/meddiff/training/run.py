@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Sequence
 from contextlib import nullcontext
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from accelerate import Accelerator
 from meddiff.checkpoint import save_weights
 from meddiff.config.compute import DEFAULT_COMPUTE, ComputeConfig
 from meddiff.config.model import AnyModel
+from meddiff.data.store_files import check_images
 from meddiff.devices.prepare import compile_network, prepare_network
 from meddiff.errors import ConfigError
 from meddiff.io import sha256_json, write_json
@@ -62,6 +64,7 @@ def train_model(
         compute: attention kernel, memory format, compilation.
 
     Raises:
+        DataError: if a store is damaged.
         CheckpointError: if the pretrained weights are not what their manifest says, or do not fit; if
             something has changed since `approved` was written; or if the state cannot be saved.
         Interrupted: when asked to stop; the state is saved.
@@ -84,6 +87,9 @@ def train_model(
     if tracker_dir:
         accelerator.init_trackers("meddiff")
     processes = Processes(accelerator)
+    if processes.is_main:  # one process of several reads everything once
+        for store_dir, split in product(store_dirs, ("train", "valid")):
+            check_images(store_dir, split)
     module = spec.build()
     if pretrained_dir:
         module.load_pretrained(pretrained_dir)

@@ -14,6 +14,7 @@ from meddiff.checkpoint import (
     TrainState,
     load_optimizer_tensors,
     load_state,
+    load_tensors,
     load_weights,
     optimizer_tensors,
     save_state,
@@ -21,6 +22,7 @@ from meddiff.checkpoint import (
     with_prefix,
     without_prefix,
 )
+from meddiff.errors import CheckpointError
 from meddiff.training.ema import EMA
 from meddiff.training.losses import Losses
 
@@ -109,19 +111,25 @@ class TrainingState:
         """Go on from what `save` wrote, if there is anything.
 
         Raises:
-            CheckpointError: if it is damaged.
+            CheckpointError: if it is damaged, or of another model.
         """
-        state = load_state(self.folder / STATE_FILE)
+        path = self.folder / STATE_FILE
+        state = load_state(path)
         if state is None:
             return
-        self.model.load_state_dict(without_prefix("model", state.tensors))
-        load_optimizer_tensors(self.optimizer, without_prefix("optimizer", state.tensors))
+        load_tensors(path, without_prefix("model", state.tensors), self.model)
         if self.ema:
-            self.ema.model.load_state_dict(without_prefix("ema", state.tensors))
-        self.losses.sum.copy_(state.tensors["loss_sum"])
-        self.losses.skips.copy_(state.tensors["skips"])
-        scaler = state.values.pop("scaler")
+            load_tensors(path, without_prefix("ema", state.tensors), self.ema.model)
+        try:
+            load_optimizer_tensors(self.optimizer, without_prefix("optimizer", state.tensors))
+            self.losses.sum.copy_(state.tensors["loss_sum"])
+            self.losses.skips.copy_(state.tensors["skips"])
+            scaler = state.values.pop("scaler")
+            self.history = History(**state.values)
+        except (IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise CheckpointError(
+                f"{path}: is not the state of this training ({error!r}); delete it to start again"
+            ) from error
         if scaler and self.scaler:
             self.scaler.load_state_dict(scaler)
-        self.history = History(**state.values)
         log.info("resuming after step %d from %s", self.history.step, self.folder)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from safetensors.torch import load_file
-
-from meddiff.checkpoint import save_weights
+from meddiff.checkpoint import load_tensors, read_weights, save_weights
 from meddiff.errors import CheckpointError
 from meddiff.io import read_json, sha256_file, write_json
 from meddiff.model_spec import RUN, WEIGHTS, ModelSpec, write_config
@@ -31,9 +30,7 @@ def take_pretrained(spec: ModelSpec, seed: int, folder: Path, out_dir: Path) -> 
         CheckpointError: if a file is missing, is not the recorded one, or does not fit.
     """
     manifest = verified_manifest(folder)
-    spec = ModelSpec(
-        with_pretrained_architecture(spec.model, folder), spec.num_classes, spec.channels, spec.image_size
-    )
+    spec = replace(spec, model=with_pretrained_architecture(spec.model, folder))
     model = spec.build().eval()
     model.load_pretrained(folder)
     write_config(out_dir, spec, seed)
@@ -61,12 +58,13 @@ def take_classes(
     prompts = _prompts(joint, classes, joint_dir)
     if prompts != list(spec.model.prompts or []):
         raise CheckpointError(f"{joint_dir}: its prompts are {prompts}, expected {spec.model.prompts}")
-    tensors = load_file(joint_dir / WEIGHTS)
+    tensors = read_weights(joint_dir / WEIGHTS)
     tensors[TOKENS] = tensors[TOKENS][[*classes, joint.num_classes]]
     resolved = spec.model.model_copy(update={"architecture": joint.model.architecture})
-    spec = ModelSpec(resolved, spec.num_classes, spec.channels, spec.image_size)
+    names = joint.class_names and tuple(joint.class_names[index] for index in classes)
+    spec = replace(spec, model=resolved, class_names=names)
     model = spec.build().eval()
-    model.load_state_dict(tensors)
+    load_tensors(joint_dir / WEIGHTS, tensors, model)
     write_config(out_dir, spec, seed)
     inputs = {"joint_weights": sha256_file(joint_dir / WEIGHTS)}
     write_json(out_dir / RUN, {"inputs": inputs, "joint": read_json(joint_dir / RUN), **environment()})
