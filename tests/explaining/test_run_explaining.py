@@ -16,7 +16,7 @@ from core_samples import SIDE, tiny_config, write_store
 from meddiff.checkpoint import save_weights
 from meddiff.config.counterfactual import ExplainParams
 from meddiff.data.store import Store
-from meddiff.errors import ConfigError, MeddiffError
+from meddiff.errors import CheckpointError, ConfigError, MeddiffError
 from meddiff.explaining import run as run_explaining
 from meddiff.explaining.edits import Edit, chosen_rows, plan, read_edit_table, read_images, read_pixels
 from meddiff.explaining.feature_network import FeatureNetwork
@@ -282,7 +282,7 @@ def test_judges_must_be_baselines_for_the_same_classes(weights, store, tmp_path)
     with pytest.raises(ConfigError, match="must be baselines"):
         run(weights, store, tmp_path, weights)
     other = save_model(tmp_path / "three", "timm", 0, num_classes=3)
-    with pytest.raises(ConfigError, match="3 classes, the data 2"):
+    with pytest.raises(CheckpointError, match="number of classes 3, the images have 2"):
         run(weights, store, tmp_path, other)
 
 

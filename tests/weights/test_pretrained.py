@@ -207,7 +207,7 @@ def test_another_models_weights(no_network, tmp_path):
         model.load_pretrained(tmp_path)
 
 
-def test_pretrained_weights_that_are_no_numbers(no_network, mine):
+def test_pretrained_weights_that_are_no_numbers(no_network, mine, tmp_path):
     """Training would blame its learning rate."""
     tensors = load_file(mine / "model.safetensors")
     tensors["conv1.0.weight"][0, 0, 0, 0] = float("nan")
