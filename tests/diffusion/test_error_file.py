@@ -132,7 +132,7 @@ import resource, signal, sys
 import numpy as np
 from pathlib import Path
 from meddiff.diffusion.error_file import errors_file
-from meddiff.errors import DataError
+from meddiff.errors import DiskError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room}))
 ids = [f"image {{i}}" for i in range(200)]
@@ -140,14 +140,13 @@ try:
     with errors_file(Path("errors.nc"), ids, np.zeros(200), ids, ["a", "b"], 10, {{}}) as write:
         for i in range(200):
             write(i, np.zeros((1, 10, 2), np.float32), np.zeros((1, 10), np.float32))
-except DataError as error:
+except DiskError as error:
     sys.stdout.write(str(error))
 """
     (tmp_path / "errors.nc").write_text("earlier")
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
-    assert re.fullmatch(
-        r"errors\.nc: cannot be written \(.*[Ff]ile too large.*\); free some space and run again", done.stdout
-    ), done.stderr
+    expected = r"errors\.nc: cannot be written: the file would be larger than is allowed .*run again"
+    assert re.fullmatch(expected, done.stdout), done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["errors.nc"]
     assert (tmp_path / "errors.nc").read_text() == "earlier"
 

@@ -16,7 +16,7 @@ from meddiff import checkpoint
 from meddiff.checkpoint import load_state
 from meddiff.errors import CheckpointError, Interrupted
 from meddiff.models import build_model, build_task
-from meddiff.training.state import STATE_FILE, TrainingState
+from meddiff.training.state import STATE_FILE
 from meddiff.training.trainer import Trainer
 
 
@@ -161,17 +161,17 @@ def test_state_is_saved_at_intervals(splits, tmp_path):
 
 def test_a_disk_that_is_full_for_a_while_costs_no_work(splits, uninterrupted, tmp_path, monkeypatch, caplog):
     """Only the first save must succeed; later ones are tried again."""
-    save, calls = TrainingState.save, itertools.count(1)
+    save, calls = checkpoint.save_file, itertools.count(1)
 
-    def full_at_times(self: TrainingState) -> None:
-        if next(calls) in (2, 3):
-            raise CheckpointError(f"{self.folder}: 5 MiB cannot be written (No space left on device)")
-        save(self)
+    def full_at_times(tensors, path, metadata) -> None:
+        if path.name.startswith(".state-") and next(calls) in (2, 3):
+            raise OSError(28, "No space left on device")
+        save(tensors, path, metadata)
 
-    monkeypatch.setattr(TrainingState, "save", full_at_times)
+    monkeypatch.setattr(checkpoint, "save_file", full_at_times)
     run = trainer(CONFIGS["timm"], tmp_path)
     assert_same(everything(run, run.run(*splits, save_every_seconds=0.0)), uninterrupted["timm"])
-    assert caplog.text.count("No space left on device); going on, and trying again in 0 minutes") == 2
+    assert caplog.text.count("make room and run again); going on, and trying again in 0 minutes") == 2
 
 
 def test_a_disk_that_is_full_at_first_stops_the_run(splits, tmp_path, monkeypatch):
@@ -180,7 +180,9 @@ def test_a_disk_that_is_full_at_first_stops_the_run(splits, tmp_path, monkeypatc
 
     monkeypatch.setattr(checkpoint, "save_file", full)
     run = trainer(CONFIGS["timm"], tmp_path)
-    with pytest.raises(CheckpointError, match=r"state\.safetensors: \d+ MiB cannot be written .*No space"):
+    with pytest.raises(
+        CheckpointError, match=r"state\.safetensors: \d+ MiB cannot be written .*disk is full"
+    ):
         run.run(*splits)
     assert run.history.step == 1 and list(tmp_path.iterdir()) == []
 

@@ -211,11 +211,11 @@ def test_pretrained_weights_that_are_no_numbers(no_network, mine, tmp_path):
     """Training would blame its learning rate."""
     tensors = load_file(mine / "model.safetensors")
     tensors["conv1.0.weight"][0, 0, 0, 0] = float("nan")
-    save_file(tensors, mine / "model.safetensors")
+    save_file(tensors, tmp_path / "model.safetensors")
     with pytest.raises(
         CheckpointError, match=r"model\.safetensors: values that are NaN .*: conv1\.0\.weight"
     ):
-        build_model(tiny_config("timm"), 2, 3, SIDE).load_pretrained(mine)
+        build_model(tiny_config("timm"), 2, 3, SIDE).load_pretrained(tmp_path)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from meddiff.errors import CheckpointError
+from meddiff.errors import CheckpointError, DiskError
 from meddiff.finite import check_finite
 from meddiff.io import atomic_path
 
@@ -82,7 +82,7 @@ def _write(path: Path, tensors: Mapping[str, Tensor], values: dict[str, Any] | N
     try:
         with atomic_path(path, durable=True) as temporary:
             save_file(tensors, temporary, {_METADATA: metadata})
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, DiskError) as error:
         size = sum(tensor.nbytes for tensor in tensors.values()) / 2**20
         raise CheckpointError(f"{path}: {size:.0f} MiB cannot be written ({error})") from error
 

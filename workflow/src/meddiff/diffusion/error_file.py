@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import chain
@@ -15,7 +14,7 @@ import numpy as np
 import xarray as xr
 
 from meddiff.errors import DataError
-from meddiff.io import atomic_path
+from meddiff.io import allocate, atomic_path
 from meddiff.sealed_file import damage, seal
 
 ENGINE = "h5netcdf"
@@ -53,36 +52,24 @@ def errors_file(
         attributes: where the errors come from (weights hash, seed, precision, ...), strings and numbers.
 
     Raises:
-        DataError: if it cannot be written; an earlier file is left as it was.
+        DiskError: if there is no room for it; an earlier file is left as it was.
     """
-    path = Path(path)
+    texts = chain(image_ids, groups, class_names, map(str, attributes.values()))
+    numbers = len(image_ids) * steps * (len(class_names) + 1)
+    size = numbers * np.float32().nbytes + sum(_TEXT_BYTES + len(text) for text in texts) + _OTHER_BYTES
     with atomic_path(path, durable=True) as temporary:
-        texts = chain(image_ids, groups, class_names, map(str, attributes.values()))
-        numbers = len(image_ids) * steps * (len(class_names) + 1)
-        with _writing(path):
-            _check_room(temporary, numbers * np.float32().nbytes + sum(_TEXT_BYTES + len(t) for t in texts))
-            file = h5netcdf.File(temporary, "w")
-        try:
-            with _writing(path):
-                errors, logsnr = _create(file, image_ids, labels, groups, class_names, steps, attributes)
+        # Asked for beforehand: where there is no room, HDF5 may take the process with it.
+        with open(temporary, "r+b") as stream:
+            allocate(stream.fileno(), size)
+        with h5netcdf.File(temporary, "w") as file:
+            errors, logsnr = _create(file, image_ids, labels, groups, class_names, steps, attributes)
 
             def write(first: int, some_errors: np.ndarray, some_logsnr: np.ndarray) -> None:
                 rows = slice(first, first + len(some_errors))
-                with _writing(path):
-                    errors[rows], logsnr[rows] = some_errors, some_logsnr
+                errors[rows], logsnr[rows] = some_errors, some_logsnr
 
             yield write
-        finally:
-            with _writing(path):
-                file.close()
-        with _writing(path):
-            seal(temporary)
-
-
-def _check_room(path: Path, size: int) -> None:
-    """Fail where the disk has no room for a file: HDF5 would, too, but may take the process with it."""
-    with open(path, "r+b") as stream:
-        os.posix_fallocate(stream.fileno(), 0, size + _OTHER_BYTES)
+        seal(temporary)
 
 
 def _create(
@@ -112,16 +99,6 @@ def _create(
     for name, value in attributes.items():
         file.attrs[name] = value
     return errors, logsnr
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """Errors of HDF5 while it writes, which it raises as one or the other, as one that names the file."""
-    try:
-        yield
-    except (OSError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise DataError(f"{path}: cannot be written ({reason}); free some space and run again") from error
 
 
 @contextmanager
