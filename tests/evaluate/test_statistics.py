@@ -80,6 +80,7 @@ def test_summary_has_every_metric_within_its_interval(classes: int) -> None:
         row = summary[summary["metric"] == column].iloc[0]
         assert row["ci_low"] < row["value"] < row["ci_high"]
     assert (summary["n"] == 90).all()
+    assert summary["n_by_class"].eq({2: "45/45", 3: "30/30/30"}[classes]).all()
 
 
 def test_metrics_command(tmp_path: Path) -> None:
@@ -91,6 +92,18 @@ def test_metrics_command(tmp_path: Path) -> None:
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
     expected = summarise(table, MetricsSettings(**RUN, **RESAMPLING))
     pd.testing.assert_frame_equal(read_metrics(tmp_path / "a.csv", Run(**RUN)), expected, check_dtype=False)
+
+
+def test_few_images_of_a_class_are_said_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for positives, warned in ((3, True), (12, False)):
+        table = sample_predictions("majority", images=40)
+        table["label"] = np.arange(40) < positives
+        table["label"] = table["label"].astype(int)
+        write_predictions(table, tmp_path / "p.csv")
+        command = ["metrics", "--predictions", str(tmp_path / "p.csv"), "--out", str(tmp_path / "m.csv")]
+        caplog.clear()
+        assert main([*command, "--params", json.dumps(RUN | RESAMPLING)]) == 0
+        assert ("few test images (3 of class 1)" in caplog.text) == warned
 
 
 def test_metrics_command_names_a_wrong_key(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -49,7 +49,7 @@ def metrics_of(runs: list[dict[str, Any]], values: dict[str, list[float]]) -> pd
             rows.append(
                 {**run, "metric": metric, "value": value, "ci_low": value - 0.02, "ci_high": value + 0.03}
             )
-    return pd.DataFrame(rows).assign(n=50)
+    return pd.DataFrame(rows).assign(n=50, n_by_class="25/25")
 
 
 VALUES = {
@@ -105,6 +105,50 @@ def test_classification_of_one_seed_without_published_values() -> None:
     assert [column.title for column in grid.columns] == ["Model", "Accuracy (%)", "F1 (%)"]
     assert grid.blocks[0].rows[0][1] == Cell("70.0", "[68.0, 73.0]")
     assert "Skin: 50" in grid.caption and "90 %" in grid.caption and "Chest" not in grid.caption
+
+
+def unequal(runs: list[dict[str, Any]], sizes: str, accuracy: float) -> pd.DataFrame:
+    """Metrics on classes of these sizes, where one baseline has `accuracy` and an F1 of 0."""
+    values = {"accuracy": accuracy, "f1": 0.0, "balanced_accuracy": 0.5, "auroc": 0.4}
+    worse = {"accuracy": accuracy - 0.1, "f1": 0.3, "balanced_accuracy": 0.8, "auroc": 0.9}
+    rows = []
+    for run in runs:
+        for metric, value in (values if run["model"] == "resnet" else worse).items():
+            rows.append({**run, "metric": metric, "value": value, "ci_low": value, "ci_high": value})
+    return pd.DataFrame(rows).assign(n=sum(map(int, sizes.split("/"))), n_by_class=sizes)
+
+
+def test_unequal_classes_have_metrics_that_a_constant_answer_does_not_win() -> None:
+    """As found, 1 : 50: a classifier with F1 0 was bold with 98 % accuracy, and nothing warned."""
+    runs = grid_of_runs([0], datasets=("skin",))
+    settings = ClassificationSettings(
+        **LAYOUT, runs=runs, confidence=0.95, classes={"skin": ["benign", "melanoma"]}
+    )
+    table = tables.classification(unequal(runs, "50/1", 50 / 51), settings)
+    assert set(table["metric"]) == set(tables.SHOWN)
+    grid = tables.classification_grid(table, settings)
+    titles = [column.title for column in grid.columns]
+    assert titles == ["Model", "Accuracy (%)", "F1 (%)", "Balanced acc. (%)", "AUROC (%)"]
+    constant, vit = grid.blocks[0].rows[0], grid.blocks[1].rows[0]
+    assert not any(cell.best for cell in constant) and not vit[1].best
+    assert [cell.best for cell in vit[2:]] == [True] * 3
+    assert "has an accuracy of 98.0 % on Skin" in grid.caption
+    assert "so few test images (Skin: 1 of melanoma)" in grid.caption
+    # A model that beats the constant answer is bold.
+    better = tables.classification(unequal(runs, "50/20", 0.95), settings)
+    grid = tables.classification_grid(better, settings)
+    assert grid.blocks[0].rows[0][1].best and "Warning" not in grid.caption
+
+
+@pytest.mark.parametrize(
+    ("sizes", "columns"), [("25/25", 2), ("30/24", 2), ("30/20", 4), ("20/20/30", 4), ("20/20/0", 4)]
+)
+def test_classes_are_unequal_from_half_as_many_again(sizes: str, columns: int) -> None:
+    runs = grid_of_runs([0], datasets=("skin",))
+    settings = ClassificationSettings(**LAYOUT, runs=runs, confidence=0.95)
+    grid = tables.classification_grid(tables.classification(unequal(runs, sizes, 0.9), settings), settings)
+    assert len(grid.columns) == 1 + columns
+    assert ("0 of class 2" in grid.caption) == sizes.endswith("/0")
 
 
 def test_splits_that_are_not_the_papers_are_said_below_the_table() -> None:

@@ -37,6 +37,7 @@ def classification_settings(wildcards):
             "confidence": CONFIG.experiment.evaluate.confidence,
             "published": CONFIG.published("classification"),
             "other_splits": other_splits() if CONFIG.experiment.published else [],
+            "classes": {name: [c.name for c in d.classes] for name, d in CONFIG.datasets.items()},
         }
     )
 

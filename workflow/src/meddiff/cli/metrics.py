@@ -26,10 +26,21 @@ def files(args: argparse.Namespace) -> Files:
 
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
+    import logging
+
+    from meddiff.evaluate.class_balance import few_images, from_text
     from meddiff.evaluate.predictions import read_predictions
     from meddiff.evaluate.result_csv import write_csv
     from meddiff.evaluate.settings import MetricsSettings, parse_params
     from meddiff.evaluate.summary import summarise
 
     settings = parse_params(MetricsSettings, args.params)
-    write_csv(summarise(read_predictions(args.predictions), settings), args.out)
+    table = summarise(read_predictions(args.predictions), settings)
+    if few := few_images(from_text(table["n_by_class"].iloc[0])):
+        logging.getLogger("meddiff").warning(
+            "%s: a class has few test images (%s): what is said of it is little more than chance, as the "
+            "intervals show; a split with more of them in the test part would say more",
+            args.predictions,
+            ", ".join(few),
+        )
+    write_csv(table, args.out)

@@ -120,6 +120,9 @@ class ClassificationSettings(DecidedLayout):
 
     published: dict[str, dict[str, PublishedScores]] | None = None
     other_splits: list[str] = Field(default_factory=list)
+    classes: dict[str, list[str]] = Field(
+        default_factory=dict, description="dataset -> names in order of the class index, for the caption"
+    )
     confidence: float = Field(gt=0, lt=1, description="of the intervals in the metrics files")
 
 

@@ -7,22 +7,24 @@ from pathlib import Path
 import pandas as pd
 
 from meddiff.errors import DataError
+from meddiff.evaluate.class_balance import as_text
 from meddiff.evaluate.intervals import metric_intervals
 from meddiff.evaluate.metrics import point_metrics
+from meddiff.evaluate.predictions import probabilities
 from meddiff.evaluate.resampled import ResampledMetrics
 from meddiff.evaluate.result_csv import read_csv
 from meddiff.evaluate.settings import MetricsSettings, Run
 from meddiff.evaluate.statistics import bootstrap
 
-COLUMNS = ["dataset", "model", "seed", "decision", "metric", "value", "ci_low", "ci_high", "n"]
+COLUMNS = ["dataset", "model", "seed", "decision", "metric", "value", "ci_low", "ci_high", "n", "n_by_class"]
 
 
 def summarise(table: pd.DataFrame, settings: MetricsSettings) -> pd.DataFrame:
     """All metrics of a predictions table, one row each.
 
     Returns:
-        Columns `COLUMNS`; values are fractions (not percent), `n` is the number of images, and undefined
-        values are NaN.
+        Columns `COLUMNS`; values are fractions (not percent), `n` is the number of images and `n_by_class`
+        that of each class (``60/58``), and undefined values are NaN.
     """
     vote_shares = settings.decision == "majority"
     values = point_metrics(table, vote_shares)
@@ -34,7 +36,8 @@ def summarise(table: pd.DataFrame, settings: MetricsSettings) -> pd.DataFrame:
     )
     intervals = metric_intervals(table, values, draws, settings.confidence)
     identity = [settings.dataset, settings.model, settings.seed, settings.decision]
-    rows = [[*identity, metric, value, *intervals[metric], len(table)] for metric, value in values.items()]
+    counts = [len(table), as_text(table["label"], probabilities(table).shape[1])]
+    rows = [[*identity, metric, value, *intervals[metric], *counts] for metric, value in values.items()]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from meddiff.evaluate.class_balance import Sizes, from_text, is_unequal, most_frequent_share, sentences
 from meddiff.evaluate.layout import (
     RESULT_KEYS,
     SEVERAL_SEEDS,
@@ -22,7 +23,13 @@ from meddiff.evaluate.layout import (
 from meddiff.evaluate.render import Block, Cell, Column, Grid
 from meddiff.evaluate.settings import FAMILY_TITLES, ClassificationSettings, OverviewSettings
 
-SHOWN = {"accuracy": "Accuracy (%)", "f1": "F1 (%)"}
+SHOWN = {
+    "accuracy": "Accuracy (%)",
+    "f1": "F1 (%)",
+    "balanced_accuracy": "Balanced acc. (%)",
+    "auroc": "AUROC (%)",
+}
+_OF_THE_PAPER = ("accuracy", "f1")
 METRIC_TITLES = {
     "accuracy": "Accuracy",
     "balanced_accuracy": "Balanced acc.",
@@ -41,16 +48,18 @@ _NONE = Cell("–")
 
 
 def classification(metrics: pd.DataFrame, settings: ClassificationSettings) -> pd.DataFrame:
-    """Accuracy and F1 of every model, in percent, with the published values where there are any.
+    """The metrics `SHOWN` of every model, in percent, with the published values where there are any.
 
     Returns:
         Columns dataset, family, model, decision, metric, value, ci_low, ci_high, sd, seeds, n, n_largest,
-        published, difference (ours minus published), difference_ci_low, difference_ci_high (our interval
-        minus published, which is taken as exact); rows in the order of the layout.
+        n_by_class, published, difference (ours minus published), difference_ci_low, difference_ci_high (our
+        interval minus published, which is taken as exact); rows in the order of the layout.
     """
     table = over_seeds(metrics[metrics["metric"].isin(SHOWN)], settings.confidence)
     percent = ["value", "ci_low", "ci_high", "sd"]
     table[percent] *= 100
+    sizes = metrics.groupby("dataset")["n_by_class"].first()
+    table["n_by_class"] = table["dataset"].map(sizes)
     table.insert(1, "family", table["model"].map({m.name: m.family for m in settings.models}))
     table["published"] = [_published(row, settings) for row in table.itertuples()]
     for column, name in (
@@ -68,23 +77,28 @@ def classification_grid(table: pd.DataFrame, settings: ClassificationSettings) -
     with_published = {
         d.name: table.loc[table["dataset"] == d.name, "published"].notna().any() for d in datasets
     }
+    sizes = {entry.name: _sizes(table, entry.name) for entry in datasets}
+    shown = {name: tuple(SHOWN) if is_unequal(of) else _OF_THE_PAPER for name, of in sizes.items()}
     columns = [Column("Model")]
     for entry in datasets:
-        for title in SHOWN.values():
-            columns.append(Column(title, entry.title))
-            columns += [Column("paper (Δ)", entry.title)] * bool(with_published[entry.name])
+        for metric in shown[entry.name]:
+            columns.append(Column(SHOWN[metric], entry.title))
+            columns += [Column("paper (Δ)", entry.title)] * _has_paper(metric, with_published[entry.name])
     cells = {(row.dataset, row.model, row.decision, row.metric): row for row in table.itertuples()}
     best = {key: f"{value:.1f}" for key, value in table.groupby(["dataset", "metric"])["value"].max().items()}
+    for name in (name for name, of in sizes.items() if is_unequal(of)):
+        if float(best[name, "accuracy"]) <= round(100 * most_frequent_share(sizes[name]), 1):
+            best[name, "accuracy"] = ""  # no model beats an answer that is always the same
     blocks = []
     for family, title in FAMILY_TITLES.items():
         rows = []
         for model, decision in rows_of(table, [m.name for m in settings.models if m.family == family]):
             line = [Cell(row_title(model, decision, settings))]
             for entry in datasets:
-                for metric in SHOWN:
+                for metric in shown[entry.name]:
                     row = cells.get((entry.name, model, decision, metric))
                     line.append(_percent_cell(row, best[entry.name, metric]) if row else _NONE)
-                    if with_published[entry.name]:
+                    if _has_paper(metric, with_published[entry.name]):
                         line.append(_published_cell(row))
             rows.append(line)
         blocks += [Block(title, rows)] if rows else []
@@ -118,9 +132,19 @@ def overview_grid(metrics: pd.DataFrame, settings: OverviewSettings) -> Grid:
     return Grid(caption, "metrics", columns, blocks)
 
 
+def _sizes(table: pd.DataFrame, dataset: str) -> Sizes:
+    return from_text(table.loc[table["dataset"] == dataset, "n_by_class"].iloc[0])
+
+
+def _has_paper(metric: str, published: bool) -> bool:
+    return bool(published) and metric in _OF_THE_PAPER
+
+
 def _published(row: Any, settings: ClassificationSettings) -> float:
     scores = (settings.published or {}).get(row.dataset, {}).get(row.model)
-    if scores is None or row.decision == "mean":  # the paper's table is by majority
+    if (
+        scores is None or row.metric not in _OF_THE_PAPER or row.decision == "mean"
+    ):  # the paper's table is by majority
         return float("nan")
     return scores.accuracy if row.metric == "accuracy" else 100 * scores.f1
 
@@ -152,7 +176,7 @@ def _classification_caption(table: pd.DataFrame, settings: ClassificationSetting
     titles = settings.dataset_titles()
     sizes = ", ".join(f"{title}: {images[name]}" for name, title in titles.items() if name in images)
     level = f"{100 * settings.confidence:g} %"
-    parts = [f"Classification on the test set (images: {sizes}), with {level} bootstrap intervals."]
+    parts = [f"Classification on the test set (images: {sizes}), with {level} confidence intervals."]
     if table["seeds"].max() > 1:
         parts.append(SEVERAL_SEEDS)
     if (table["family"] == "diffusion").any():
@@ -167,5 +191,7 @@ def _classification_caption(table: pd.DataFrame, settings: ClassificationSetting
         parts.append(
             f"The splits of {' and '.join(other)} are not the paper's: its values are of other images."
         )
+    names = [name for name in titles if name in images]
+    parts += sentences({name: _sizes(table, name) for name in names}, titles, settings.classes)
     parts.append("The best value of each column is bold.")
     return " ".join(parts)
