@@ -10,7 +10,18 @@ import sys
 from meddiff import cli
 from meddiff.provenance import SOURCE, code_files
 
-NETWORKS = {"convert", "explain", "generate", "plan", "predict", "score", "select", "train", "zeroshot"}
+NETWORKS = {
+    "approve",
+    "convert",
+    "explain",
+    "generate",
+    "plan",
+    "predict",
+    "score",
+    "select",
+    "train",
+    "zeroshot",
+}
 ERRORS = {"gather", "vote"}  # read or write errors files
 HEAVY = ["torch", "torchvision", "diffusers", "transformers", "timm", "accelerate", "sklearn", "scipy.stats"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from meddiff.config.model import AnyModel
-from meddiff.errors import ConfigError
+from meddiff.errors import ConfigError, MeddiffError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -79,5 +79,9 @@ def build_model(config: AnyModel, num_classes: int, channels: int, image_size: i
     builder = getattr(importlib.import_module(module), name)
     try:
         return builder(config, num_classes, channels, image_size)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise ConfigError(f"model {config.title!r}: architecture refused by the library: {error}") from error
+    except MeddiffError:
+        raise
+    except Exception as error:  # libraries do not say what they raise for settings that make no sense
+        raise ConfigError(
+            f"model {config.title!r}: architecture refused by the library: {type(error).__name__}: {error}"
+        ) from error

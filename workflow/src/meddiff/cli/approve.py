@@ -1,4 +1,4 @@
-"""Write down what a model would be trained from; stop where that would replace published weights."""
+"""Write down what a model would be trained from, if it can be, and if that replaces no published weights."""
 
 from __future__ import annotations
 
@@ -33,13 +33,17 @@ def files(args: argparse.Namespace) -> Files:
 
 def run(args: argparse.Namespace) -> None:
     from meddiff.config import parse_model
+    from meddiff.model_spec import ModelSpec
     from meddiff.models import with_pretrained_architecture
     from meddiff.training.approval import approve
-    from meddiff.training.inputs import training_inputs
+    from meddiff.training.inputs import open_stores, training_inputs
+    from meddiff.training.network_check import check_trainable
     from meddiff.weights.releases import read_release
 
     model, seed = require(args.params, "model", "seed")
     config = with_pretrained_architecture(parse_model(model), args.pretrained)
+    images = open_stores(args.store, "train")
+    check_trainable(ModelSpec.for_store(config, images), len(images.labels))
     inputs = training_inputs(config, seed, args.store, args.pretrained)
     release = read_release(args.experiment)
     published = release.runs.get(args.name) if release else None
