@@ -132,8 +132,23 @@ def test_a_folder_that_cannot_be_listed_is_said_and_left_to_the_rules(folder, ca
     assert "no file labels.csv" in caplog.text
 
 
-def test_a_damaged_record_is_begun_anew(folder, caplog) -> None:
-    folder.seen.write_text("{")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        "5",
+        '{"files": 5}',
+        '{"files": ["images/a.jpg"]}',
+        '{"files": {"labels.csv": null}}',
+        '{"files": {"labels.csv": 3}}',
+        '{"files": {"labels.csv": [1, 2]}}',
+        '{"files": {"labels.csv": ["1", 2, "0"]}}',
+        '{"files": {"labels.csv": [1, 2, null]}}',
+    ],
+)
+def test_a_damaged_record_is_begun_anew(folder, caplog, text) -> None:
+    folder.seen.write_text(text)
     assert not folder.refresh()
     assert "files are read again" in caplog.text
     assert len(read_json(folder.seen)["files"]) == 41

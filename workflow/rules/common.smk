@@ -13,13 +13,14 @@ signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 # in whichever environment a rule runs.
 SOURCE = str(Path(workflow.basedir) / "workflow" / "src")
 sys.path.insert(0, SOURCE)
-# Snakemake fills in braces of the prefix, also those of the folder's name.
+# Snakemake fills in braces of the prefix.
 PREFIX = f"export PYTHONPATH={shlex.quote(SOURCE)}${{PYTHONPATH:+:$PYTHONPATH}}; "
 shell.prefix(PREFIX.replace("{", "{{").replace("}", "}}"))
 
 from snakemake.exceptions import WorkflowError
 
-from meddiff.config import Config
+from meddiff.config import Config, top_level
+from meddiff.config.folders import check_checkout, check_folders
 from meddiff.config.weights import OFFICIAL_FILES, OFFICIAL_FOLDER_ID
 from meddiff.data import params as data_params
 from meddiff.data.listing import refresh_manifest, seen_path
@@ -30,7 +31,10 @@ from meddiff.text import script_safe_json
 from meddiff.weights.released import importer_module
 
 try:
+    check_checkout(Path(workflow.basedir))
+    top_level([])  # Snakemake reads the file less strictly
     CONFIG = Config(config)
+    check_folders(CONFIG.results_name, CONFIG.datasets)
 except MeddiffError as error:
     raise WorkflowError(str(error)) from None
 

@@ -67,7 +67,10 @@ class SeenFiles:
         if path is None:
             return
         try:
-            self._files = dict(read_json(path)["files"])
+            files = dict(read_json(path)["files"])
+            if wrong := next((name for name, entry in files.items() if not _is_entry(entry)), None):
+                raise ValueError(f"{wrong}: expected size, time and SHA-256")
+            self._files = files
         except FileNotFoundError:
             pass
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -149,7 +152,7 @@ def refresh_manifest(
         if not changed:
             return False
         list_folder(name, dataset, root, manifest, record)
-    except (MeddiffError, OSError, ValueError, KeyError) as error:
+    except (MeddiffError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         log.warning("%s: could not be compared with %s: %s", root, manifest, error)
         return False
     log.warning("%s: %d files have changed, the first is %s", root, len(changed), changed[0])
@@ -161,6 +164,10 @@ def _used(recorded: Mapping[str, Entry], table: Path) -> Iterable[str]:
         return recorded
     with open(table, newline="", encoding="utf-8") as stream:
         return [row["path"] for row in csv.DictReader(stream) if row["path"] in recorded]
+
+
+def _is_entry(entry: Any) -> bool:
+    return isinstance(entry, list) and [type(part) for part in entry] == [int, int, str]
 
 
 def _stat(path: Path) -> list[int] | None:
