@@ -69,8 +69,9 @@ def _with_store(source: str, files: list[Path], labels: list[int], folder: Path,
     (folder / "splits").mkdir(parents=True)
     names = [path.relative_to(files[0].anchor).as_posix().replace("/", "-") for path in files]
     table = pd.DataFrame({"image_id": names, "path": files, "label": labels, "group": names})
-    for split in SPLITS:  # every split must have rows; only the first is used
-        rows = table if split == SPLITS[0] else table.head(1)
+    for split in SPLITS:  # every split must have rows of its own; only the first is used
+        other = {column: table[column].head(1) + f"-{split}" for column in ("image_id", "group")}
+        rows = table if split == SPLITS[0] else table.head(1).assign(**other)
         rows.to_csv(folder / "splits" / f"{split}.csv", index=False)
     build_store(folder / "splits", Path("/"), folder / "store", size, 1, ["negative", "positive"], threads=1)
     return Images(source, files, labels, Store.open(folder / "store", SPLITS[0]))

@@ -194,8 +194,8 @@ def test_the_average_follows_after_restoring_and_compiling(splits, tmp_path):
     with torch.no_grad():
         for parameter in again.model.parameters():
             parameter.add_(1.0)
-    again.ema.update(10)
-    decay = again.ema.decay(10)
+    again.ema.update(11)  # it moves after every second step, from the first
+    decay = again.ema.decay(11)
     online = weights(again.model)
     plain = again.model.plain_parameters()
     for name, value in weights(again.eval_model).items():

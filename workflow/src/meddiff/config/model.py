@@ -14,10 +14,11 @@ _MOST_STEPS = 1_000_000_000
 
 
 class EMAConfig(Strict):
-    """Exponential moving average of the weights, with the warm-up of ema-pytorch.
+    """Exponential moving average of the weights, with the warm-up and the counting of ema-pytorch.
 
-    Every `update_every` steps, with k = step - `update_after_step`:
-    decay = min(`beta`, 1 - (1 + k / `inv_gamma`)^-`power`).
+    After the first step, and every `update_every` steps from there, with k = number of steps before -
+    `update_after_step`: decay = min(`beta`, 1 - (1 + k / `inv_gamma`)^-`power`), or 0 (a copy) after the
+    first step and where k is not above 0.
     """
 
     beta: float = Field(default=0.999, gt=0, lt=1)

@@ -34,9 +34,12 @@ class EMA:
         self._averaged, self._copied = _by_type(averaged), _by_type(copied)
 
     def decay(self, step: int) -> float:
-        """Decay of the update after optimizer step `step` (counted from 1); 0 copies the weights."""
-        age = step - self.config.update_after_step
-        if age <= 0:
+        """Decay of the update after optimizer step `step` (counted from 1); 0 copies the weights.
+
+        ema-pytorch and diffusers both look at the number of the steps before, and copy after the first.
+        """
+        age = step - 1 - self.config.update_after_step
+        if step == 1 or age <= 0:
             return 0.0
         return min(self.config.beta, 1.0 - (1.0 + age / self.config.inv_gamma) ** -self.config.power)
 
@@ -44,9 +47,10 @@ class EMA:
     def update(self, step: int) -> None:
         """Follow the model after optimizer step `step`.
 
-        Averages move every ``update_every`` steps only; plain parameters and buffers are always copied.
+        Averages move after the first step and every ``update_every`` steps from there; plain parameters and
+        buffers are always copied.
         """
-        if step % self.config.update_every == 0:
+        if (step - 1) % self.config.update_every == 0:
             weight = 1.0 - self.decay(step)
             for averaged, online in self._averaged:
                 torch._foreach_lerp_(averaged, online, weight)
