@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from meddiff import cli
+from meddiff import cli, io
+from meddiff.errors import DiskError
 from meddiff.io import sha256_file
 from meddiff.provenance import code_files
 from meddiff.records import record
@@ -87,6 +88,63 @@ def test_time_of_stopped_attempts_counts(folder, seconds):
     made = read_record(Path("results/a.csv"))
     assert (made["wall_hours"], made["attempts"]) == (4.5, 3)
     assert not list(Path("state").rglob("*.json"))
+
+
+HALF = [
+    "",
+    "{",
+    '{"seconds": 3',
+    "[]",
+    "null",
+    '{"seconds": "long", "attempts": 1}',
+    '{"seconds": NaN, "attempts": 1}',
+]
+
+
+@pytest.mark.parametrize("content", [*HALF, '{"seconds": 5}', "\udcff", None])
+def test_a_note_of_earlier_attempts_that_is_damaged_costs_only_itself(folder, seconds, caplog, content):
+    with pytest.raises(KeyboardInterrupt), recorded("vote", FILES, None, Path("state")):
+        seconds.append(3600)
+        raise KeyboardInterrupt
+    (note,) = Path("state").rglob("*.json")
+    if content is None:
+        note.unlink()
+        note.mkdir()
+    else:
+        note.write_bytes(content.encode(errors="surrogateescape"))
+    made = run()
+    assert (made["wall_hours"], made["attempts"]) == (0, 1)
+    assert content is None or f"{note}: cannot be read" in caplog.text
+
+
+def test_where_the_time_cannot_be_kept_the_error_is_the_one_that_counts(folder, caplog):
+    Path("state").touch()  # where a folder is expected
+    with pytest.raises(ValueError, match="what went wrong"), recorded("vote", FILES, None, Path("state")):
+        raise ValueError("what went wrong")
+    assert "the time of this attempt cannot be kept" in caplog.text
+    caplog.clear()
+    assert run()["attempts"] == 1
+
+
+def test_a_full_disk_does_not_bury_an_error_or_lose_a_result(folder, monkeypatch, caplog):
+    def full(target, text, durable=False):
+        raise DiskError(f"{target}: cannot be written: the disk is full")
+
+    monkeypatch.setattr(io, "write_text", full)
+    with pytest.raises(ValueError, match="what went wrong"), recorded("vote", FILES, None, Path("state")):
+        raise ValueError("what went wrong")
+    with recorded("vote", FILES, None, Path("state")):
+        Path("results").mkdir()
+        Path("results/a.csv").write_text("")
+    assert "a.csv: its record cannot be written: " in caplog.text
+
+
+def test_the_time_of_attempts_is_on_the_disk_when_it_is_kept(folder, monkeypatch):
+    flushed = []
+    monkeypatch.setattr(io, "_flush", lambda path: flushed.append(path.suffix))
+    with pytest.raises(KeyboardInterrupt), recorded("vote", FILES, None, Path("state")):
+        raise KeyboardInterrupt
+    assert ".json" in flushed
 
 
 def test_time_of_other_settings_does_not_count(folder, seconds):

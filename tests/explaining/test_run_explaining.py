@@ -11,6 +11,7 @@ import torch
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from core_samples import SIDE, tiny_config, write_store
 from meddiff.checkpoint import save_weights
@@ -18,7 +19,15 @@ from meddiff.config.counterfactual import ExplainParams
 from meddiff.data.store import Store
 from meddiff.errors import CheckpointError, ConfigError, MeddiffError
 from meddiff.explaining import run as run_explaining
-from meddiff.explaining.edits import Edit, chosen_rows, plan, read_edit_table, read_images, read_pixels
+from meddiff.explaining.edits import (
+    Edit,
+    chosen_rows,
+    is_whole,
+    plan,
+    read_edit_table,
+    read_images,
+    read_pixels,
+)
 from meddiff.explaining.feature_network import FeatureNetwork
 from meddiff.explaining.run import explain_run
 from meddiff.io import sha256_file
@@ -208,6 +217,33 @@ def test_a_second_run_makes_nothing_and_a_larger_one_only_what_is_new(weights, s
     assert sum(passes) == larger
     run(weights, store, tmp_path, validity_steps=4)
     assert sum(passes) == larger + 8 * 1 * 2
+
+
+def test_damaged_images_of_a_run_that_was_stopped_are_made_again(weights, store, tmp_path, caplog):
+    before = run(weights, store, tmp_path, batch_size=2)
+    made = sorted((tmp_path / "state").rglob("*.png"))
+    whole = {path: path.read_bytes() for path in made}
+    middle = len(whole[made[1]]) // 2
+    made[0].write_bytes(whole[made[0]][:-20])
+    made[1].write_bytes(whole[made[1]][:middle] + b"?" + whole[made[1]][middle + 1 :])
+    pd.testing.assert_frame_equal(run(weights, store, tmp_path, batch_size=2), before)
+    assert {path: path.read_bytes() for path in made} == whole
+    assert caplog.text.count("is damaged; it is made again") == 2
+
+
+def test_every_flipped_byte_of_an_image_is_noticed_or_changes_nothing(tmp_path):
+    path, rng = tmp_path / "a.png", np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (9, 9), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    whole = path.read_bytes()
+    for place in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[place] ^= rng.integers(1, 256)
+        path.write_bytes(damaged)
+        if is_whole(path):
+            np.testing.assert_array_equal(read_pixels(path)[..., 0], pixels)
+    path.write_bytes(whole)
+    assert is_whole(path)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from meddiff.errors import CheckpointError, DiskError
+from meddiff.errors import CheckpointError
 from meddiff.finite import check_finite
 from meddiff.io import atomic_path
 
@@ -82,7 +82,7 @@ def _write(path: Path, tensors: Mapping[str, Tensor], values: dict[str, Any] | N
     try:
         with atomic_path(path, durable=True) as temporary:
             save_file(tensors, temporary, {_METADATA: metadata})
-    except (OSError, SafetensorError, DiskError) as error:
+    except (OSError, SafetensorError) as error:
         size = sum(tensor.nbytes for tensor in tensors.values()) / 2**20
         raise CheckpointError(f"{path}: {size:.0f} MiB cannot be written ({error})") from error
 
@@ -187,8 +187,7 @@ def load_tensors(path: Path, tensors: dict[str, Tensor], model: nn.Module) -> No
         }
         text = "; ".join(f"{k}: {', '.join(v[:5])} ({len(v)})" for k, v in problems.items() if v)
         raise CheckpointError(f"{path}: weights do not fit the model: {text}")
-    # A library may keep constants with the weights, such as a mask of -inf: they are so before loading, too.
-    check_finite(path, {n: t for n, t in tensors.items() if torch.isfinite(expected[n]).all()})
+    check_finite(path, tensors, expected)
     model.load_state_dict(tensors)
 
 

@@ -21,8 +21,11 @@ class ReleaseError(MeddiffError):
     """A run cannot be published or restored, or published weights not be replaced, as things are."""
 
 
-class DiskError(MeddiffError):
-    """A file cannot be written: the disk is full, or a quota or limit is reached."""
+class DiskError(MeddiffError, OSError):
+    """A file cannot be written: the disk is full, or a quota or limit is reached.
+
+    What goes on after other errors of the system goes on after this one.
+    """
 
 
 class Interrupted(MeddiffError):

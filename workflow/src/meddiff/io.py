@@ -205,15 +205,15 @@ def _flush(path: Path) -> None:
         os.close(handle)
 
 
-def write_text(target: str | os.PathLike[str], text: str) -> None:
-    """Write `text` (UTF-8) to `target` atomically."""
-    with atomic_path(target) as path:
+def write_text(target: str | os.PathLike[str], text: str, *, durable: bool = False) -> None:
+    """Write `text` (UTF-8) to `target` atomically; `durable` as in `atomic_path`."""
+    with atomic_path(target, durable=durable) as path:
         path.write_text(text, encoding="utf-8")
 
 
-def write_json(target: str | os.PathLike[str], value: Any) -> None:
-    """Write `value` as indented JSON with sorted keys, atomically."""
-    write_text(target, json.dumps(value, indent=1, sort_keys=True) + "\n")
+def write_json(target: str | os.PathLike[str], value: Any, *, durable: bool = False) -> None:
+    """Write `value` as indented JSON with sorted keys, atomically; `durable` as in `atomic_path`."""
+    write_text(target, json.dumps(value, indent=1, sort_keys=True) + "\n", durable=durable)
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 from meddiff.errors import CheckpointError, Interrupted
 
@@ -30,18 +29,17 @@ class StateLock:
             CheckpointError: if it cannot be made or written.
         """
         self.folder = folder
-        self._stream: IO[str] | None = None
-        try:
+        with self._writable():
             folder.mkdir(parents=True, exist_ok=True)
-            self._stream = open(folder / LOCK, "a+", encoding="utf-8")  # noqa: SIM115 (closed by `release`)
-        except OSError as error:
-            raise CheckpointError(
-                f"{folder}: resume states cannot be written there ({error.strerror}); make it writable, or "
-                "name another folder in MEDDIFF_STATE_DIR"
-            ) from error
+            # Without a buffer, which would be written again, and fail again, when the file is closed.
+            self._stream = open(folder / LOCK, "a+b", buffering=0)  # noqa: SIM115 (closed by `release`)
 
     def acquire(self) -> bool:
-        """Try to get it; whether it is ours now."""
+        """Try to get it; whether it is ours now.
+
+        Raises:
+            CheckpointError: if the folder cannot be written.
+        """
         try:
             fcntl.flock(self._stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -49,21 +47,31 @@ class StateLock:
         except OSError as error:
             log.warning("%s: this file system has no locks (%s): never run one job twice", self.folder, error)
             return True
-        self._stream.truncate(0)
-        self._stream.write(f"process {os.getpid()} on {socket.gethostname()}")
-        self._stream.flush()
-        for leftover in self.folder.rglob(".*-*"):  # of writes that were killed half-way
-            leftover.unlink()
+        with self._writable():
+            self._stream.truncate(0)
+            self._stream.write(f"process {os.getpid()} on {socket.gethostname()}".encode())
+            for leftover in self.folder.rglob(".*-*"):  # of writes that were killed half-way
+                leftover.unlink(missing_ok=True)
         return True
 
     def holder(self) -> str:
         """Who has it, in words."""
         self._stream.seek(0)
-        return self._stream.read() or "an unknown process"
+        return self._stream.read().decode(errors="replace") or "an unknown process"
 
     def release(self) -> None:
         """Give it back."""
         self._stream.close()
+
+    @contextmanager
+    def _writable(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise CheckpointError(
+                f"{self.folder}: resume states cannot be written there ({error.strerror}); make it writable, "
+                "or name another folder in MEDDIFF_STATE_DIR"
+            ) from error
 
 
 @contextmanager

@@ -179,9 +179,22 @@ def read_pixels(path: Path) -> np.ndarray:
     try:
         with open_picture(path) as image:
             pixels = np.array(image)
-    except (OSError, SyntaxError) as error:
+    except DataError:
+        raise
+    # Pillow reports damage with whatever comes up where it is; nothing else runs in this block.
+    except Exception as error:
         raise DataError(f"{path}: not a readable image: {error}; run `explain` again") from error
     return pixels if pixels.ndim == 3 else pixels[..., None]
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a written image is there and its checksums, which PNG has of every part, fit."""
+    try:
+        with open_picture(path) as image:
+            image.verify()
+    except Exception:  # as in `read_pixels`
+        return False
+    return True
 
 
 def batches(items: S, size: int) -> list[S]:

@@ -20,7 +20,7 @@ from meddiff.devices.out_of_memory import Halving
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.errors import Interrupted
 from meddiff.explaining.counterfactuals import edit_images
-from meddiff.explaining.edits import COUNTERFACTUAL, Edit, batches, edit_table, plan, read_images
+from meddiff.explaining.edits import COUNTERFACTUAL, Edit, batches, edit_table, is_whole, plan, read_images
 from meddiff.explaining.feature_network import FeatureNetwork
 from meddiff.explaining.judging import SelfJudge, feature_distances, oracle_columns, write_features
 from meddiff.io import atomic_path, sha256_file, sha256_json
@@ -163,8 +163,13 @@ def make_images(
 
 
 def _is_made(path: Path) -> bool:
-    """Whether an image is there; the crash of a machine may leave empty files."""
-    return path.is_file() and path.stat().st_size > 0
+    """Whether an image is there; the crash of a machine may leave empty files, and a disk damaged ones."""
+    if not path.is_file():
+        return False
+    if not is_whole(path):
+        log.warning("%s: is damaged; it is made again", path)
+        return False
+    return True
 
 
 def _batches_of_one_setting(edits: Sequence[Edit], batch_size: int) -> list[Sequence[Edit]]:

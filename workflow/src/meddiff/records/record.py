@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import datetime
 import logging
+import math
 import os
 import sys
 import threading
@@ -148,22 +149,23 @@ def _clock(note: Path | None) -> Iterator[Any]:
     Yields:
         A function that gives seconds and the number of attempts.
     """
-    earlier = read_json(note) if note and note.is_file() else {"seconds": 0.0, "attempts": 0}
+    spent, attempts = _earlier_attempts(note) if note else (0.0, 0)
     started, done = time.monotonic(), threading.Event()
 
     def elapsed() -> tuple[float, int]:
-        return earlier["seconds"] + time.monotonic() - started, earlier["attempts"] + 1
+        return spent + time.monotonic() - started, attempts + 1
 
     def keep() -> None:
-        if note:
-            write_json(note, dict(zip(("seconds", "attempts"), elapsed(), strict=True)))
+        """Never fails: the work, or the error that ended it, matters more than its time."""
+        try:
+            if note:
+                write_json(note, dict(zip(("seconds", "attempts"), elapsed(), strict=True)), durable=True)
+        except OSError as error:
+            log.warning("%s: the time of this attempt cannot be kept: %s", note, error)
 
     def keep_going() -> None:
         while not done.wait(_SECONDS_BETWEEN_NOTES):
-            try:
-                keep()
-            except OSError as error:
-                log.warning("%s: cannot be written: %s", note, error)
+            keep()
 
     keeper = threading.Thread(target=keep_going, daemon=True)
     keeper.start()
@@ -176,5 +178,23 @@ def _clock(note: Path | None) -> Iterator[Any]:
         raise
     done.set()
     keeper.join()
-    if note:
-        note.unlink(missing_ok=True)
+    try:
+        if note:
+            note.unlink(missing_ok=True)
+    except OSError as error:
+        log.warning("%s: cannot be removed, so its time will count again: %s", note, error)
+
+
+def _earlier_attempts(note: Path) -> tuple[float, int]:
+    """Seconds and number of earlier attempts; none where the file does not say (after a machine crashed)."""
+    try:
+        if not note.is_file():
+            return 0.0, 0
+        found = read_json(note)
+        seconds, attempts = float(found["seconds"]), int(found["attempts"])
+        if not (math.isfinite(seconds) and seconds >= 0 and attempts >= 0):
+            raise ValueError(f"{seconds} seconds, {attempts} attempts")
+    except (OSError, ValueError, TypeError, KeyError, OverflowError) as error:
+        log.warning("%s: cannot be read (%r); the time of earlier attempts is not counted", note, error)
+        return 0.0, 0
+    return seconds, attempts

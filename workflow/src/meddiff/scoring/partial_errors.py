@@ -71,9 +71,7 @@ class PartialErrors:
                     np.save(stream, errors)
                 seal(temporary)
         except OSError as error:
-            raise CheckpointError(
-                f"{self.path}: partial results cannot be saved ({error.strerror})"
-            ) from error
+            raise CheckpointError(f"{self.path}: partial results cannot be saved ({error})") from error
 
     def on_batch(self, errors: np.ndarray) -> None:
         """Save if it is time.

@@ -104,8 +104,18 @@ class TrainingState:
         save_weights(self.best_file, self.averaged)
 
     def load_best(self) -> None:
-        """Go back to the weights of the best epoch."""
-        load_weights(self.best_file, self.averaged)
+        """Go back to the weights of the best epoch.
+
+        Raises:
+            CheckpointError: if they are missing or damaged.
+        """
+        try:
+            load_weights(self.best_file, self.averaged)
+        except CheckpointError as error:
+            raise CheckpointError(
+                f"{error}. They are those of epoch {self.history.best_epoch}, which is over: delete the "
+                f"folder {self.folder} to train from the start"
+            ) from error
 
     def restore(self) -> None:
         """Go on from what `save` wrote, if there is anything.
