@@ -11,6 +11,8 @@ include: "workflow/rules/params.smk"
 include: "workflow/rules/weight_params.smk"
 include: "workflow/rules/report_params.smk"
 include: "workflow/rules/explain_params.smk"
+include: "workflow/rules/outputs.smk"
+include: "workflow/rules/start.smk"
 
 
 wildcard_constraints:
@@ -41,9 +43,17 @@ localrules:
     predictions,
 
 
+onstart:
+    check_cluster()
+    approve_due_trainings()
+
+
 rule all:
     default_target: True
     input:
+        DATASETS,
+        WEIGHTS,
+        PREDICTIONS,
         TABLES,
         METRICS,
         FIGURES,
@@ -54,14 +64,17 @@ rule all:
 
 rule datasets:
     input:
-        [f"data/{dataset}/store/{size}/manifest.json" for dataset, size in store_sizes()],
+        DATASETS,
 
 
 rule weights:
     input:
-        [f"{run_dir(run)}/weights/model.safetensors" for run in model_runs()],
+        DATASETS,
+        WEIGHTS,
 
 
 rule predictions:
     input:
-        [prediction_file(run) for run in decision_runs()],
+        DATASETS,
+        WEIGHTS,
+        PREDICTIONS,

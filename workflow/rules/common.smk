@@ -1,7 +1,9 @@
 import json
 import os
 import shlex
+import shutil
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -21,12 +23,14 @@ from snakemake.exceptions import WorkflowError
 
 from meddiff.config import Config, top_level
 from meddiff.config.folders import check_checkout, check_folders
+from meddiff.config.sources import sources
 from meddiff.config.weights import OFFICIAL_FILES, OFFICIAL_FOLDER_ID
 from meddiff.data import params as data_params
 from meddiff.data.listing import refresh_manifest, seen_path
 from meddiff.errors import MeddiffError
 from meddiff.models import network_module, task_module
 from meddiff.provenance import code_files
+from meddiff.sharing.absent import absent_files, is_spared
 from meddiff.text import script_safe_json
 from meddiff.weights.released import importer_module
 

@@ -42,8 +42,12 @@ rule score_shard:
 rule gather_errors:
     input:
         shards=gather.score(f"{RESULTS}/{keep_wildcards(RUN)}/shards/{{scatteritem}}.nc"),
+        # With params: all that makes the shards stale. They are temporary, so after a failure nothing else
+        # would say that this file does not belong to today's settings.
+        weights=f"{RESULTS}/{RUN}/weights/model.safetensors",
+        config=f"{RESULTS}/{RUN}/weights/config.yaml",
         manifest=store_manifest,
-        code=code_of("meddiff.diffusion.error_file"),
+        code=scoring_code,
     output:
         errors=f"{RESULTS}/{RUN}/errors.nc",
     log:
@@ -54,12 +58,14 @@ rule gather_errors:
         mem_mb=4000,
         runtime=30,
     params:
+        settings=scoring_settings,
         store=subpath(input.manifest, parent=True),
+        weights=subpath(input.weights, parent=True),
         split="test",
     message:
         "Joining the errors of {wildcards.model} on {wildcards.dataset} (seed {wildcards.seed})"
     shell:
-        "python -m meddiff gather {input.shards:q} --store {params.store:q} --split {params.split:q}"
+        "python -m meddiff gather {input.shards:q} --params {params.settings:q} --weights {params.weights:q} --store {params.store:q} --split {params.split:q}"
         " --out {output.errors:q} > {log:q} 2>&1"
 
 
@@ -84,14 +90,18 @@ if further_errors():
     use rule gather_errors as gather_further_errors with:
         input:
             shards=gather.score(f"{RESULTS}/{keep_wildcards(RUN)}/shards_{{{{further}}}}/{{scatteritem}}.nc"),
+            weights=f"{RESULTS}/{RUN}/weights/model.safetensors",
+            config=f"{RESULTS}/{RUN}/weights/config.yaml",
             manifest=store_manifest,
-            code=code_of("meddiff.diffusion.error_file"),
+            code=scoring_code,
         output:
             errors=f"{RESULTS}/{RUN}/errors_{{further}}.nc",
         log:
             f"{LOGS}/{RUN}/gather_{{further}}.log",
         params:
+            settings=further_scoring_settings,
             store=subpath(input.manifest, parent=True),
+            weights=subpath(input.weights, parent=True),
             split=further_split,
         message:
             "Joining the errors ({wildcards.further}) of {wildcards.model} on {wildcards.dataset} (seed {wildcards.seed})"

@@ -63,39 +63,8 @@ if zero_shot_models():
 
 if joint_models() and not CONFIG.official_weights:
 
-    # As approve_training.
-    rule approve_joint_training:
-        input:
-            manifests=joint_manifests,
-            pretrained=pretrained_manifest,
-            code=joint_code,
-        output:
-            approved=f"{RESULTS}/{JOINT_RUN}/training.json",
-        log:
-            f"{LOGS}/{JOINT_RUN}/approve.log",
-        wildcard_constraints:
-            model="|".join(joint_models()),
-        localrule: True
-        conda:
-            "../../envs/cpu.yaml"
-        resources:
-            experiment=CONFIG.results_name,
-            decision=joint_decision,
-        params:
-            settings=joint_settings,
-            stores=lambda wildcards, input: [os.path.dirname(path) for path in input.manifests],
-            pretrained=subpath(input.pretrained, parent=True),
-        message:
-            "Checking that {wildcards.model} may be trained on all datasets (seed {wildcards.seed})"
-        shell:
-            "python -m meddiff approve --params {params.settings:q} --store {params.stores:q}"
-            " --pretrained {params.pretrained:q} --experiment {resources.experiment:q}"
-            " --run joint/{wildcards.model:q}/seed{wildcards.seed:q} --decision {resources.decision:q}"
-            " --out {output.approved:q} > {log:q} 2>&1"
-
     rule train_joint_model:
         input:
-            approved=f"{RESULTS}/{JOINT_RUN}/training.json",
             manifests=joint_manifests,
             arrays=ancient(joint_arrays),
             pretrained=pretrained_manifest,
@@ -116,6 +85,8 @@ if joint_models() and not CONFIG.official_weights:
         resources:
             gpu=CONFIG.experiment.compute.processes,
             compute=compute_settings(),
+            experiment=CONFIG.results_name,
+            decision=joint_decision,
             mem_mb=lambda wildcards, attempt: 32000 * attempt,
             runtime=lambda wildcards, attempt: 5760 * attempt,
         params:
@@ -127,7 +98,8 @@ if joint_models() and not CONFIG.official_weights:
         message:
             "Training {wildcards.model} on all datasets (seed {wildcards.seed})"
         shell:
-            "python -m meddiff train --params {params.settings:q} --store {params.stores:q} --approved {input.approved:q}"
+            "python -m meddiff train --params {params.settings:q} --store {params.stores:q}"
+            " --experiment {resources.experiment:q} --run joint/{wildcards.model:q}/seed{wildcards.seed:q} --decision {resources.decision:q}"
             " --out {params.out:q} --pretrained {params.pretrained:q} --threads {threads:q} --compute {resources.compute:q} --trackers {params.trackers:q} > {log:q} 2>&1"
 
     rule select_joint_classes:

@@ -1,40 +1,8 @@
 # With weights=official nothing is trained: rules that are not defined cannot run.
 if single_models() and not CONFIG.official_weights:
 
-    # Stale when training is and only then: it has the same inputs, code and params. Cheap, and published
-    # weights are safe until it has agreed, because Snakemake deletes outputs when a job starts, not before.
-    rule approve_training:
-        input:
-            manifest=training_manifest,
-            pretrained=optional_pretrained_manifest,
-            code=training_code,
-        output:
-            approved=f"{RESULTS}/{RUN}/training.json",
-        log:
-            f"{LOGS}/{RUN}/approve.log",
-        wildcard_constraints:
-            model="|".join(single_models()),
-        localrule: True
-        conda:
-            "../../envs/cpu.yaml"
-        resources:
-            experiment=CONFIG.results_name,
-            decision=training_decision,
-        params:
-            settings=training_settings,
-            store=subpath(input.manifest, parent=True),
-            pretrained=pretrained_option,
-        message:
-            "Checking that {wildcards.model} on {wildcards.dataset} may be trained (seed {wildcards.seed})"
-        shell:
-            "python -m meddiff approve --params {params.settings:q} --store {params.store:q} {params.pretrained:q}"
-            " --experiment {resources.experiment:q} --run {wildcards.dataset:q}/{wildcards.model:q}/seed{wildcards.seed:q}"
-            " --decision {resources.decision:q} --out {output.approved:q} > {log:q} 2>&1"
-
     rule train_model:
         input:
-            # Not ancient(): Snakemake does not ask what else makes a job stale behind one that is.
-            approved=f"{RESULTS}/{RUN}/training.json",
             manifest=training_manifest,
             arrays=ancient(training_arrays),
             pretrained=optional_pretrained_manifest,
@@ -55,6 +23,8 @@ if single_models() and not CONFIG.official_weights:
         resources:
             gpu=CONFIG.experiment.compute.processes,
             compute=compute_settings(),
+            experiment=CONFIG.results_name,
+            decision=training_decision,
             mem_mb=lambda wildcards, attempt: 16000 * attempt,
             runtime=lambda wildcards, attempt: 2880 * attempt,
         params:
@@ -66,5 +36,6 @@ if single_models() and not CONFIG.official_weights:
         message:
             "Training {wildcards.model} on {wildcards.dataset} (seed {wildcards.seed})"
         shell:
-            "python -m meddiff train --params {params.settings:q} --store {params.store:q} --approved {input.approved:q}"
-            " --out {params.out:q} {params.pretrained:q} --threads {threads:q} --compute {resources.compute:q} --trackers {params.trackers:q} > {log:q} 2>&1"
+            "python -m meddiff train --params {params.settings:q} --store {params.store:q}"
+            " --experiment {resources.experiment:q} --run {wildcards.dataset:q}/{wildcards.model:q}/seed{wildcards.seed:q}"
+            " --decision {resources.decision:q} --out {params.out:q} {params.pretrained:q} --threads {threads:q} --compute {resources.compute:q} --trackers {params.trackers:q} > {log:q} 2>&1"

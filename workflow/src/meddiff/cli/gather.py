@@ -5,11 +5,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from meddiff.records.files import Files, store_manifest
+from meddiff.cli.params import add_params_argument
+from meddiff.cli.score import scoring_files
+from meddiff.records.files import Files
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("shards", type=Path, nargs="+", help="errors files of the shards")
+    add_params_argument(parser, "what the shards must have been scored with, as for `score`")
+    parser.add_argument("--weights", type=Path, required=True, help="folder of the weights that scored them")
     parser.add_argument("--store", type=Path, required=True, help="folder of the image store")
     parser.add_argument("--split", default="test", choices=["train", "valid", "test"])
     parser.add_argument("--out", type=Path, required=True, help="errors file to write")
@@ -17,12 +21,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def files(args: argparse.Namespace) -> Files:
     """What the command reads and writes."""
-    inputs = [*args.shards, store_manifest(args.store)]
-    return Files(inputs, [args.out], ["meddiff.diffusion.error_file"], {"split": args.split})
+    inputs, code = scoring_files(args)
+    return Files([*args.shards, *inputs], [args.out], code, {"split": args.split})
 
 
 def run(args: argparse.Namespace) -> None:
     from meddiff.data.store import Store
     from meddiff.diffusion.error_file import gather_errors
+    from meddiff.scoring.shards import check_shards
 
+    check_shards(args.shards, args.weights, args.store, args.split, args.params)
     gather_errors(args.shards, Store.open(args.store, args.split, checked=False).image_ids, args.out)

@@ -39,11 +39,17 @@ def _shard(text: str) -> tuple[int, int]:
     return int(numbers[0]), int(numbers[1])
 
 
-def files(args: argparse.Namespace) -> Files:
-    """What the command reads and writes."""
+def scoring_files(args: argparse.Namespace) -> tuple[list[Path], list[str] | None]:
+    """The files and the modules that errors depend on."""
     inputs = [*weights_inputs(args.weights), store_manifest(args.store)]
     stopping = ["meddiff.diffusion.stopping"] if "stopping" in parsed_params(args) else []
     code = with_network(args.weights, "meddiff.diffusion.score", "meddiff.diffusion.error_file", *stopping)
+    return inputs, code
+
+
+def files(args: argparse.Namespace) -> Files:
+    """What the command reads and writes."""
+    inputs, code = scoring_files(args)
     settings = {"split": args.split, "shard": list(args.shard)}
     return Files(inputs, [args.out], code, settings, resumes=True)
 

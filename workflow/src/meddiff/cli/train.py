@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--store", type=Path, nargs="+", required=True, help="image store, or several to train on jointly"
     )
     parser.add_argument("--pretrained", type=Path, help="folder of the weights to begin from")
-    parser.add_argument("--approved", type=Path, help="what `approve` wrote: nothing may have changed since")
+    add_publication_arguments(parser)
     parser.add_argument("--out", type=Path, required=True, help="folder for the weights")
     add_compute_argument(parser)
     parser.add_argument(
@@ -36,22 +36,28 @@ def state_root() -> Path:
     return Path(os.environ.get(STATE_VARIABLE) or ".meddiff/state")
 
 
-def training_files(args: argparse.Namespace) -> tuple[list[Path], list[str]]:
-    """The files and the modules that trained weights depend on."""
+def add_publication_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what says which run of which experiment is trained: published weights are not replaced by accident."""
+    parser.add_argument("--experiment", help="name of the experiment's folder below results")
+    parser.add_argument("--run", dest="name", help="DATASET/MODEL/seedK, or joint/MODEL/seedK; with --experiment")
+    parser.add_argument(
+        "--decision",
+        choices=["none", "retrain", "keep"],
+        default="none",
+        help="what to do with published weights that would change; none stops",
+    )
+
+
+def files(args: argparse.Namespace) -> Files:
+    """What the command reads and writes."""
     from meddiff.models import network_module, task_module
 
     kind = parsed_params(args)["model"]["kind"]
     inputs = [store_manifest(folder) for folder in args.store]
     if args.pretrained:
         inputs.append(args.pretrained / "manifest.json")
-    return inputs, ["meddiff.training.trainer", network_module(kind), task_module(kind)]
-
-
-def files(args: argparse.Namespace) -> Files:
-    """What the command reads and writes."""
-    inputs, code = training_files(args)
-    approved = [args.approved] if args.approved else []
-    return Files([*approved, *inputs], weights_outputs(args.out), code, resumes=True)
+    code = ["meddiff.training.trainer", network_module(kind), task_module(kind)]
+    return Files(inputs, weights_outputs(args.out), code, resumes=True)
 
 
 def starts_processes(args: argparse.Namespace) -> bool:
@@ -85,6 +91,7 @@ def run(args: argparse.Namespace) -> None:
     import torch
 
     from meddiff.config import parse_model
+    from meddiff.training.approval import publication_of
     from meddiff.training.run import train_model
 
     if args.threads:
@@ -98,6 +105,6 @@ def run(args: argparse.Namespace) -> None:
         save_every_seconds=60 * compute.save_minutes,
         tracker_dir=args.trackers,
         pretrained_dir=args.pretrained,
-        approved=args.approved,
+        publication=publication_of(args.experiment, args.name, args.decision),
         compute=compute,
     )

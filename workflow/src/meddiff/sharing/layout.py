@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from meddiff.config import Config
 from meddiff.errors import ReleaseError
 from meddiff.weights.releases import PARTS, Part, release_path
+from meddiff.weights.versions import KEPT
 
 ARCHIVE = "records.zip"
 _PROVENANCE = "provenance"
@@ -108,14 +109,22 @@ def _add_run(layout: Layout, run: PurePosixPath) -> None:
     if dvc_file in layout.dvc_files:
         return
     for path in sorted(Path(run).iterdir()):
-        kept = path / _PROVENANCE if path.name.startswith(_SHARDS) else path
-        if kept.exists():
-            layout.add(dvc_file, _part_of(path.name), str(kept), shared=False)
+        for entry in _entries_of(path):
+            layout.add(dvc_file, _part_of(path.name), str(entry), shared=False)
+
+
+def _entries_of(path: Path) -> list[Path]:
+    """What is tracked of something in the folder of a run."""
+    if path.name.startswith(_SHARDS):
+        return [path / _PROVENANCE] if (path / _PROVENANCE).exists() else []
+    if path.name == "weights":  # without earlier versions of them
+        return [entry for entry in sorted(path.iterdir()) if entry.name != KEPT]
+    return [path]
 
 
 def _part_of(name: str) -> Part:
     """The part that something in the folder of a run belongs to."""
-    if name in ("weights", "training.json"):
+    if name == "weights":
         return "weights"
     return "errors" if name == _PROVENANCE or name.startswith(("errors", _SHARDS)) else "results"
 

@@ -9,10 +9,11 @@ from pathlib import Path
 from meddiff.config import Config, top_level
 from meddiff.errors import ReleaseError
 from meddiff.io import sha256_file
+from meddiff.sharing.absent import note_absent
 from meddiff.sharing.dvc_files import DvcFiles
 from meddiff.sharing.layout import ARCHIVE
 from meddiff.sharing.snakemake_records import set_times, unpack_records
-from meddiff.sharing.workflow_state import check_idle, jobs_to_do
+from meddiff.sharing.workflow_state import check_idle, jobs_to_do, output_files
 from meddiff.weights.releases import PARTS, RESULTS, WEIGHTS, Part, Release, read_release, release_path
 
 log = logging.getLogger("meddiff")
@@ -53,6 +54,7 @@ def restore(entries: Sequence[str], parts: Collection[Part] = PARTS, *, force: b
     folders = [str(RESULTS / name), "data", "splits"]
     unpack_records(archive, folders)
     set_times(folders)
+    note_absent(name, [output.path for output in output_files(entries) if output.missing])
     if jobs := jobs_to_do(entries):
         raise ReleaseError(
             f"everything was restored, but snakemake would run {jobs}: `snakemake -n` says why. Code or "

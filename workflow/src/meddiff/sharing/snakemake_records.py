@@ -26,6 +26,23 @@ _TIMESTAMP = ".snakemake_timestamp"
 _STEP_NS = 1_000_000
 
 
+def record_file(output: str) -> Path:
+    """Where Snakemake's record of an output is, or would be."""
+    return METADATA / _member_of(output)
+
+
+def is_incomplete(output: str) -> bool:
+    """Whether a job that makes an output has started and not ended."""
+    return (_INCOMPLETE / _member_of(output)).exists()
+
+
+def recorded_inputs(prefix: str) -> Iterator[list[str]]:
+    """The inputs that each output whose path begins with `prefix` was made from, as Snakemake has noted."""
+    for output, record in _records():
+        if output.startswith(prefix):
+            yield read_json(record).get("input") or []
+
+
 def pack_records(outputs: Iterable[str], archive: Path) -> None:
     """Write the records of `outputs` into one zip archive, always as the same bytes.
 
@@ -99,6 +116,14 @@ def _records() -> Iterator[tuple[str, Path]]:
     for path in sorted(METADATA.rglob("*")):
         if path.is_file():
             yield _output_of(path.relative_to(METADATA).as_posix()), path
+
+
+def _member_of(output: str) -> str:
+    """Path below ``.snakemake/metadata`` of the record of an output; the inverse of `_output_of`."""
+    encoded = base64.urlsafe_b64encode(output.encode()).decode()
+    most = os.pathconf(METADATA.parent if METADATA.parent.is_dir() else ".", "PC_NAME_MAX") - 1
+    *folders, name = [encoded[i : i + most] for i in range(0, len(encoded), most)]
+    return "/".join([*(f"@{folder}" for folder in folders), name])
 
 
 def _output_of(member: str) -> str:

@@ -1,73 +1,126 @@
 """Published weights are not trained anew by accident.
 
-Before a model is trained, `approve` compares what it would be trained from with what its published weights
-were made from (`meddiff.weights.releases`). It stops while the weights are still there: Snakemake deletes the
-outputs of a training job before that job starts.
+Asked twice. Before a run starts, while nothing has been touched, `approve` looks at every training that is due:
+at settings and code, and at images where they are not to be made again themselves. When a training starts,
+`version_to_take` looks at everything: images may have been made since, and on a cluster hours lie between.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from meddiff.errors import CheckpointError, ReleaseError
-from meddiff.io import read_json, sha256_json, write_json
+from meddiff.errors import ConfigError, ReleaseError
 from meddiff.training.inputs import differences
-from meddiff.weights.releases import PublishedRun, release_path
+from meddiff.weights.releases import PublishedRun, read_release, release_path
+from meddiff.weights.versions import keep_version, kept_inputs
 
 log = logging.getLogger("meddiff")
 
-APPROVED = "training.json"
 Decision = Literal["none", "retrain", "keep"]
 
 
-def approve(
-    run: str,
-    inputs: Mapping[str, Any],
-    published: PublishedRun | None,
-    decision: Decision,
-    out: Path,
-    experiment: str,
-) -> None:
-    """Write down what a model is about to be trained from, or stop where it is published and would change.
+@dataclass(frozen=True)
+class Publication:
+    """What is known about the published weights of one run.
 
-    Args:
+    Attributes:
+        experiment: name of the folder below ``results``.
         run: ``<dataset>/<model>/seed<k>``.
-        inputs: `meddiff.training.inputs.training_inputs` of today.
         published: the published model, or None where it is not published.
         decision: what the user said about it.
-        out: gets ``{"inputs", "key", "decision"}``.
-        experiment: name of the folder below ``results``.
+    """
+
+    experiment: str
+    run: str
+    published: PublishedRun | None = None
+    decision: Decision = "none"
+
+
+def publication_of(experiment: str | None, run: str | None, decision: Decision) -> Publication | None:
+    """What is known about a run of an experiment; None where weights belong to none.
+
+    Raises:
+        ConfigError: if only one of the two is given.
+        ReleaseError: if the experiment's record cannot be understood.
+    """
+    if not experiment and not run:
+        return None
+    if not experiment or not run:
+        raise ConfigError("--experiment and --run: go together")
+    release = read_release(experiment)
+    return Publication(experiment, run, release.runs.get(run) if release else None, decision)
+
+
+def approve(publication: Publication, known: Mapping[str, Any], weights_dir: Path) -> None:
+    """Keep the weights that are there, and stop where published ones would be trained again.
+
+    Args:
+        publication: of the run that is to be trained.
+        known: those `meddiff.training.inputs.training_inputs` that are known before the run starts.
+        weights_dir: folder of the run's weights; its version is kept (`meddiff.weights.versions`).
 
     Raises:
         ReleaseError: if the model is published, would change, and the user has not decided; the message says
             what changed and how to decide.
     """
-    changed = differences(published.inputs, inputs) if published else []
-    if changed and decision == "none":
-        lines = "\n".join(f"  {line}" for line in changed)
-        raise ReleaseError(
-            f"{run}: its weights are published ({release_path(experiment)}). They were about to be trained "
-            f"again because these have changed:\n{lines}\n"
-            f"To train again, add to your command:  --config retrain={run}\n"
-            f"To keep the weights as they are:      python -m meddiff keep {run}\n"
-            "To go on with what was published, undo the changes above."
-        )
-    if changed:
-        log.info("%s: published weights, %s although changed: %s", run, decision, "; ".join(changed))
-    write_json(out, {"inputs": inputs, "key": sha256_json(inputs), "decision": decision})
+    keep_version(weights_dir)
+    published = publication.published
+    if published is None or publication.decision != "none":
+        return
+    changed = _changed(published.inputs, known)
+    if changed and all(_changed(inputs, known) for inputs in kept_inputs(weights_dir)):
+        raise ReleaseError(_refusal(publication, changed))
 
 
-def check_approved(approved: Path, inputs: Mapping[str, Any]) -> None:
-    """Check that training starts from what was approved: on a cluster hours may lie between the two.
+def version_to_take(publication: Publication | None, inputs: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """What the version that a training job should take was made from, if it is there; None to train anew.
+
+    Args:
+        publication: of the run; None where there is no experiment.
+        inputs: all that decides what training makes.
+    """
+    if publication is None:
+        return inputs
+    if publication.decision == "keep" and publication.published is not None:
+        return publication.published.inputs
+    return None if publication.decision == "retrain" else inputs
+
+
+def check_may_train(publication: Publication | None, inputs: Mapping[str, Any]) -> None:
+    """Stop where published weights would be trained again, and no kept version could be taken.
 
     Raises:
-        CheckpointError: if something has changed since.
+        ReleaseError: saying what changed, or that the published weights have to be restored.
     """
-    if changed := differences(read_json(approved)["inputs"], inputs):
-        lines = "\n".join(f"  {line}" for line in changed)
-        raise CheckpointError(
-            f"{approved}: training was planned before these changed:\n{lines}\nRun snakemake again."
-        )
+    if publication is None or publication.published is None or publication.decision == "retrain":
+        return
+    changed = differences(publication.published.inputs, inputs)
+    if changed and publication.decision == "none":
+        raise ReleaseError(_refusal(publication, changed))
+    raise ReleaseError(
+        f"{publication.run}: its weights are published ({release_path(publication.experiment)}) but not here.\n"
+        "To have them back:  python -m meddiff restore --only weights --config "
+        f"experiment={publication.experiment}\n"
+        f"To train them again, add to your command:  --config retrain={publication.run}"
+    )
+
+
+def _changed(old: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
+    """`differences` in what is known."""
+    return differences({key: value for key, value in old.items() if key in known}, known)
+
+
+def _refusal(publication: Publication, changed: Iterable[str]) -> str:
+    run, experiment = publication.run, publication.experiment
+    lines = "\n".join(f"  {line}" for line in changed)
+    return (
+        f"{run}: its weights are published ({release_path(experiment)}). They were about to be trained "
+        f"again because these have changed:\n{lines}\n"
+        f"To train again, add to your command:  --config retrain={run}\n"
+        f"To keep the weights as they are:      python -m meddiff keep {run} --config experiment={experiment}\n"
+        "To go on with what was published, undo the changes above."
+    )

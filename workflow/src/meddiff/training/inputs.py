@@ -50,14 +50,41 @@ def training_inputs(
         DataError: if a store is missing.
         CheckpointError: if the pretrained weights are not what their manifest says.
     """
-    spec = ModelSpec.for_store(model, open_stores(store_dirs, "train"))
-    inputs = {
-        "params": {**spec.to_dict(), "seed": seed},
-        "code": code_hashes(
-            ["meddiff.training.trainer", network_module(model.kind), task_module(model.kind)]
-        ),
-        "data": [sha256_file(folder / "manifest.json") for folder in store_dirs],
-    }
+    return known_inputs(
+        model,
+        seed,
+        ModelSpec.for_store(model, open_stores(store_dirs, "train")),
+        store_dirs=store_dirs,
+        pretrained_dir=pretrained_dir,
+    )
+
+
+def known_inputs(
+    model: AnyModel,
+    seed: int,
+    spec: ModelSpec | None,
+    *,
+    store_dirs: Sequence[Path] | None = None,
+    pretrained_dir: Path | None = None,
+) -> dict[str, Any]:
+    """Those of `training_inputs` that are known before the run has made the others.
+
+    Args:
+        model: resolved configuration.
+        seed: see `training_inputs`.
+        spec: `model` as it stands before its data; None where its architecture is not known yet.
+        store_dirs: the stores; None where they are to be made again.
+        pretrained_dir: weights that training begins from; None where there are none, or not yet.
+
+    Raises:
+        CheckpointError: if the pretrained weights are not what their manifest says.
+    """
+    modules = ["meddiff.training.trainer", network_module(model.kind), task_module(model.kind)]
+    inputs: dict[str, Any] = {"code": code_hashes(modules)}
+    if spec is not None:
+        inputs["params"] = {**spec.to_dict(), "seed": seed}
+    if store_dirs is not None:
+        inputs["data"] = [sha256_file(folder / "manifest.json") for folder in store_dirs]
     if pretrained_dir:
         inputs["pretrained"] = sha256_json(verified_manifest(pretrained_dir))
     return inputs

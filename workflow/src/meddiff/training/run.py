@@ -26,10 +26,11 @@ from meddiff.provenance import environment
 from meddiff.signals import stop_signal
 from meddiff.state_folder import reserved
 from meddiff.trained_model import device_name
-from meddiff.training.approval import check_approved
+from meddiff.training.approval import Publication, check_may_train, version_to_take
 from meddiff.training.distributed import Processes
 from meddiff.training.inputs import open_stores, training_inputs
 from meddiff.training.trainer import Trainer
+from meddiff.weights.versions import keep_version, take_version
 
 log = logging.getLogger("meddiff")
 
@@ -44,10 +45,12 @@ def train_model(
     save_every_seconds: float,
     tracker_dir: Path | None,
     pretrained_dir: Path | None = None,
-    approved: Path | None = None,
+    publication: Publication | None = None,
     compute: ComputeConfig = DEFAULT_COMPUTE,
 ) -> None:
     """Train `model` on the train split and write weights, resolved configuration and run record.
+
+    Weights that were made from the same before are taken instead (`meddiff.weights.versions`).
 
     Args:
         model: resolved configuration.
@@ -59,14 +62,14 @@ def train_model(
         tracker_dir: folder for TensorBoard; None for no tracking.
         pretrained_dir: folder of the weights to begin from, as ``meddiff pretrained`` makes it; given if
             and only if the model has ``pretrained``.
-        approved: what `meddiff.training.approval.approve` wrote; training starts only if nothing has changed
-            since.
+        publication: the experiment's run that these weights are, if they are one.
         compute: attention kernel, memory format, compilation.
 
     Raises:
         DataError: if a store is damaged.
-        CheckpointError: if the pretrained weights are not what their manifest says, or do not fit; if
-            something has changed since `approved` was written; or if the state cannot be saved.
+        CheckpointError: if the pretrained weights are not what their manifest says, or do not fit; or if the
+            state cannot be saved.
+        ReleaseError: if published weights would be trained again without being asked for.
         Interrupted: when asked to stop; the state is saved.
     """
     if bool(getattr(model, "pretrained", None)) != bool(pretrained_dir):
@@ -77,8 +80,11 @@ def train_model(
     model = with_pretrained_architecture(model, pretrained_dir)
     spec = ModelSpec.for_store(model, train)
     inputs = training_inputs(model, seed, store_dirs, pretrained_dir)
-    if approved:
-        check_approved(approved, inputs)
+    taken = version_to_take(publication, inputs)
+    if taken is not None and take_version(out_dir, taken):
+        log.info("%s: these weights were made before, and kept; nothing is trained", out_dir)
+        return
+    check_may_train(publication, inputs)
     key = sha256_json(inputs)
     torch.manual_seed(seed)
     accelerator = Accelerator(
@@ -131,6 +137,7 @@ def train_model(
         },
     )
     save_weights(out_dir / WEIGHTS, best)
+    keep_version(out_dir)
 
 
 def _trackers(tracker_dir: Path | None) -> list[str] | None:

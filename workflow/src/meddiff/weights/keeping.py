@@ -9,14 +9,11 @@ from collections.abc import Sequence
 from meddiff.config import Config, top_level
 from meddiff.config.decisions import Decisions
 from meddiff.errors import ReleaseError
-from meddiff.training.approval import APPROVED
 from meddiff.weights.releases import WEIGHTS, read_release, release_path
-
-_TRAINING_RULES = ("train_model", "train_joint_model")
-
+from meddiff.weights.versions import version_dir
 
 def keep(run: str, settings: Sequence[str]) -> None:
-    """Bring up to date what `run` is trained from, and mark its published weights as made from it.
+    """Bring up to date what `run` is trained from, and have its training job take the published weights.
 
     Args:
         run: ``<dataset>/<model>/seed<k>``, of a published experiment.
@@ -32,11 +29,10 @@ def keep(run: str, settings: Sequence[str]) -> None:
     if release is None or run not in release.runs:
         raise ReleaseError(f"{run}: is not in {release_path(experiment)}; only published weights are kept")
     folder = release_path(experiment).parent / run
-    if not (folder / WEIGHTS).is_file():
+    kept = version_dir((folder / WEIGHTS).parent, release.runs[run].inputs)
+    if not (folder / WEIGHTS).is_file() and not kept.is_dir():
         raise ReleaseError(f"{folder / WEIGHTS}: there are no weights to keep; restore them first")
-    config = ["--config", *settings, f"keep={run}"]
-    _snakemake(*config, "--", str(folder / APPROVED))
-    _snakemake("--touch", *config, "--allowed-rules", *_TRAINING_RULES, "--", str(folder / WEIGHTS))
+    _snakemake("--config", *settings, f"keep={run}", "--", str(folder / WEIGHTS))
 
 
 def _snakemake(*arguments: str) -> None:
