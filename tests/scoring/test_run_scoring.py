@@ -48,7 +48,7 @@ def test_gathered_shards_are_the_whole(reference, weights, store, tmp_path, shar
     assert_same(load_errors(tmp_path / "all.nc"), reference)
 
 
-def test_command_line_shards_and_gathers(reference, weights, store, tmp_path, monkeypatch):
+def test_command_line_shards_and_gathers(reference, weights, store, tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("MEDDIFF_STATE_DIR", str(tmp_path / "state"))
     params = json.dumps({"seed": 2, "steps": 4, "noise_levels": "uniform", "precision": "fp32"})
     for i in (1, 2):
@@ -56,8 +56,14 @@ def test_command_line_shards_and_gathers(reference, weights, store, tmp_path, mo
         arguments += ["--shard", f"{i}-of-2", "--out", tmp_path / f"{i}.nc"]
         assert main(["score", *map(str, arguments)]) == 0
     shards = [str(tmp_path / f"{i}.nc") for i in (2, 1)]
-    assert main(["gather", *shards, "--store", str(store), "--out", str(tmp_path / "all.nc")]) == 0
+    gather = ["gather", *shards, "--weights", str(weights), "--store", str(store)]
+    gather += ["--out", str(tmp_path / "all.nc")]
+    assert main([*gather, "--params", params]) == 0
     assert_same(load_errors(tmp_path / "all.nc"), reference)
+    for key, other in {"seed": 3, "steps": 5, "precision": "bf16"}.items():
+        caplog.clear()
+        assert main([*gather, "--params", json.dumps({**json.loads(params), key: other})]) == 1
+        assert f"was scored with {key}" in caplog.text
 
 
 @pytest.mark.parametrize("shard", ["0-of-2", "3-of-2", "1", "a-of-b"])

@@ -30,17 +30,18 @@ RUN = "results/demo/phantom_chest/tiny_unet/seed0"
 def test_a_run_is_one_file_with_all_that_is_in_its_folder(config):
     """Shards are gone when they are joined; the records of how they were made stay."""
     touch(f"{RUN}/weights/model.safetensors", f"{RUN}/errors.nc", f"{RUN}/predictions/mean.csv")
-    touch(f"{RUN}/provenance/errors.nc.json", f"{RUN}/shards/1-of-2.nc", f"{RUN}/training.json")
+    touch(f"{RUN}/provenance/errors.nc.json", f"{RUN}/shards/1-of-2.nc")
+    touch(f"{RUN}/weights/kept/0123456789abcdef/model.safetensors")
     touch(f"{RUN}/shards/provenance/1-of-2.nc.json", f"{RUN}/errors_valid.nc")
     touch(f"{RUN}/shards_valid/1-of-2.nc")
     layout = layout_of(config, [f"{RUN}/weights/model.safetensors", f"{RUN}/predictions/mean.csv"])
     file = layout.dvc_files[Path(f"{RUN}.dvc")]
     assert file.outs() == [
         *("seed0/errors.nc", "seed0/errors_valid.nc", "seed0/predictions", "seed0/provenance"),
-        *("seed0/shards/provenance", "seed0/training.json", "seed0/weights"),
+        *("seed0/shards/provenance", "seed0/weights/model.safetensors"),
     ]
     tracked = layout.tracked()
-    assert tracked["weights"] == [f"{RUN}/training.json", f"{RUN}/weights"]
+    assert tracked["weights"] == [f"{RUN}/weights/model.safetensors"]
     assert tracked["errors"] == [
         *(f"{RUN}/{name}" for name in ("errors.nc", "errors_valid.nc", "provenance", "shards/provenance")),
     ]

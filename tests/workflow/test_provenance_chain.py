@@ -77,7 +77,7 @@ def test_record_of_weights(finished, follow):
     record = follow(finished, WEIGHTS)[WEIGHTS].record
     assert record["settings"]["params"]["model"]["train"]["lr"] == 1e-3
     assert (record["device"], record["gpu_hours"], record["attempts"]) == ("cpu", 0, 1)
-    assert set(record["inputs"]) == {"data/small_chest/store/16/manifest.json", f"{RUN}/training.json"}
+    assert set(record["inputs"]) == {"data/small_chest/store/16/manifest.json"}
     assert "training/trainer.py" in record["code"]["files"]
 
 
@@ -126,8 +126,6 @@ def test_edited_configuration_and_code(project):
     reasons = {path: "; ".join(link["broken"]) for link in links for path in link["paths"] if link["broken"]}
     assert status == 1
     assert "other settings: model.train.lr: 0.001 -> 0.002" in reasons[WEIGHTS]
-    # What approves the training has its settings, too.
-    assert "model.train.lr" in reasons.pop(f"{RUN}/training.json")
     others = {path: text for path, text in reasons.items() if "/weights/" not in path}
     assert all("evaluate/summary.py" in text for text in others.values())
     assert sum("/metrics/" in path for path in others) == 5

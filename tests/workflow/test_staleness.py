@@ -15,7 +15,7 @@ REPORT = {
     "collect_metrics": 1,
     "plot_uncertainty": 1,
 }
-TRAINING = {"approve_training": 1, "train_model": 1}
+TRAINING = {"train_model": 1}
 FROM_ERRORS = {"plot_step_ablation": 1, "make_efficiency_table": 1, "plot_efficiency": 1}
 ONE_DIFFUSION_MODEL = {
     "score_shard": 2,

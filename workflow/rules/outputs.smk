@@ -18,9 +18,13 @@ def dataset_outputs(dataset):
 
 def store_folders():
     """The image stores that models are trained on and used on."""
-    trained = [m for m in CONFIG.experiment.models if m not in zero_shot_models() and not CONFIG.official_weights]
+    trained = [
+        m for m in CONFIG.experiment.models if m not in zero_shot_models() and not CONFIG.official_weights
+    ]
     used = [f"data/{dataset}/store/{size}" for dataset, size in store_sizes()]
-    return sorted({*used, *(training_store(dataset, model) for dataset in CONFIG.datasets for model in trained)})
+    return sorted(
+        {*used, *(training_store(dataset, model) for dataset in CONFIG.datasets for model in trained)}
+    )
 
 
 def store_outputs(folder):

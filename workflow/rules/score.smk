@@ -31,11 +31,14 @@ rule score_shard:
         store=subpath(input.manifest, parent=True),
         weights=subpath(input.weights, parent=True),
         split="test",
+        # Not an input: what was made from the same is taken over, if the file is there.
+        earlier=f"{RESULTS}/{RUN}/errors.nc",
     message:
         "Scoring {wildcards.dataset} with {wildcards.model} (seed {wildcards.seed}), shard {wildcards.scatteritem}"
     shell:
         "python -m meddiff score --params {params.settings:q} --weights {params.weights:q} --store {params.store:q}"
         " --split {params.split:q} --shard {wildcards.scatteritem:q} --batch-size {resources.batch_size:q}"
+        " --earlier {params.earlier:q}"
         " --threads {threads:q} --compute {resources.compute:q} --out {output.errors:q} > {log:q} 2>&1"
 
 
@@ -84,6 +87,7 @@ if further_errors():
             store=subpath(input.manifest, parent=True),
             weights=subpath(input.weights, parent=True),
             split=further_split,
+            earlier=f"{RESULTS}/{RUN}/errors_{{further}}.nc",
         message:
             "Scoring {wildcards.dataset} ({wildcards.further}) with {wildcards.model} (seed {wildcards.seed}), shard {wildcards.scatteritem}"
 

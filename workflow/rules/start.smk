@@ -3,7 +3,9 @@
 # Files that the user names and no rule makes. Snakemake would say nothing where one is missing: it leaves out a
 # job whose input cannot be had, if the outputs are there, and everything before that job with it.
 if workflow.is_main_process:
-    MISSED = [s for s in sources(CONFIG) if not s.is_there() and not is_spared(CONFIG.results_name, s.path, s.made)]
+    MISSED = [
+        s for s in sources(CONFIG) if not s.is_there() and not is_spared(CONFIG.results_name, s.path, s.made)
+    ]
     if MISSED:
         raise WorkflowError("\n".join(f"{s.key}: {s.path}: there is no such file" for s in MISSED))
 

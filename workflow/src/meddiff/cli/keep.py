@@ -1,7 +1,7 @@
 """Keep published weights although what they were made from has changed.
 
-Everything that training needs is brought up to date, then the training job takes the published weights. Their own
-run.json goes on saying what they were made from.
+Everything that training needs is brought up to date, then the training job takes the published weights.
+Their own run.json goes on saying what they were made from.
 """
 
 from __future__ import annotations

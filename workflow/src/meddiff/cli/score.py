@@ -22,6 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="I-of-N",
         help="which share of the images, e.g. 2-of-4",
     )
+    parser.add_argument(
+        "--earlier", type=Path, help="errors file of an earlier run, to take over what was made from the same"
+    )
     add_batch_size_argument(parser)
     parser.add_argument("--out", type=Path, required=True, help="errors file to write")
     add_compute_argument(parser)
@@ -85,6 +88,7 @@ def run(args: argparse.Namespace) -> None:
         batch_size=args.batch_size,
         shard=shard,
         shards=shards,
+        earlier=args.earlier,
         save_every_seconds=60 * compute.save_minutes,
         stopping=stopping,
         compute=compute,

@@ -37,9 +37,11 @@ def state_root() -> Path:
 
 
 def add_publication_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what says which run of which experiment is trained: published weights are not replaced by accident."""
+    """Add what says which run is trained, so that published weights are not replaced by accident."""
     parser.add_argument("--experiment", help="name of the experiment's folder below results")
-    parser.add_argument("--run", dest="name", help="DATASET/MODEL/seedK, or joint/MODEL/seedK; with --experiment")
+    parser.add_argument(
+        "--run", dest="name", help="DATASET/MODEL/seedK, or joint/MODEL/seedK; with --experiment"
+    )
     parser.add_argument(
         "--decision",
         choices=["none", "retrain", "keep"],

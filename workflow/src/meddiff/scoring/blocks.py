@@ -77,6 +77,7 @@ def score_to_file(
     model: str,
     rule: Rule | None = None,
     spread: bool = False,
+    earlier: Callable[[], np.ndarray | None] = lambda: None,
     save_every_seconds: float = 600.0,
     stop: Callable[[], bool],
 ) -> None:
@@ -92,6 +93,7 @@ def score_to_file(
         model: name of the weights, for messages.
         rule: where images stop; the file has NaN after that.
         spread: whether steps are evaluated in the spread order (`meddiff.diffusion.step_order`).
+        earlier: asked for errors [I, S, K] to begin with, where `folder` has none.
         save_every_seconds: how often partial results are saved.
         stop: asked after every batch.
 
@@ -104,6 +106,10 @@ def score_to_file(
     used = np.full(len(data), steps, dtype=np.int64)
     scored = wasted = 0
     in_parts = passes_in_parts(denoiser, batch_size)
+    files = [PartialErrors(_block_file(folder, n), save_every_seconds, stop) for n in range(len(blocks))]
+    if blocks and not any(file.path.exists() for file in files) and (errors := earlier()) is not None:
+        for file, rows in zip(files, blocks, strict=True):
+            file.save(errors[rows])
 
     def levels_of(rows: slice) -> tuple[np.ndarray, np.ndarray | None]:
         """LogSNR of the steps of a block, and their order."""
@@ -116,7 +122,7 @@ def score_to_file(
             denoiser,
             _Part(data.images, rows.start),
             data.image_ids[rows],
-            PartialErrors(_block_file(folder, number), save_every_seconds, stop),
+            files[number],
             seed=seed,
             steps=steps,
             levels=noise_levels,
@@ -144,8 +150,7 @@ def score_to_file(
     ) as write:
         for number, rows in enumerate(blocks):
             images = rows.stop - rows.start
-            partial = PartialErrors(_block_file(folder, number), save_every_seconds, stop)
-            errors = partial.read(images, steps, len(data.class_names))
+            errors = files[number].read(images, steps, len(data.class_names))
             logsnr, order = levels_of(rows)
             write(rows.start, cut(errors, used[rows], order) if rule else errors, logsnr)
 

@@ -20,6 +20,7 @@ from meddiff.models import network_module
 from meddiff.provenance import code_hash, environment
 from meddiff.scoring.batch_size import automatic_batch_size
 from meddiff.scoring.blocks import LabelledImages, score_to_file
+from meddiff.scoring.earlier import MADE_FROM, earlier_errors
 from meddiff.scoring.image_rows import ImageRows
 from meddiff.signals import stop_signal
 from meddiff.state_folder import reserved
@@ -48,6 +49,7 @@ def score_shard(
     stopping: StoppingConfig = ALL_STEPS,
     shard: int = 1,
     shards: int = 1,
+    earlier: Path | None = None,
     save_every_seconds: float = 600.0,
     compute: ComputeConfig = DEFAULT_COMPUTE,
 ) -> None:
@@ -66,6 +68,7 @@ def score_shard(
         batch_size: network inputs a pass; 0 for what fits the device (`meddiff.scoring.batch_size`).
         stopping: when the classification of an image stops.
         shard, shards: which share of the images, counted from 1.
+        earlier: the errors file of an earlier run, to take over what was made from the same.
         save_every_seconds: how often partial results are saved.
         compute: attention kernel, memory format, compilation; changes errors only by rounding.
 
@@ -92,7 +95,9 @@ def score_shard(
     }
     code = code_hash(["meddiff.diffusion.score", network_module(spec.model.kind)])
     # The configuration too: the same weights mean something else under another schedule or prediction.
-    key = sha256_json({**attributes, "spec": spec.to_dict(), "code": code, "shard": [shard, shards]})
+    made_from = {**attributes, "spec": spec.to_dict(), "code": code}
+    attributes[MADE_FROM] = sha256_json(made_from)
+    key = sha256_json({**made_from, "shard": [shard, shards]})
     # A stopping rule changes no error, so it is not in the key: another one goes on from what is there.
     rule = make_rule(stopping, steps, store.num_classes)
     folder, stop = state_root / key[:16], stop_signal()
@@ -116,6 +121,7 @@ def score_shard(
             model=str(weights_dir),
             rule=rule,
             spread=stopping.order == "spread",
+            earlier=lambda: earlier_errors(earlier, attributes[MADE_FROM], image_ids),
             save_every_seconds=save_every_seconds,
             stop=stop,
         )

@@ -39,5 +39,6 @@ def check_shards(
         for key, value in {**expected, "steps": settings["steps"]}.items():
             if found.get(key) != value:
                 raise DataError(
-                    f"{path}: was scored with {key} {found.get(key)!r}, expected {value!r}; delete it and score again"
+                    f"{path}: was scored with {key} {found.get(key)!r}, expected {value!r}; delete it and "
+                    "score again"
                 )

@@ -1,9 +1,9 @@
 """Files of a published run that were left out when it was restored, and are not missed.
 
-Snakemake is asked for every file that the workflow keeps: where one is missing, a job has failed or someone has
-removed it, and what was made from it cannot be believed. A clone restored without its heavy files is the one
-exception. It lasts as long as no job has tried to make them: a job that starts marks its outputs, and one that
-ends, however it ends, writes their records anew.
+Snakemake is asked for every file that the workflow keeps: where one is missing, a job has failed or someone
+has removed it, and what was made from it cannot be believed. A clone restored without its heavy files is the
+one exception. It lasts as long as no job has tried to make them: a job that starts marks its outputs, and one
+that ends, however it ends, writes their records anew.
 """
 
 from __future__ import annotations

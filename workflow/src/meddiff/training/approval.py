@@ -1,8 +1,9 @@
 """Published weights are not trained anew by accident.
 
-Asked twice. Before a run starts, while nothing has been touched, `approve` looks at every training that is due:
-at settings and code, and at images where they are not to be made again themselves. When a training starts,
-`version_to_take` looks at everything: images may have been made since, and on a cluster hours lie between.
+Asked twice. Before a run starts, while nothing has been touched, `approve` looks at every training that is
+due: at settings and code, and at images where they are not to be made again themselves. When a training
+starts, `check_may_train` looks at everything: images may have been made since, and on a cluster hours lie
+between.
 """
 
 from __future__ import annotations
@@ -73,6 +74,8 @@ def approve(publication: Publication, known: Mapping[str, Any], weights_dir: Pat
         return
     changed = _changed(published.inputs, known)
     if changed and all(_changed(inputs, known) for inputs in kept_inputs(weights_dir)):
+        if "data" not in known:
+            changed.append("images or splits are to be made again, and were not compared yet")
         raise ReleaseError(_refusal(publication, changed))
 
 
@@ -101,11 +104,11 @@ def check_may_train(publication: Publication | None, inputs: Mapping[str, Any]) 
     changed = differences(publication.published.inputs, inputs)
     if changed and publication.decision == "none":
         raise ReleaseError(_refusal(publication, changed))
+    run, experiment = publication.run, publication.experiment
     raise ReleaseError(
-        f"{publication.run}: its weights are published ({release_path(publication.experiment)}) but not here.\n"
-        "To have them back:  python -m meddiff restore --only weights --config "
-        f"experiment={publication.experiment}\n"
-        f"To train them again, add to your command:  --config retrain={publication.run}"
+        f"{run}: its weights are published ({release_path(experiment)}) but not here.\n"
+        f"To have them back:  python -m meddiff restore --only weights --config experiment={experiment}\n"
+        f"To train them again, add to your command:  --config retrain={run}"
     )
 
 
@@ -120,7 +123,7 @@ def _refusal(publication: Publication, changed: Iterable[str]) -> str:
     return (
         f"{run}: its weights are published ({release_path(experiment)}). They were about to be trained "
         f"again because these have changed:\n{lines}\n"
-        f"To train again, add to your command:  --config retrain={run}\n"
-        f"To keep the weights as they are:      python -m meddiff keep {run} --config experiment={experiment}\n"
+        f"To train again, add to your command:\n  --config retrain={run}\n"
+        f"To keep the weights as they are:\n  python -m meddiff keep {run} --config experiment={experiment}\n"
         "To go on with what was published, undo the changes above."
     )

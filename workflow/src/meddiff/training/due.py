@@ -27,8 +27,8 @@ class DueTraining:
         seed: of the training.
         num_classes, channels, image_size: shape of its problem.
         stores: the stores that it is trained on; None where one of them is to be made again.
-        pretrained: folder of the weights that it begins from, if it begins from some; None where that is to be
-            made again.
+        pretrained: folder of the weights that it begins from, if it begins from some; None where that is to
+            be made again.
     """
 
     run: str
@@ -63,9 +63,7 @@ class DueTraining:
         if self.pretrained is not None or not getattr(model, "pretrained", None):
             model = with_pretrained_architecture(model, self.pretrained)
             spec = ModelSpec(model, self.num_classes, self.channels, self.image_size)
-        known = known_inputs(
-            model, self.seed, spec, store_dirs=self.stores, pretrained_dir=self.pretrained
-        )
+        known = known_inputs(model, self.seed, spec, store_dirs=self.stores, pretrained_dir=self.pretrained)
         publication = publication_of(experiment, self.run, self.decision)
         approve(publication, known, self.weights)
 

@@ -12,6 +12,7 @@ from meddiff.errors import ReleaseError
 from meddiff.weights.releases import WEIGHTS, read_release, release_path
 from meddiff.weights.versions import version_dir
 
+
 def keep(run: str, settings: Sequence[str]) -> None:
     """Bring up to date what `run` is trained from, and have its training job take the published weights.
 

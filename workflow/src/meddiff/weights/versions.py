@@ -1,11 +1,11 @@
 """Trained weights are never lost: each version is kept beside the current one, by what it was made from.
 
 ``weights/`` holds the current version, which Snakemake deletes as soon as a job is to make another. Below
-``weights/kept/<key>/`` lies every version that was made, under the first digits of the hash of its inputs (the
-``inputs`` of its ``run.json``). Files are hard links where the file system has them, so a version takes no
-space of its own until another one replaces it. Training takes a version that is there instead of making it
-again: whatever has made Snakemake run the job (a failure, an undone edit, data that were made again and came
-out the same), it costs seconds.
+``weights/kept/<key>/`` lies every version that was made, under the first digits of the hash of its inputs
+(the ``inputs`` of its ``run.json``). Files are hard links where the file system has them, so a version takes
+no space of its own until another one replaces it. Training takes a version that is there instead of making
+it again: whatever has made Snakemake run the job (a failure, an undone edit, data that were made again and
+came out the same), it costs seconds.
 """
 
 from __future__ import annotations
