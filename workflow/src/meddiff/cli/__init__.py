@@ -35,7 +35,7 @@ COMMANDS: dict[str, str] = {
     "generate": "make a small pretrained model",
     "zeroshot": "write a pretrained model as weights, without training",
     "select": "write one dataset's part of a jointly trained model",
-    "approve": "write down what a model would be trained from; stop where that replaces published weights",
+    "approve": "check that models which are due may be trained, and keep their weights",
     "keep": "keep published weights although what they were made from has changed",
     "train": "train one model on one dataset",
     "score": "compute the noise-prediction errors of a diffusion classifier",

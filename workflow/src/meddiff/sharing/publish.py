@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from meddiff.config import Config, top_level
+from meddiff.config.sources import sources
 from meddiff.errors import ReleaseError
 from meddiff.io import sha256_file, write_text
 from meddiff.sharing.dvc_files import DvcFiles
@@ -47,8 +48,8 @@ def publish(entries: Sequence[str]) -> list[str]:
     outputs = output_files(entries)
     if missing := sorted(output.path for output in outputs if output.missing):
         raise ReleaseError(
-            f"{missing[0]} (and {len(missing) - 1} more) of this experiment is not here, though nothing that "
-            "needs it is to be done; restore it, or make it, and publish then"
+            f"{missing[0]} (and {len(missing) - 1} more) was left out when this run was restored; publish after\n"
+            f"  python -m meddiff restore --config {' '.join(entries) or f'experiment={name}'}"
         )
     folder = release_path(name).parent
     # Also of temporary outputs that are gone: by them Snakemake knows whether those are to be made again.
@@ -71,6 +72,7 @@ def publish(entries: Sequence[str]) -> list[str]:
     record = write_release(release)
     # With the settings of DVC: whoever clones the repository needs the remote that was just pushed to.
     git = [*map(str, layout.dvc_files), *sorted(layout.git), str(description), str(record), ".dvc/config"]
+    git += _configuration(config)
     if top_level(()).get("experiment") == name:
         dvc.commit_stage(STAGE)
         git.append("dvc.lock")
@@ -78,15 +80,29 @@ def publish(entries: Sequence[str]) -> list[str]:
     return git
 
 
-def _write_dvc_yaml(config: Config, release: Release) -> Path:
-    """Describe the experiment to DVC: its configuration files, and its weights as artifacts."""
-    path = release_path(release.experiment).with_name("dvc.yaml")
-    files = [
+def _described(config: Config) -> list[Path]:
+    """The files that say what the experiment's datasets and models are."""
+    return [
         *(config.root / "datasets" / f"{name}.yaml" for name in config.datasets),
         *(config.root / "models" / f"{name}.yaml" for name in config.experiment.models),
     ]
+
+
+def _configuration(config: Config) -> list[str]:
+    """The files without which a clone could not say what was run; splits of the user's are among them."""
+    named = [Path(source.path) for source in sources(config) if source.made.startswith("splits/")]
+    inside = [path for path in named if not os.path.relpath(path).startswith("..")]
+    if len(inside) < len(named):
+        log.warning("split files outside the repository are not published; the splits made from them are")
+    experiment = config.root / "experiments" / f"{config.name}.yaml"
+    return [os.path.relpath(path) for path in (experiment, *_described(config), *inside)]
+
+
+def _write_dvc_yaml(config: Config, release: Release) -> Path:
+    """Describe the experiment to DVC: its configuration files, and its weights as artifacts."""
+    path = release_path(release.experiment).with_name("dvc.yaml")
     document: dict[str, Any] = {
-        "params": [os.path.relpath(file, path.parent) for file in files],
+        "params": [os.path.relpath(file, path.parent) for file in _described(config)],
         "artifacts": {
             key.replace("/", "-").replace("_", "-"): {"path": f"{key}/{WEIGHTS}", "type": "model"}
             for key in release.runs

@@ -48,7 +48,7 @@ def keep_version(weights_dir: Path) -> Path | None:
         return None
     folder = version_dir(weights_dir, inputs)
     checksums = {name: sha256_file(weights_dir / name) for name in FILES}
-    if _checksums(folder) != checksums:
+    if _checksums(folder) != checksums or _damaged(folder, checksums):
         (folder / _CHECKSUMS).unlink(missing_ok=True)
         for name in FILES:
             _link(weights_dir / name, folder / name)
@@ -70,12 +70,7 @@ def take_version(weights_dir: Path, inputs: Mapping[str, Any]) -> bool:
     checksums = _checksums(folder)
     if checksums is None:
         return False
-    damaged = [
-        name
-        for name in FILES
-        if not (folder / name).is_file() or sha256_file(folder / name) != checksums.get(name)
-    ]
-    if damaged:
+    if damaged := _damaged(folder, checksums):
         log.warning("%s: damaged since it was kept, so it is not used", folder / damaged[0])
         return False
     for name in FILES:
@@ -109,6 +104,15 @@ def _checksums(folder: Path) -> dict[str, str] | None:
     except (OSError, ValueError):
         return None
     return checksums if isinstance(checksums, dict) else None
+
+
+def _damaged(folder: Path, checksums: Mapping[str, str]) -> list[str]:
+    """The files of a version that are missing or not what they were."""
+    return [
+        name
+        for name in FILES
+        if not (folder / name).is_file() or sha256_file(folder / name) != checksums.get(name)
+    ]
 
 
 def _link(source: Path, target: Path) -> None:
