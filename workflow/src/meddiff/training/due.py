@@ -12,7 +12,8 @@ from meddiff.errors import MeddiffError, ReleaseError
 from meddiff.model_spec import ModelSpec
 from meddiff.models import with_pretrained_architecture
 from meddiff.training.approval import Decision, approve, publication_of
-from meddiff.training.inputs import known_inputs
+from meddiff.training.inputs import known_inputs, open_stores
+from meddiff.training.network_check import check_network, check_trainable
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,10 @@ class DueTraining:
         return cls(**{**entry, **paths})
 
     def approve(self, experiment: str) -> None:
-        """Keep the weights that are there; stop where published ones would be trained again.
+        """Keep the weights that are there; stop where published ones would be trained again, or none can be.
 
         Raises:
+            ConfigError: see `meddiff.training.network_check.check_trainable`.
             ReleaseError: see `meddiff.training.approval.approve`.
         """
         model, spec = parse_model(self.model), None
@@ -63,6 +65,10 @@ class DueTraining:
         if self.pretrained is not None or not getattr(model, "pretrained", None):
             model = with_pretrained_architecture(model, self.pretrained)
             spec = ModelSpec(model, self.num_classes, self.channels, self.image_size)
+            if self.stores is None:
+                check_network(spec)
+            else:
+                check_trainable(spec, len(open_stores(self.stores, "train").labels))
         known = known_inputs(model, self.seed, spec, store_dirs=self.stores, pretrained_dir=self.pretrained)
         publication = publication_of(experiment, self.run, self.decision)
         approve(publication, known, self.weights)
