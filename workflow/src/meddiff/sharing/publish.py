@@ -48,8 +48,8 @@ def publish(entries: Sequence[str]) -> list[str]:
     outputs = output_files(entries)
     if missing := sorted(output.path for output in outputs if output.missing):
         raise ReleaseError(
-            f"{missing[0]} (and {len(missing) - 1} more) was left out when this run was restored; publish after\n"
-            f"  python -m meddiff restore --config {' '.join(entries) or f'experiment={name}'}"
+            f"{missing[0]} (and {len(missing) - 1} more) was left out when this run was restored. Before you "
+            f"publish, say\n  python -m meddiff restore --config {' '.join(entries) or f'experiment={name}'}"
         )
     folder = release_path(name).parent
     # Also of temporary outputs that are gone: by them Snakemake knows whether those are to be made again.
