@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from core_samples import ARCHITECTURES, tiny_config, tiny_document, write_store
+from core_samples import ARCHITECTURES, SIDE, tiny_config, tiny_document, write_store
 from meddiff.cli import main
 from meddiff.errors import ConfigError
 from meddiff.model_spec import ModelSpec
@@ -91,18 +92,33 @@ def test_warm_up_ends_before_the_training():
         check_trainable(ModelSpec(config, 2, 1, 8), images=16)
 
 
-def test_approval_stops_and_leaves_what_there_is(tmp_path: Path, caplog, monkeypatch):
+def test_approval_names_every_model_that_cannot_be_trained(tmp_path: Path, caplog, monkeypatch):
+    """What `meddiff approve` is told on standard input: the trainings that are due."""
     monkeypatch.chdir(tmp_path)
-    store, approved = write_store(tmp_path / "images"), tmp_path / "training.json"
+    store = write_store(tmp_path / "images")
 
-    def approve(**architecture: Any) -> int:
-        document = tiny_document("dit", architecture={**ARCHITECTURES["dit"], **architecture})
-        params = json.dumps({"model": document, "seed": 0})
-        words = ["--params", params, "--store", str(store), "--experiment", "trial", "--run", "a/b/seed0"]
-        return main(["approve", *words, "--out", str(approved)])
+    def due(run: str, **architecture: Any) -> dict[str, Any]:
+        return {
+            "run": run,
+            "decision": "none",
+            "weights": f"results/trial/{run}/weights",
+            "model": tiny_document("dit", architecture={**ARCHITECTURES["dit"], **architecture}),
+            "seed": 0,
+            "num_classes": 2,
+            "channels": 1,
+            "image_size": SIDE,
+            "stores": [str(store)],
+            "pretrained": None,
+        }
 
-    assert approve() == 0
-    before = approved.read_bytes()
-    assert approve(num_layerz=3) == 1
-    assert "architecture refused by the library" in caplog.text and "num_layerz" in caplog.text
-    assert approved.read_bytes() == before
+    def approve(*trainings: dict[str, Any]) -> int:
+        monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(trainings)))
+        return main(["approve", "--experiment", "trial", "-"])
+
+    assert approve(due("a/b/seed0")) == 0
+    assert approve(due("a/b/seed0", num_layerz=3), due("a/c/seed0"), due("a/d/seed0", num_layers="x")) == 1
+    assert "num_layerz" in caplog.text and "a/b/seed0" in caplog.text and "a/d/seed0" in caplog.text
+    # Where the images are to be made again, the network is built all the same.
+    caplog.clear()
+    assert approve({**due("a/b/seed0", num_layerz=3), "stores": None}) == 1
+    assert "num_layerz" in caplog.text

@@ -84,7 +84,9 @@ def approve_all(experiment: str, trainings: Sequence[DueTraining]) -> None:
     for training in trainings:
         try:
             training.approve(experiment)
-        except MeddiffError as error:
+        except ReleaseError as error:  # names the run itself
             problems.append(str(error))
+        except MeddiffError as error:
+            problems.append(f"{training.run}: {error}")
     if problems:
         raise ReleaseError("\n\n".join(problems))

@@ -29,7 +29,6 @@ from meddiff.trained_model import device_name
 from meddiff.training.approval import Publication, check_may_train, version_to_take
 from meddiff.training.distributed import Processes
 from meddiff.training.inputs import open_stores, training_inputs
-from meddiff.training.network_check import check_trainable
 from meddiff.training.trainer import Trainer
 from meddiff.weights.versions import keep_version, take_version
 
@@ -86,7 +85,6 @@ def train_model(
         log.info("%s: these weights were made before, and kept; nothing is trained", out_dir)
         return
     check_may_train(publication, inputs)
-    check_trainable(spec, len(train.labels))
     key = sha256_json(inputs)
     torch.manual_seed(seed)
     accelerator = Accelerator(
