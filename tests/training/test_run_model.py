@@ -61,7 +61,10 @@ def test_trained_weights_load_into_the_same_model_in_eval_mode(kind, train, tmp_
     document = tiny_document(kind, train={"epochs": 1}, image_size=16)
     assert train(document) == 0
     out = tmp_path / "out"
-    assert sorted(path.name for path in out.iterdir()) == ["config.yaml", "model.safetensors", "run.json"]
+    made = ["config.yaml", "model.safetensors", "run.json"]
+    assert sorted(path.name for path in out.iterdir() if path.is_file()) == made
+    (kept,) = (out / "kept").iterdir()
+    assert all((kept / name).read_bytes() == (out / name).read_bytes() for name in made)
     model, spec = load_model(out, CPU)
     assert not any(module.training for module in model.modules())
     assert (spec.num_classes, spec.channels, spec.image_size) == (2, 1, 8)
