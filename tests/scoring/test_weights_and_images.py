@@ -151,9 +151,9 @@ def test_a_flipped_bit_is_not_used(command, file, call, images, tmp_path, caplog
 def test_a_flipped_bit_is_not_trained_on(split, images, tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("MEDDIFF_STATE_DIR", str(tmp_path / "state"))
     params = json.dumps({"model": tiny_document("timm", train={"epochs": 1}), "seed": 0})
-    command = ["train", "--params", params, "--store", str(images), "--out", str(tmp_path / "out")]
-    assert main(command) == 0
+    command = ["train", "--params", params, "--store", str(images), "--out"]
+    assert main([*command, str(tmp_path / "out")]) == 0
     flip(images / f"{split}.npy", -1)
-    assert main(command) == 1
+    assert main([*command, str(tmp_path / "other")]) == 1
     assert f"{images / split}.npy: is damaged or was changed: its images have the SHA-256" in caplog.text
     assert np.load(images / f"{split}.npy").shape[0] > 0
