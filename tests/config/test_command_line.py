@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import logging
 
 import pytest
@@ -85,6 +86,60 @@ def test_params_must_be_json(capsys):
     with pytest.raises(SystemExit):
         cli.main(["train", "--params", "{oops", "--store", "s", "--out", "o"])
     assert "--params" in capsys.readouterr().err
+
+
+SCORE = ["score", "--weights", "w", "--store", "s", "--out", "o", "--params"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["plan", "--tflops", "nan"], "--tflops: expected a finite number above 0, got 'nan'"),
+        (["plan", "--tflops", "inf"], "--tflops: expected a finite number above 0, got 'inf'"),
+        (["plan", "--tflops", "-3"], "--tflops: expected"),
+        (["plan", "--tflops", "fast"], "--tflops: expected a finite number above 0, got 'fast'"),
+        (["plan", "--training-factor", "nan"], "--training-factor: expected a finite number"),
+        (["plan", "--gpus", "0"], "--gpus: expected a whole number, at least 1, got '0'"),
+        ([*SCORE, "{}", "--threads", "-1"], "--threads: expected"),
+        (
+            [*SCORE, "{}", "--batch-size", "1.5"],
+            "--batch-size: expected a whole number, at least 0, got '1.5'",
+        ),
+        ([*SCORE, "[]"], "--params: expected a JSON object"),
+        ([*SCORE, '{"steps": NaN}'], "--params: not valid JSON: NaN is no number of JSON"),
+        ([*SCORE, '{"steps": 1, "steps": 2}'], "--params: not valid JSON: a key stands twice"),
+        ([*SCORE, "[" * 100_000], "--params: not valid JSON"),
+    ],
+)
+def test_arguments_that_cannot_be_right(arguments, reason, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(arguments)
+    assert stopped.value.code == 2
+    assert f"argument {reason}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"seed": -1}, "--params: seed: expected a whole number from 0"),
+        ({"seed": True}, "--params: seed: expected a whole number from 0"),
+        ({"steps": 10**9}, "--params: steps: Input should be less than or equal to 100000"),
+        ({"precision": "fp8"}, "--params: precision: Input should be 'fp32', 'fp16' or 'bf16'"),
+        ({"stopping": {"kind": "sequential"}}, "--params: stopping: Value error, delta is needed"),
+    ],
+)
+def test_params_of_scoring_that_cannot_be_right(changes, reason, caplog, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    params = {"seed": 0, "steps": 3, "noise_levels": "uniform", "precision": "fp32", **changes}
+    assert cli.main([*SCORE, json.dumps(params)]) == 1
+    assert reason in caplog.text
+
+
+def test_compute_that_cannot_be_right(caplog, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    params = {"seed": 0, "steps": 3, "noise_levels": "uniform", "precision": "fp32"}
+    assert cli.main([*SCORE, json.dumps(params), "--compute", '{"tf32": 1}']) == 1
+    assert "--compute: tf32: Input should be a valid boolean" in caplog.text
 
 
 def test_all_errors_have_one_base():

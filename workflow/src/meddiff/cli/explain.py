@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from meddiff.cli.params import add_batch_size_argument, add_compute_argument
+from meddiff.cli.params import add_batch_size_argument, add_compute_argument, add_threads_argument, compute_of
 from meddiff.records.files import Files, store_manifest, weights_inputs, with_network
 from meddiff.signals import listen
 
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--features", type=Path, help="folder of the weights of a baseline for distances")
     add_batch_size_argument(parser)
     add_compute_argument(parser)
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves it to torch")
+    add_threads_argument(parser)
     parser.add_argument("--out-images", type=Path, required=True, help="folder of images to write")
     parser.add_argument("--out-table", type=Path, required=True, help="CSV to write, one row an image")
     parser.add_argument("--out-features", type=Path, required=True, help="NumPy archive to write")
@@ -55,13 +55,12 @@ def run(args: argparse.Namespace) -> None:
     import torch
 
     from meddiff.cli.train import state_root
-    from meddiff.config.compute import ComputeConfig
     from meddiff.config.counterfactual import ExplainParams
     from meddiff.evaluate.settings import parse_params
     from meddiff.explaining.run import explain_run
 
     params = parse_params(ExplainParams, args.params)
-    compute = ComputeConfig(**args.compute)
+    compute = compute_of(args)
     if args.threads:
         torch.set_num_threads(args.threads)
     explain_run(

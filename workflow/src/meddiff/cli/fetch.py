@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from meddiff.cli.params import count
 from meddiff.records.files import Files
 
 
@@ -21,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder for downloads (default: data/packages); nothing is downloaded for a root elsewhere",
     )
     parser.add_argument("--manifest", type=Path, required=True, help="the JSON file to write")
-    parser.add_argument("--threads", type=int, help="for hashing; default: all CPUs")
+    parser.add_argument("--threads", type=count(1), help="for hashing; default: all CPUs")
 
 
 def files(args: argparse.Namespace) -> Files:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from meddiff.cli.params import add_params_argument, require
+from meddiff.cli.params import add_params_argument, add_threads_argument, require
 from meddiff.records.files import Files, store_manifest
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_params_argument(parser, "generate, seed and autoencoder_steps (a model's `pretrained`)")
     parser.add_argument("--stores", type=Path, nargs="+", required=True, help="image stores of the datasets")
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves it to torch")
+    add_threads_argument(parser)
     parser.add_argument("--out", type=Path, required=True, help="folder for the files and their manifest")
 
 

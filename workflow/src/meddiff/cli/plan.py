@@ -11,6 +11,8 @@ import argparse
 import json
 from typing import Any
 
+from meddiff.cli.params import count, positive
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
@@ -18,15 +20,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--config", nargs="+", default=[], metavar="KEY=VALUE", help="as for snakemake, e.g. experiment=paper"
     )
     rate = parser.add_mutually_exclusive_group()
-    rate.add_argument("--tflops", type=_positive, help="sustained TFLOP/s of one GPU, on these networks")
+    rate.add_argument("--tflops", type=positive, help="sustained TFLOP/s of one GPU, on these networks")
     rate.add_argument("--calibrate", action="store_true", help="measure it here, on the GPU if there is one")
     parser.add_argument(
-        "--calibrate-seconds", type=_positive, default=60.0, help="time for that (default: 60)"
+        "--calibrate-seconds", type=positive, default=60.0, help="time for that (default: 60)"
     )
-    parser.add_argument("--gpus", type=int, default=1, help="GPUs at a time, for the hours until the end")
+    parser.add_argument(
+        "--gpus", type=count(1), default=1, help="GPUs at a time, for the hours until the end"
+    )
     parser.add_argument(
         "--training-factor",
-        type=_positive,
+        type=positive,
         default=3.0,
         help="operations of a training step, in forward passes (default: 3)",
     )
@@ -39,13 +43,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--everything", action="store_true", help="also what is finished")
     parser.add_argument("--json", action="store_true", help="print JSON")
-
-
-def _positive(text: str) -> float:
-    value = float(text)
-    if value <= 0:
-        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text}")
-    return value
 
 
 def gpus(args: argparse.Namespace) -> int:
@@ -63,8 +60,6 @@ def run(args: argparse.Namespace) -> None:
     from meddiff.planning.work import Estimator
     from meddiff.records.today import require_workflow, workflow_jobs
 
-    if args.gpus < 1:
-        raise ConfigError(f"--gpus {args.gpus}: expected at least 1")
     require_workflow()
     config = Config(top_level(args.config))
     jobs, counts = workflow_jobs(args.config, everything=args.everything)

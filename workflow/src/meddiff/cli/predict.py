@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from meddiff.cli.params import add_threads_argument
 from meddiff.records.files import Files, store_manifest, weights_inputs
 
 
@@ -13,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--store", type=Path, required=True, help="folder of the image store")
     parser.add_argument("--split", default="test", choices=["train", "valid", "test"])
     parser.add_argument("--out", type=Path, required=True, help="predictions table to write")
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves it to torch")
+    add_threads_argument(parser)
 
 
 def files(args: argparse.Namespace) -> Files:

@@ -5,7 +5,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from meddiff.cli.params import add_batch_size_argument, add_compute_argument, add_params_argument, require
+from meddiff.cli.params import (
+    add_batch_size_argument,
+    add_compute_argument,
+    add_params_argument,
+    add_threads_argument,
+    compute_of,
+    parsed,
+    require,
+)
 from meddiff.records.files import Files, parsed_params, store_manifest, weights_inputs, with_network
 from meddiff.signals import listen
 
@@ -28,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_batch_size_argument(parser)
     parser.add_argument("--out", type=Path, required=True, help="errors file to write")
     add_compute_argument(parser)
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves it to torch")
+    add_threads_argument(parser)
 
 
 def _shard(text: str) -> tuple[int, int]:
@@ -67,16 +75,17 @@ def run(args: argparse.Namespace) -> None:
     import torch
 
     from meddiff.cli.train import state_root
-    from meddiff.config.compute import ComputeConfig
-    from meddiff.config.experiment import StoppingConfig
+    from meddiff.config.experiment import ScoreConfig
     from meddiff.scoring.run import score_shard
 
-    keys = ("seed", "steps", "noise_levels", "precision")
+    keys = ("steps", "noise_levels", "precision")
     params = dict(args.params)
-    stopping = StoppingConfig(**params.pop("stopping", {}))
-    settings = dict(zip(keys, require(params, *keys), strict=True))
+    stopping = params.pop("stopping", {})
+    seed, *values = require(params, "seed", *keys)
+    settings = {**dict(zip(keys, values, strict=True)), "stopping": stopping}
+    score = parsed(ScoreConfig, settings, "--params")
     shard, shards = args.shard
-    compute = ComputeConfig(**args.compute)
+    compute = compute_of(args)
     if args.threads:
         torch.set_num_threads(args.threads)
     score_shard(
@@ -90,7 +99,10 @@ def run(args: argparse.Namespace) -> None:
         shards=shards,
         earlier=args.earlier,
         save_every_seconds=60 * compute.save_minutes,
-        stopping=stopping,
+        stopping=score.stopping,
         compute=compute,
-        **settings,
+        seed=seed,
+        steps=score.steps,
+        noise_levels=score.noise_levels,
+        precision=score.precision,
     )

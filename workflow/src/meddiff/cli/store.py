@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from meddiff.cli.params import count
 from meddiff.records.files import Files, raw_manifest, split_files, store_outputs
 
 
@@ -17,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--splits-dir", type=Path, required=True, help="folder with the three split tables")
     parser.add_argument("--root", type=Path, required=True, help="the folder of the images")
     parser.add_argument("--out-dir", type=Path, required=True, help="folder of the store")
-    parser.add_argument("--threads", type=int, help="default: all CPUs")
+    parser.add_argument("--threads", type=count(1), help="default: all CPUs")
 
 
 def _size(text: str) -> tuple[int, str]:

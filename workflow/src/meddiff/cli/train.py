@@ -6,7 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
-from meddiff.cli.params import add_compute_argument, add_params_argument, require
+from meddiff.cli.params import add_compute_argument, add_params_argument, compute_of, count, require
 from meddiff.progress import keep_quiet
 from meddiff.records.files import Files, parsed_params, store_manifest, weights_outputs
 from meddiff.signals import listen
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for the weights")
     add_compute_argument(parser)
     parser.add_argument(
-        "--threads", type=int, default=0, help="CPU threads of all processes; 0 leaves it to torch"
+        "--threads", type=count(0), default=0, help="CPU threads of all processes; 0 leaves it to torch"
     )
     parser.add_argument(
         "--trackers", type=Path, help="folder for TensorBoard (and Comet, if COMET_API_KEY is set)"
@@ -80,10 +80,9 @@ def gpus(args: argparse.Namespace) -> int:
 def run(args: argparse.Namespace) -> None:
     started = _processes_started()
     listen(with_parent=started > 1)
-    from meddiff.config.compute import ComputeConfig
 
     model, seed = require(args.params, "model", "seed")
-    compute = ComputeConfig(**args.compute)
+    compute = compute_of(args)
     if starts_processes(args):
         from meddiff.training.launch import launch
 

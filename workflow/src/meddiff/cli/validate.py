@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from meddiff.cli.params import count
 from meddiff.records.files import Files, parsed_params, split_files
 
 
@@ -15,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--root", type=Path, required=True, help="the folder of the images")
     parser.add_argument("--official", type=Path, help="folder of `getsplits`, for published splits")
     parser.add_argument("--table", type=Path, required=True, help="the CSV file to write")
-    parser.add_argument("--threads", type=int, help="for decoding; default: all CPUs")
+    parser.add_argument("--threads", type=count(1), help="for decoding; default: all CPUs")
 
 
 def files(args: argparse.Namespace) -> Files:
