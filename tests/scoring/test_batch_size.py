@@ -117,5 +117,5 @@ def test_command_line_refuses_what_is_no_number_of_inputs(text, capsys):
     arguments = ["score", "--params", "{}", "--weights", "w", "--store", "s", "--out", "o"]
     with pytest.raises(SystemExit):
         parse([*arguments, "--batch-size", text])
-    assert f"expected a number of network inputs, or 0, got '{text}'" in capsys.readouterr().err
+    assert f"expected a whole number, at least 0, got '{text}'" in capsys.readouterr().err
     assert parse(arguments)[1].batch_size == 0
