@@ -290,6 +290,26 @@ def test_grid_names_procedures_and_shows_paired_differences() -> None:
     assert r"$\delta$ = 0.2" in latex and r"$\times$" in latex and "δ" not in latex and "×" not in latex
 
 
+def test_the_caption_promises_delta_only_where_it_holds() -> None:
+    """By majority and in the order drawn; in spread order and by mean error it did, and it is no bound."""
+    table = table_of(sample_errors(steps=STEPS))
+
+    def caption(part: pd.DataFrame) -> str:
+        return efficiency_grids(part, settings_of())[0].caption
+
+    promise, warning = "with a probability of at most δ", "δ is no bound"
+    drawn, mean = table["rule"] != "sequential_spread", table["decision"] == "mean"
+    assert promise in caption(table) and "in spread order nor by mean error" in caption(table)
+    assert promise in caption(table[drawn & ~mean]) and warning not in caption(table[drawn & ~mean])
+    assert promise not in caption(table[mean]) and "by mean error" in caption(table[mean])
+    spread = table[~mean & (table["rule"] != "sequential")]
+    assert promise not in caption(spread) and f"{warning} in spread order:" in caption(spread)
+    dependent = table[drawn & ~mean].assign(levels="low_discrepancy")
+    assert promise not in caption(dependent) and "not independent draws" in caption(dependent)
+    first = table[table["rule"] == "first"]
+    assert "Sequential" not in caption(first) and "Exact" not in caption(first)
+
+
 def test_figure_shows_every_procedure_by_majority() -> None:
     settings = settings_of(datasets=2)
     table = efficiency(

@@ -16,8 +16,12 @@ paired differences of errors that are normal, (mean of N - mean of n) / (s sqrt(
 n - 1 degrees of freedom (prediction interval for a future mean, Hahn & Meeker 1991, Statistical Intervals).
 Stop when it excludes, for every rival, that the rival ends with the lower mean. delta is divided evenly over
 the looks, which are on a geometric grid, and the rivals (Bonferroni), so under normality the decision differs
-from that of the full run with a probability of at most delta. Elsewhere this is an approximation, which is
-why there is no look before step 16.
+from that of the full run with a probability of at most delta. Elsewhere delta is a setting that promises
+nothing, which is why there is no look before step 16: errors are skewed, and at delta .01 the decision of a
+DiT differed on 1.2 % of the images, on one of them in 30 % of the orders of its steps. No other rule could
+promise more: one of the N differences may be so large that it alone decides the mean, and after n steps it is
+still to come with probability 1 - n / N. Who knows no bound of the errors needs a share of 1 - delta of all
+steps.
 
 With `min_steps` no image stops earlier, even if its majority is certain. Decisions need it not; but images
 that stop after a few steps are all about equally certain, and ranking them by uncertainty takes finer shares.
@@ -108,7 +112,8 @@ class MeanRule:
     Attributes:
         steps: N.
         classes: K.
-        delta: probability of another decision than that of the full run, for normal differences.
+        delta: probability of another decision than that of the full run if differences are normal; a
+            setting without a promise otherwise.
         min_steps: before which the rule does not look.
     """
 

@@ -124,8 +124,8 @@ def _accuracy_caption(
         f"{MINIMUM_GROUPS} patients, lesions or images on both sides: {_listed(table, entry)}. Gap: the one "
         f"minus the other, in percentage points. Last column: {FOLLOWS} where the interval of the gap is "
         f"above 0, {AGAINST} where it is below, {NOT_SHOWN} where it includes 0, {UNDEFINED} without such a "
-        "class. Reliance on the cue makes such a gap; so do images that are harder for another reason where the "
-        "rule is wrong. –: not defined (too few images), or in brackets a class that is not compared."
+        "class. Reliance on the cue makes such a gap; so do images that are harder for another reason where "
+        "the rule is wrong. –: not defined (too few images), or in brackets a class that is not compared."
     )
 
 

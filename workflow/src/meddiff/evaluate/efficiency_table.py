@@ -44,14 +44,41 @@ def _grid(dataset: str, title: str, table: pd.DataFrame, settings: EfficiencySet
         f"Fewer classification steps on {title}: test set, {level} confidence intervals{seeds}; in brackets "
         "behind accuracy, AURC and ECE the difference to all steps with its paired interval. Steps: mean "
         "over images; each takes one network pass a class. Agreement: share of images decided as by all "
-        "steps. Exact: until the majority cannot change; sequential: until it changes with a "
-        "probability of at most δ. AURC and ECE (calibration error): lower is better; they use vote shares, "
-        "or the softmax of mean errors, and of an image that stopped the shares to be expected of all steps."
+        f"steps. {_stopping(table)} AURC and ECE (calibration error): lower is better; they use vote shares, "
+        "or the softmax of mean errors, and of an image that stopped the shares to be expected of all steps "
+        "(smoothed once, by half a vote a class)."
     )
     if table["decision"].isin(WEIGHTED).any():
         caption += " Weights of noise levels are fitted on the validation split."
     columns = [Column("Procedure"), Column("Steps"), Column("fewer by"), *map(Column, _TITLES.values())]
     return Grid(caption, f"efficiency_{dataset}", columns, blocks)
+
+
+def _stopping(table: pd.DataFrame) -> str:
+    """What stops an image, and what its δ promises, for the procedures that are there."""
+    said = ["Exact: until the majority cannot change."] if (table["rule"] == EXACT).any() else []
+    rows = table[table["rule"].isin([SEQUENTIAL, SPREAD])]
+    if rows.empty:
+        return " ".join(said)
+    said.append("Sequential: until another outcome is unlikely.")
+    votes = (rows["decision"] == "majority") & (rows["levels"] == "uniform")
+    bounded = votes & (rows["rule"] == SEQUENTIAL)
+    if bounded.any():
+        said.append(
+            "By majority, with steps in the order drawn, an image is decided otherwise than by all steps "
+            "with a probability of at most δ."
+        )
+    where = {
+        "with noise levels that are not independent draws": ~(rows["levels"] == "uniform"),
+        "in spread order": rows["rule"] == SPREAD,
+        "by mean error, for which the rule takes differences of errors to be normal": rows["decision"]
+        == "mean",
+    }
+    if loose := [words for words, here in where.items() if here.any()]:
+        said.append(
+            f"δ is no bound {' nor '.join(loose)}: there, the column of agreement says what it costs."
+        )
+    return " ".join(said)
 
 
 def _line(metrics: pd.DataFrame, full: float, own: str) -> list[Cell]:

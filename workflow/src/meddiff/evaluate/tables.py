@@ -126,7 +126,9 @@ def overview_grid(metrics: pd.DataFrame, settings: OverviewSettings) -> Grid:
         blocks += [Block(title, rows)] if rows else []
     caption = (
         "All metrics on the test set, as fractions (NLL in nats), mean over seeds. Higher is better up to "
-        "AUROC, lower is better from the Brier score on. – means not defined or not available."
+        "AUROC, lower is better from the Brier score on. Of votes, NLL is of shares with half a vote more "
+        "for each class; of an image that stopped early, Brier score, NLL and ECE are of the shares to be "
+        "expected of all steps, smoothed likewise, once. – means not defined or not available."
     )
     columns = [Column("Model"), *(Column(METRIC_TITLES.get(name, name)) for name in names)]
     return Grid(caption, "metrics", columns, blocks)
