@@ -27,7 +27,8 @@ class StoppingConfig(Strict):
         gt=0,
         lt=0.5,
         description="sequential: largest probability that an image's majority differs from that of all "
-        "steps, for uniform noise_levels in the order drawn; in spread order and by mean error it promises nothing",
+        "steps, for uniform noise_levels in the order drawn; in spread order and by mean error it promises "
+        "nothing",
     )
     min_steps: Steps = Field(
         default=1,
