@@ -124,12 +124,28 @@ def test_without_folder_or_manifest_there_is_nothing_to_do(folder, tmp_path: Pat
     assert not folder.refresh() and not folder.manifest.exists()
 
 
-def test_a_folder_that_cannot_be_listed_is_said_and_left_to_the_rules(folder, caplog) -> None:
+def test_a_folder_that_cannot_be_listed_is_an_error(folder) -> None:
+    """The rules that would say it do not run where the manifest stays as it is."""
     before = folder.manifest.read_bytes()
     (folder.root / "labels.csv").unlink()
-    assert not folder.refresh()
+    with pytest.raises(DataError, match=r"no file labels\.csv"):
+        folder.refresh()
     assert folder.manifest.read_bytes() == before
-    assert "no file labels.csv" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "circle", "nowhere"])
+def test_an_image_in_use_that_became_something_else_is_an_error(folder, kind: str) -> None:
+    (folder.root / EDITED).unlink()
+    make_odd(folder.root / EDITED, kind)
+    with pytest.raises(DataError, match=r"images/003\.png: is a"):
+        folder.refresh()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"files": 5}', '{"others": {}}'])
+def test_a_damaged_manifest_is_named(folder, text) -> None:
+    folder.manifest.write_text(text)
+    with pytest.raises(DataError, match=r"raw\.json: cannot be read .*delete it, and it is made again"):
+        folder.refresh()
 
 
 @pytest.mark.parametrize(

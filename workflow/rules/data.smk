@@ -8,14 +8,17 @@ localrules:
 # machines read the Snakefile again, but the plan is made.
 if workflow.is_main_process:
     for name, dataset in CONFIG.datasets.items():
-        refresh_manifest(
-            name,
-            dataset,
-            Path(CONFIG.places.root(name)),
-            Path(f"data/{name}/raw.json"),
-            Path(f"data/{name}/table.csv"),
-            seen_path(name),
-        )
+        try:
+            refresh_manifest(
+                name,
+                dataset,
+                Path(CONFIG.places.root(name)),
+                Path(f"data/{name}/raw.json"),
+                Path(f"data/{name}/table.csv"),
+                seen_path(name),
+            )
+        except MeddiffError as error:
+            raise WorkflowError(str(error)) from None
 
 
 rule fetch_dataset:

@@ -12,7 +12,7 @@ from meddiff.config.dataset import CheXpertFormat, DatasetConfig, PhantomSource,
 from meddiff.data.folder import ImageFolder, walk_files
 from meddiff.data.images import is_image, thread_map
 from meddiff.data.params import FetchParams
-from meddiff.errors import DataError, MeddiffError
+from meddiff.errors import DataError
 from meddiff.io import read_json, regular_file, sha256_file, write_json
 from meddiff.progress import track
 
@@ -137,29 +137,36 @@ def refresh_manifest(
 
     Returns:
         Whether the manifest was written.
+
+    Raises:
+        DataError: if the manifest or a file in use cannot be read, or the folder is no longer one that could
+            be listed. Left to the rules, this would pass in silence: none of them runs.
     """
     if not manifest.is_file() or not root.is_dir():
         return False
     try:
-        recorded = read_json(manifest)["files"]
-        folder = ImageFolder(root, dataset.format)
-        used = {path: folder.file(path) for path in _used(recorded, table)}
-        csv_path = PurePosixPath(dataset.format.csv).as_posix()
-        if csv_path in recorded:
-            used[csv_path] = folder.csv()
-        record = SeenFiles(seen)
-        changed = [path for path, entry in record.entries(name, used).items() if entry != recorded[path]]
-        if not changed:
-            return False
-        list_folder(name, dataset, root, manifest, record)
-    except (MeddiffError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        log.warning("%s: could not be compared with %s: %s", root, manifest, error)
+        recorded = dict(read_json(manifest)["files"])
+        used = _used(recorded, table)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"{manifest}: cannot be read ({error}); delete it, and it is made again from {root}"
+        ) from error
+    folder = ImageFolder(root, dataset.format)
+    files = {path: folder.file(path) for path in used}
+    csv_path = PurePosixPath(dataset.format.csv).as_posix()
+    if csv_path in recorded:
+        files[csv_path] = folder.csv()
+    record = SeenFiles(seen)
+    changed = [path for path, entry in record.entries(name, files).items() if entry != recorded.get(path)]
+    if not changed:
         return False
+    list_folder(name, dataset, root, manifest, record)
     log.warning("%s: %d files have changed, the first is %s", root, len(changed), changed[0])
     return True
 
 
 def _used(recorded: Mapping[str, Entry], table: Path) -> Iterable[str]:
+    """The listed files that the checked table names; all where there is no table."""
     if not table.is_file():
         return recorded
     with open(table, newline="", encoding="utf-8") as stream:
