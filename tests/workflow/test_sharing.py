@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlparse
 
 import pytest
 from test_staleness import FROM_ERRORS, ONE_DIFFUSION_MODEL, REPORT, TRAINING
-from workflow_samples import Project
+from workflow_samples import DATASET, Project
 
 from meddiff.io import sha256_file
 from meddiff.weights.releases import read_release
@@ -20,6 +20,7 @@ from meddiff.weights.releases import read_release
 pytestmark = pytest.mark.slow
 
 RESULTS = "results/smallest"
+BAD_CLASSES = [{"value": 0, "name": "no finding"}, {"value": 5, "name": "effusion"}]
 RUNS = [f"{RESULTS}/small_chest/{model}/seed0" for model in ("small_dit", "small_resnet", "small_unet")]
 DVC_FILES = ["data/small_chest.dvc", f"{RESULTS}/records.zip.dvc", *(f"{run}.dvc" for run in RUNS)]
 
@@ -202,6 +203,47 @@ def test_weights_and_errors_without_data(published, tmp_path):
     assert "Nothing is to be done" in text
     assert not (clone.folder / "data/small_chest").exists()
     assert (clone.folder / RUNS[2] / "errors.nc").is_file()
+
+
+def test_what_a_job_has_lost_is_missed_in_a_clone_without_data(published, tmp_path):
+    """Files that were left out are not asked for, until a job has tried to make them."""
+    clone = published.clone(tmp_path / "clone")
+    clone.meddiff("restore", "--only", "weights", "errors")
+    assert clone.planned() == {}
+    clone.edit_yaml("config/datasets/small_chest.yaml", classes=BAD_CLASSES)
+    for _ in range(2):
+        clone.snakemake("data/small_chest/table.csv", expect=1)
+    clone.edit_yaml("config/datasets/small_chest.yaml", classes=DATASET["classes"])
+    assert clone.planned()["validate_dataset"] == 1
+
+
+def test_a_harmless_edit_in_a_restored_clone_trains_and_scores_nothing(published, tmp_path):
+    """Everything is made again from the images and comes out the same; weights and errors are taken over."""
+    clone = published.clone(tmp_path / "clone")
+    clone.meddiff("restore")
+    patterns = ("tables/*.*", "*/*/*/errors.nc", "*/*/*/weights/*.*")
+    files = [path for pattern in patterns for path in (clone.folder / RESULTS).glob(pattern)]
+    before = {path: path.read_bytes() for path in files}
+    module = clone.folder / "workflow/src/meddiff/data/validate.py"
+    module.write_text(module.read_text() + "\n# an edit\n")
+    assert clone.planned()["train_model"] == 3
+    clone.snakemake()
+    assert {path: path.read_bytes() for path in files} == before
+    logs = clone.folder / "logs/smallest/small_chest"
+    assert all("nothing is trained" in path.read_text() for path in logs.glob("*/*/train.log"))
+    scored = list(logs.glob("*/*/score-*.log"))
+    assert len(scored) == 4
+    assert all("its errors are taken over" in path.read_text() for path in scored)
+
+
+def test_the_configuration_is_published(finished, tmp_path):
+    repository = under_git(finished, tmp_path / "repository")
+    repository.git("rm", "-r", "--cached", "--quiet", "config")
+    repository.git("commit", "--quiet", "--message", "Without configuration")
+    repository.meddiff("publish")
+    kept = set(repository.git("ls-files", "config").split())
+    names = ("experiments/smallest", "datasets/small_chest", "models/small_unet", "models/small_dit")
+    assert {f"config/{name}.yaml" for name in names} <= kept
 
 
 def test_what_was_not_published_cannot_be_restored(finished, tmp_path):
