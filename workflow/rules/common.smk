@@ -30,6 +30,7 @@ from meddiff.data.listing import refresh_manifest, seen_path
 from meddiff.errors import MeddiffError
 from meddiff.models import network_module, task_module
 from meddiff.provenance import code_files
+from meddiff.sharing import running
 from meddiff.sharing.absent import absent_files, is_spared
 from meddiff.text import script_safe_json
 from meddiff.weights.released import importer_module

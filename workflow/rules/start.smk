@@ -1,8 +1,13 @@
 # What is looked at when a run starts, before Snakemake deletes anything.
 
-# Files that the user names and no rule makes. Snakemake would say nothing where one is missing: it leaves out a
-# job whose input cannot be had, if the outputs are there, and everything before that job with it.
 if workflow.is_main_process:
+    # Snakemake's own message about a folder in use advises --unlock.
+    if said := running.advice():
+        logger.warning(said)
+    running.announce()
+
+    # Files that the user names and no rule makes. Snakemake would say nothing where one is missing: it leaves out
+    # a job whose input cannot be had, if the outputs are there, and everything before that job with it.
     MISSED = [
         s for s in sources(CONFIG) if not s.is_there() and not is_spared(CONFIG.results_name, s.path, s.made)
     ]
