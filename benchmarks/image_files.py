@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,8 +71,10 @@ def _with_store(source: str, files: list[Path], labels: list[int], folder: Path,
     names = [path.relative_to(files[0].anchor).as_posix().replace("/", "-") for path in files]
     table = pd.DataFrame({"image_id": names, "path": files, "label": labels, "group": names})
     for split in SPLITS:  # every split must have rows of its own; only the first is used
-        other = {column: table[column].head(1) + f"-{split}" for column in ("image_id", "group")}
-        rows = table if split == SPLITS[0] else table.head(1).assign(**other)
+        rows = table
+        if split != SPLITS[0]:
+            copied = shutil.copy(files[0], folder / f"{split}{files[0].suffix}")
+            rows = table.head(1).assign(image_id=split, group=split, path=copied)
         rows.to_csv(folder / "splits" / f"{split}.csv", index=False)
     build_store(folder / "splits", Path("/"), folder / "store", size, 1, ["negative", "positive"], threads=1)
     return Images(source, files, labels, Store.open(folder / "store", SPLITS[0]))
