@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from meddiff.config import Config, load_dataset, load_model, parse_model
+from meddiff.config.augmentation import Augmentation, differences_in_words
 from meddiff.config.load import PRESETS
 from meddiff.errors import ConfigError
 
@@ -48,6 +49,28 @@ def test_presets_have_the_same_flags():
     assert {kind: set(flags) for kind, flags in fixed.items()} == {k: set(f) for k, f in official.items()}
     for kind, flags in fixed.items():
         assert all(official[kind][flag] != value for flag, value in flags.items())
+
+
+@pytest.mark.parametrize("dataset", names("datasets"))
+def test_training_images_of_all_kinds_are_changed_alike_under_the_preset_fixed(dataset):
+    """But for Stable Diffusion, which has its own as published."""
+    document = yaml.safe_load((ROOT / f"datasets/{dataset}.yaml").read_text()).get("augmentation", {})
+    for preset in ("fixed", "official"):
+        allowed = Augmentation(**document.get(preset, {}))
+        for name in names("models"):
+            model = load_model(name, dataset, preset, ROOT)
+            if model.train is None or model.kind == "stable_diffusion":
+                continue
+            nothing = allowed == Augmentation() or (preset == "official" and model.family == "diffusion")
+            assert model.train.augmentation == (None if nothing else allowed), (preset, name)
+
+
+def test_what_is_done_to_training_images_is_said_where_it_differs():
+    flips, turns = Augmentation(hflip=0.5), Augmentation(hflip=0.5, rotation=10, blur_sigma=(0.1, 2))
+    assert differences_in_words({"A": flips, "B": flips}) is None
+    assert differences_in_words({"A": None, "B": Augmentation()}) is None
+    words = differences_in_words({"A": turns, "B": None, "C": turns})
+    assert words == "A, C: left-right flips, rotation by up to 10 degrees, blur; B: nothing"
 
 
 DATASET: dict[str, Any] = {

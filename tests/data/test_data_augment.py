@@ -10,10 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchvision.transforms.v2 import functional as reference
 
+from core_samples import tiny_config
 from meddiff.config.augmentation import Augmentation
 from meddiff.data.augment import _affine, _move, augment, augment_pixels
 from meddiff.data.tensors import to_unit_range
 from meddiff.diffusion.noise import noise_keys
+from meddiff.models import build_model
 
 EVERYTHING = Augmentation(
     hflip=0.5, vflip=0.5, rotation=30, shift=0.1, scale=0.1, blur_sigma=(0.1, 2.0), fill="black"
@@ -119,3 +121,22 @@ def test_an_image_has_draws_of_its_own(seed, step):
     assert not torch.allclose(together, augment(x, EVERYTHING, keys, steps(5, step + 1)), atol=1e-3)
     assert together.abs().max() <= 1 + 1e-5
     assert math.isfinite(together.sum())
+
+
+@pytest.mark.parametrize("kind", ["unet", "dit"])
+@pytest.mark.parametrize("wavelet", [True, False])
+def test_diffusion_models_see_images_changed_in_image_space(kind, wavelet):
+    """Flipped as pixels or as numbers, an image comes to the network as the flipped image does."""
+    model = build_model(tiny_config(kind, wavelet=wavelet), 2, 1, 8)
+    pixels = torch.randint(
+        0, 256, (4, 8, 8, 1), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
+    keys, at = noise_keys(0, "abcd"), steps(4)
+    expected = model.encode_pixels(pixels.flip(2))
+    flip = Augmentation(hflip=1.0)
+    as_pixels = augment_pixels(pixels, flip, keys, at)
+    as_numbers = augment(to_unit_range(pixels), flip, keys, at)
+    for changed in (as_pixels, as_numbers):
+        encoded = model.encode_for_training(changed, keys, at)
+        torch.testing.assert_close(encoded, expected, atol=1e-5, rtol=0)
+    assert not torch.allclose(expected, model.encode_pixels(pixels), atol=1e-2)

@@ -159,6 +159,15 @@ def test_splits_that_are_not_the_papers_are_said_below_the_table() -> None:
         assert ("The splits of Skin are not the paper's" in grid.caption) == said
 
 
+def test_training_images_that_were_not_changed_alike_are_said_below_the_table() -> None:
+    runs = grid_of_runs([0])
+    for unequal_changes in ({}, {"skin": "UNet: nothing; ViT: flips"}):
+        settings = ClassificationSettings(**LAYOUT, runs=runs, confidence=0.95, augmentation=unequal_changes)
+        grid = tables.classification_grid(tables.classification(metrics_of(runs, VALUES), settings), settings)
+        said = "On Skin training images were not changed" in grid.caption and "ViT: flips" in grid.caption
+        assert said == bool(unequal_changes)
+
+
 def test_a_model_that_is_missing_on_a_dataset_leaves_a_gap() -> None:
     runs = [run for run in grid_of_runs([0]) if (run["dataset"], run["model"]) != ("skin", "vit")]
     settings = ClassificationSettings(**LAYOUT, runs=runs, confidence=0.95)

@@ -24,6 +24,7 @@ from snakemake.exceptions import WorkflowError
 from meddiff.config import Config, top_level
 from meddiff.config.folders import check_checkout, check_folders
 from meddiff.config.sources import sources
+from meddiff.config.augmentation import differences_in_words
 from meddiff.config.weights import OFFICIAL_FILES, OFFICIAL_FOLDER_ID
 from meddiff.data import params as data_params
 from meddiff.data.listing import refresh_manifest, seen_path

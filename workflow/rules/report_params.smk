@@ -38,8 +38,20 @@ def classification_settings(wildcards):
             "published": CONFIG.published("classification"),
             "other_splits": other_splits() if CONFIG.experiment.published else [],
             "classes": {name: [c.name for c in d.classes] for name, d in CONFIG.datasets.items()},
+            "augmentation": unequal_augmentation(),
         }
     )
+
+
+def unequal_augmentation():
+    """Datasets on which the training images of the models are not changed alike, and what is done to each model's."""
+    found = {}
+    for name in CONFIG.datasets:
+        models = [CONFIG.model(model, name) for model in CONFIG.experiment.models]
+        trained = {model.title: model.train.augmentation for model in models if model.train}
+        if words := differences_in_words(trained):
+            found[name] = words
+    return found
 
 
 def other_splits():

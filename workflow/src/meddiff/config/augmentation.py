@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field, field_validator
@@ -35,6 +36,30 @@ class Augmentation(Strict):
     def only_flips(self) -> bool:
         """Whether pixels are at most exchanged, so that no value changes."""
         return not (self.rotation or self.shift or self.scale or self.blur_sigma)
+
+    def in_words(self) -> str:
+        """What is changed, in a few words for a caption."""
+        words = [
+            name
+            for name, value in (("left-right flips", self.hflip), ("top-bottom flips", self.vflip))
+            if value
+        ]
+        words += [f"rotation by up to {self.rotation:g} degrees"] if self.rotation else []
+        words += [f"shifts by up to {100 * self.shift:g} %"] if self.shift else []
+        words += [f"scaling by up to {100 * self.scale:g} %"] if self.scale else []
+        words += ["blur"] if self.blur_sigma else []
+        return ", ".join(words) or "nothing"
+
+
+def differences_in_words(models: Mapping[str, Augmentation | None]) -> str | None:
+    """How the training images of `models` (name -> augmentation) are changed; None where all are alike."""
+    groups: dict[str, list[str]] = {}
+    for name, augmentation in models.items():
+        words = augmentation.in_words() if augmentation else "nothing"
+        groups.setdefault(words, []).append(name)
+    if len(groups) < 2:
+        return None
+    return "; ".join(f"{', '.join(names)}: {words}" for words, names in groups.items())
 
 
 class Augmentations(Strict):

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from meddiff.config.augmentation import Augmentation
 from meddiff.config.checks import model_problems, named_file
 from meddiff.config.data_places import DataPlaces
 from meddiff.config.dataset import DatasetConfig
@@ -26,9 +27,10 @@ M = TypeVar("M", bound=BaseModel)
 # a model; `fixed` is the default.
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "fixed": {
-        "unet": {"loss_weight": "min_snr", "embedding_outside": False},
+        "unet": {"loss_weight": "min_snr", "embedding_outside": False, "augment": True},
         "dit": {
             "loss_weight": "min_snr",
+            "augment": True,
             "adaln_zero_init": True,
             "label_table_size": 0,
             "block_label_dropout": 0.0,
@@ -37,9 +39,10 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         "timm": {"normalisation": "pretrained"},
     },
     "official": {
-        "unet": {"loss_weight": "official", "embedding_outside": True},
+        "unet": {"loss_weight": "official", "embedding_outside": True, "augment": False},
         "dit": {
             "loss_weight": "official",
+            "augment": False,
             "adaln_zero_init": False,
             "label_table_size": 1000,
             "block_label_dropout": 0.1,
@@ -245,9 +248,11 @@ def load_model(name: str, dataset: str, preset: str, root: Path = Path("config")
     merged = _merge(_merge(document, by_preset.get(preset, {})), overrides.get(dataset, {}))
     model = _parse(ModelConfig, merged, path).root
     flags = {k: v for k, v in PRESETS[preset][model.kind].items() if getattr(model, k) is None}
-    if model.augment and model.train.augmentation is None:
+    if flags.get("augment", model.augment) and model.train.augmentation is None:
         augmentation = getattr(load_dataset(dataset, root).augmentation, preset)
-        flags["train"] = model.train.model_copy(update={"augmentation": augmentation})
+        # One that changes nothing is none: the same training, and in a joint model the same on all datasets.
+        if augmentation != Augmentation():
+            flags["train"] = model.train.model_copy(update={"augmentation": augmentation})
     if isinstance(model, StableDiffusionConfig) and model.prompts is None:
         classes = load_dataset(dataset, root).classes
         flags["prompts"] = [one.prompt or one.name for one in classes]

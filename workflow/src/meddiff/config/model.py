@@ -148,7 +148,9 @@ class ModelBase(Strict):
         default_factory=dict, description="keyword arguments of the library's model"
     )
     train: TrainConfig
-    augment: bool = Field(default=False, description="change training images as the dataset's file allows")
+    augment: bool | None = Field(
+        default=None, description="change training images as the dataset's file allows; set by the preset"
+    )
     published: str | None = Field(default=None, description="row of config/published.yaml")
     released: dict[Name, ReleaseFolder] = Field(
         default_factory=dict, description="dataset -> folder of the authors' released weights"
@@ -239,6 +241,8 @@ class StableDiffusionConfig(DiffusionBase):
     )
     loss_weight: Literal["min_snr", "official", "uniform"] | None = "uniform"
     label_dropout: float = Field(default=0.0, ge=0, lt=1)
+    # As published it has its own (`train.augmentation`), and a joint model cannot have that of each dataset.
+    augment: bool = False
     gradient_checkpointing: bool = Field(default=False, description="less memory, more time; same result")
     train_geometry: Literal["squash", "crop"] | None = Field(
         default=None, description="squash training images like all others, or crop the middle, as published"
@@ -253,6 +257,7 @@ class TimmModelConfig(ModelBase):
 
     kind: Literal["timm"]
     family: Literal["cnn", "transformer"] = Field(description="block of the paper's table")
+    augment: bool = Field(default=True, description="change training images as the dataset's file allows")
     pretrained: PretrainedConfig | None = Field(
         default=None, description="weights that training begins from; random where not given"
     )

@@ -116,10 +116,12 @@ class ClassificationSettings(DecidedLayout):
     Attributes:
         published: dataset -> model -> scores.
         other_splits: datasets whose splits are not the published ones.
+        augmentation: dataset -> how training images of its models are changed, where not alike.
     """
 
     published: dict[str, dict[str, PublishedScores]] | None = None
     other_splits: list[str] = Field(default_factory=list)
+    augmentation: dict[str, str] = Field(default_factory=dict)
     classes: dict[str, list[str]] = Field(
         default_factory=dict, description="dataset -> names in order of the class index, for the caption"
     )

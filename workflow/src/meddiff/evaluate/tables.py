@@ -193,6 +193,11 @@ def _classification_caption(table: pd.DataFrame, settings: ClassificationSetting
         parts.append(
             f"The splits of {' and '.join(other)} are not the paper's: its values are of other images."
         )
+    for name, words in settings.augmentation.items():
+        parts.append(
+            f"On {titles[name]} training images were not changed at random in the same way for all models "
+            f"({words})."
+        )
     names = [name for name in titles if name in images]
     parts += sentences({name: _sizes(table, name) for name in names}, titles, settings.classes)
     parts.append("The best value of each column is bold.")
