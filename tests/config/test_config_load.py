@@ -225,6 +225,34 @@ def test_preset_fills_only_what_is_open(folder):
     assert model.adaln_zero_init is None  # no flag of a UNet
 
 
+def test_another_preset_on_the_command_line_has_results_of_its_own(folder):
+    own, same, other = read(folder), read(folder, preset="fixed"), read(folder, preset="official")
+    assert (own.results_name, same.results_name) == ("trial", "trial")
+    assert other.results_name == "trial-preset-official" and other.preset == "official"
+    assert (own.model("net", "one").loss_weight, other.model("net", "one").loss_weight) == (
+        "min_snr",
+        "official",
+    )
+    write(folder, "experiments/trial", {**EXPERIMENT, "preset": "official"})
+    assert read(folder).results_name == read(folder, preset="official").results_name == "trial"
+    assert read(folder, preset="fixed").results_name == "trial-preset-fixed"
+
+
+def test_impossible_presets_on_the_command_line(folder):
+    assert "preset: Input should be 'fixed' or 'official'" in message(folder, preset="paper")
+    text = message(folder, preset="fixed", weights="official")
+    assert "--config preset=fixed: released weights only fit the preset official" in text
+    assert "released weights only fit" not in message(folder, preset="official", weights="official")
+
+
+def test_the_papers_two_experiments_differ_in_the_preset_only(root):
+    fixed, official = (Config({"experiment": name}, root / "config") for name in ("paper", "paper_official"))
+    assert (fixed.preset, official.preset) == ("fixed", "official")
+    shown = {"title", "preset"}
+    assert fixed.experiment.model_dump(exclude=shown) == official.experiment.model_dump(exclude=shown)
+    assert len({fixed.results_name, official.results_name, "paper-official"}) == 3  # released weights
+
+
 def test_training_does_not_depend_on_what_is_only_shown(folder):
     before = read(folder).training_model("net", "one")
     other = folder / "again"
@@ -246,7 +274,7 @@ def test_local_root_by_config_environment_or_default(folder, monkeypatch):
 
 @pytest.mark.parametrize("key", ["root_three", "seed", "one"])
 def test_unknown_key_on_the_command_line(folder, key):
-    known = "experiment, weights, official_weights, root_one, root_two, retrain, keep"
+    known = "experiment, preset, weights, official_weights, root_one, root_two, retrain, keep"
     assert message(folder, **{key: "x"}) == f"--config {key}: unknown key; known are {known}"
 
 

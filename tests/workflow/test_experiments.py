@@ -26,6 +26,13 @@ def test_slurm_profile_runs_the_paper(clone):
     assert planned["score_shard"] == 8 * scored
 
 
+@pytest.mark.parametrize("chosen", ["experiment=paper_official", "preset=official"])
+def test_the_paper_as_published_has_results_of_its_own(clone, chosen):
+    text = clone.snakemake("-n", "--profile", "slurm", "--config", chosen)
+    assert len(set(re.findall(r"results/(paper[\w-]*)/", text))) == 1 and "results/paper/" not in text
+    assert '"preset": "official"' in clone.snakemake("-n", "-p", "--profile", "slurm", "--config", chosen)
+
+
 def test_released_weights_train_nothing(clone):
     planned = clone.planned("--profile", "slurm", "--config", "weights=official")
     assert not [rule for rule in planned if rule.startswith("train")]

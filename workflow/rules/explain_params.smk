@@ -28,13 +28,12 @@ def explaining_code(wildcards):
 
 def explaining_settings(wildcards):
     settings, experiment = counterfactual_settings(), CONFIG.experiment
-    preset = "official" if CONFIG.official_weights else experiment.preset
     own = ("sampling_steps", "sampler", "images_per_class", "seed", "precision", "validity_steps", "decision")
     return to_json(
         {
             **settings.guidance(wildcards.model),
             **settings.model_dump(mode="json", include={*own, "front"}),
-            "extra_last_step": preset == "official" and settings.sampler == "ancestral",
+            "extra_last_step": CONFIG.preset == "official" and settings.sampler == "ancestral",
             "noise_levels": experiment.score.noise_levels,
         }
     )
@@ -121,7 +120,7 @@ def titled_layout(runs):
     oracle = counterfactual_settings().oracle
     return {
         **layout(runs),
-        "classes": {name: [c.name for c in d.classes] for name, d in CONFIG.datasets.items()},
+        "classes": class_names(),
         "oracle": None if oracle is None else any_dataset(oracle).title,
     }
 

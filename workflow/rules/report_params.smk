@@ -17,7 +17,14 @@ def layout(runs):
             {"name": name, "title": model.title, "family": model.family} for name, model in models.items()
         ],
         "runs": runs,
+        "preset": CONFIG.preset,
+        "released": CONFIG.official_weights,
     }
+
+
+def class_names():
+    """Dataset -> names of its classes, in order of the class index."""
+    return {name: [c.name for c in dataset.classes] for name, dataset in CONFIG.datasets.items()}
 
 
 def resampling():
@@ -37,7 +44,7 @@ def classification_settings(wildcards):
             "confidence": CONFIG.experiment.evaluate.confidence,
             "published": CONFIG.published("classification"),
             "other_splits": other_splits() if CONFIG.experiment.published else [],
-            "classes": {name: [c.name for c in d.classes] for name, d in CONFIG.datasets.items()},
+            "classes": class_names(),
             "augmentation": unequal_augmentation(),
         }
     )
@@ -64,7 +71,7 @@ def comparison_settings(wildcards):
 
 
 def metrics_table_settings(wildcards):
-    return to_json(layout(decision_runs()))
+    return to_json({**layout(decision_runs()), "classes": class_names()})
 
 
 def step_ablation_settings(wildcards):

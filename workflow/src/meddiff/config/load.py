@@ -75,12 +75,16 @@ class Config:
         self.name = str(top.get("experiment", ""))
         path = named_file(root / "experiments", self.name, "experiment")
         self.experiment = _parse(ExperimentConfig, read_yaml(path), path)
-        if "weights" in top:
-            changes = {"weights": top["weights"]}
+        self._own_preset = self.experiment.preset
+        if changes := {key: top[key] for key in ("preset", "weights") if key in top}:
             self.experiment = _parse(
                 ExperimentConfig,
                 {**self.experiment.model_dump(exclude_unset=True), **changes},
                 Path("--config"),
+            )
+        if self.official_weights and top.get("preset", "official") != "official":
+            raise ConfigError(
+                f"--config preset={top['preset']}: released weights only fit the preset official"
             )
         self.places = DataPlaces({n: load_dataset(n, root) for n in self.experiment.datasets}, top)
         self.datasets = self.places.datasets
@@ -132,16 +136,24 @@ class Config:
 
     @property
     def results_name(self) -> str:
-        """Folder below ``results``: the experiment's; weights not trained here get one of their own."""
-        return f"{self.name}-official" if self.official_weights else self.name
+        """Folder below ``results``: the experiment's.
+
+        Weights not trained here get one of their own, and so does another preset than the experiment's:
+        results of two presets are never mixed.
+        """
+        if self.official_weights:
+            return f"{self.name}-official"
+        own = self.experiment.preset == self._own_preset
+        return self.name if own else f"{self.name}-preset-{self.experiment.preset}"
+
+    @property
+    def preset(self) -> str:
+        """The preset that models take: released weights only fit the shapes and inputs of ``official``."""
+        return "official" if self.official_weights else self.experiment.preset
 
     def model(self, model: str, dataset: str) -> AnyModel:
-        """The configuration of `model` on `dataset`: overrides and preset applied.
-
-        Released weights only fit the shapes and the normalisation of the preset ``official``.
-        """
-        preset = "official" if self.official_weights else self.experiment.preset
-        return load_model(model, dataset, preset, self.root)
+        """The configuration of `model` on `dataset`: overrides and preset applied."""
+        return load_model(model, dataset, self.preset, self.root)
 
     def training_model(self, model: str, dataset: str) -> AnyModel:
         """`model` without what its weights do not depend on (names), so that renaming retrains nothing."""
@@ -187,7 +199,7 @@ class Config:
         return named if part == "classification" else {**document, "datasets": named}
 
     def _check_keys(self, top: Mapping[str, Any]) -> None:
-        known = ["experiment", "weights", *self.weights.keys, *self.places.keys, *Decisions.keys]
+        known = ["experiment", "preset", "weights", *self.weights.keys, *self.places.keys, *Decisions.keys]
         for key in top:
             if key not in known:
                 raise ConfigError(f"--config {key}: unknown key; known are {', '.join(known)}")

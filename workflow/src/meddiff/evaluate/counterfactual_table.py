@@ -8,7 +8,7 @@ import pandas as pd
 
 from meddiff.evaluate.counterfactual_metrics import METRICS
 from meddiff.evaluate.counterfactual_settings import CounterfactualTableSettings
-from meddiff.evaluate.layout import image_count, over_seeds
+from meddiff.evaluate.layout import image_count, over_seeds, with_preset
 from meddiff.evaluate.render import Block, Cell, Column, Grid
 from meddiff.evaluate.set_distances import FID_IMAGES_PER_DIMENSION, KID, KID_HALVES, KID_SOURCE, SET_METRICS
 from meddiff.evaluate.similarity import CHANGED
@@ -100,7 +100,8 @@ def counterfactual_grid(table: pd.DataFrame, settings: CounterfactualTableSettin
                 line += [Cell(image_count(cells[*key, metric])) for metric in judged.values()]
                 rows.append([*line, *(_cell(cells[*key, metric], SHOWN[metric].form) for metric in shown)])
         blocks += [Block(title, rows)] if rows else []
-    return Grid(_caption(table, settings, shown), "counterfactuals", columns, blocks)
+    grid = Grid(_caption(table, settings, shown), "counterfactuals", columns, blocks)
+    return with_preset([grid], settings)[0]
 
 
 def _cell(row: Any, form: str) -> Cell:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 OURS, PUBLISHED = "ours", "published"
+PUBLISHED_VALIDATION = "published (validation)"  # the paper's, of the validation images
 REMOVED_PERCENT = np.arange(0, 91)
 _STEP_COLUMNS = ["dataset", "model", "decision", "source", "steps", "accuracy_percent"]
 _STEP_COLUMNS += ["ci_low_percent", "ci_high_percent", "seeds", "images"]
@@ -161,8 +162,13 @@ def _published_steps(settings: StepAblationSettings) -> list[list]:
 def _published_removal(settings: UncertaintySettings, drawn: list[tuple[str, str, str]]) -> list[list]:
     if settings.published is None:
         return []
+    validation = settings.published.validation
+
+    def source(dataset: str, model: str) -> str:
+        return PUBLISHED_VALIDATION if model in validation.get(dataset, []) else PUBLISHED
+
     return [
-        [dataset, model, decision, "", PUBLISHED, removed, accuracy, *[np.nan] * 4]
+        [dataset, model, decision, "", source(dataset, model), removed, accuracy, *[np.nan] * 4]
         for dataset, model, decision in drawn
         if decision != "mean"  # the paper's curves are by majority
         for removed, accuracy in zip(

@@ -12,13 +12,14 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator
 
 from meddiff.config.figure import FigureStyle
-from meddiff.evaluate.figure_data import OURS, PUBLISHED
+from meddiff.evaluate.figure_data import OURS, PUBLISHED, PUBLISHED_VALIDATION
 from meddiff.evaluate.settings import DECISION_TITLES, Layout, StepAblationSettings, UncertaintySettings
 from meddiff.evaluate.style import Look, drawing, legend_below, line, looks, marker, open_marker, panels
 
 _GREY = "#555555"
 _MEAN_DASHES = (0, (3.2, 1.5))
 _PUBLISHED_MARKERS = {"majority": "o", "mean": "D"}
+_PUBLISHED_SPLITS = {PUBLISHED: "o", PUBLISHED_VALIDATION: "^"}
 _BAND_ALPHA = 0.15
 _LABEL_INCHES = 0.062  # of one digit of a tick label
 _SIDE_INCHES = 0.75  # of a panel's width that is not axis
@@ -121,7 +122,7 @@ def _tick_labels(steps: list[int], inches_per_log: float) -> list[str]:
 
 
 def _draw_removal(axes: Axes, part: pd.DataFrame, look: Look, decision: str) -> None:
-    ours, published = part[part["source"] == OURS], part[part["source"] == PUBLISHED]
+    ours = part[part["source"] == OURS]
     if decision != "softmax":  # bands of all baselines would hide each other; the CSV has them
         band = ours["ci_low_percent"], ours["ci_high_percent"]
         axes.fill_between(ours["removed_percent"], *band, color=look.color, alpha=_BAND_ALPHA, linewidth=0)
@@ -133,9 +134,10 @@ def _draw_removal(axes: Axes, part: pd.DataFrame, look: Look, decision: str) -> 
         linewidth=look.width,
         zorder=2.0 + look.width,  # thick over thin
     )
-    if not published.empty:
+    for source, symbol in _PUBLISHED_SPLITS.items():
+        published = part[part["source"] == source]
         points = published["removed_percent"], published["accuracy_percent"]
-        axes.plot(*points, linestyle="none", zorder=5, **marker(look.color))
+        axes.plot(*points, linestyle="none", zorder=5, **marker(look.color, symbol))
 
 
 def _rule_legend(table: pd.DataFrame, settings: StepAblationSettings) -> list[tuple[Artist, str]]:
@@ -170,8 +172,9 @@ def _removal_legend(
     if diffusion:
         band = Patch(color=_GREY, alpha=2 * _BAND_ALPHA, linewidth=0)
         notes.append((band, f"{100 * settings.confidence:g} % interval"))
-    if (table["source"] == PUBLISHED).any():
-        notes.append((open_marker(_GREY), "paper"))
+    for source, title in ((PUBLISHED, "paper"), (PUBLISHED_VALIDATION, "paper, of validation images")):
+        if (table["source"] == source).any():
+            notes.append((open_marker(_GREY, _PUBLISHED_SPLITS[source]), title))
     groups = [diffusion + notes, baselines]
     return [group for group in groups if group]
 

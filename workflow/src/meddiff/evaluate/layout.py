@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from meddiff.evaluate.recovered import limits_over_seeds
+from meddiff.evaluate.render import Grid
 from meddiff.evaluate.settings import DECISION_TITLES, Layout
 
 DECISION_ORDER = list(DECISION_TITLES)
@@ -25,6 +27,32 @@ SEVERAL_SEEDS = (
     "Mean over seeds ± standard deviation between seeds; the interval is that of the mean for other images "
     "and other seeds, and very wide for two seeds, which say little of how far seeds differ."
 )
+
+
+VALIDATION_MARK = "*"
+VALIDATION_WORDS = (
+    f"{VALIDATION_MARK} of the validation images, on which the published code evaluates this model, so it is "
+    "not compared."
+)
+
+
+def with_preset(grids: Sequence[Grid], settings: Layout, *, beside_published: bool = False) -> list[Grid]:
+    """`grids` whose captions say which preset their models have; as they are where none is named.
+
+    Args:
+        grids: all grids of a table.
+        settings: its layout.
+        beside_published: whether the paper's values are in them.
+    """
+    if settings.preset is None:
+        return list(grids)
+    if settings.preset == "official":
+        weights = ", with the weights that the authors released" * settings.released
+        words = f"Preset official: as the published code does it, known faults included{weights}."
+    else:
+        further = ", so the paper's values are of a procedure that differs on purpose" * beside_published
+        words = f"Preset fixed: known faults of the published code are corrected{further}."
+    return [replace(grid, caption=f"{grid.caption} {words}") for grid in grids]
 
 
 def over_seeds(metrics: pd.DataFrame, confidence: float, keys: Sequence[str] = RESULT_KEYS) -> pd.DataFrame:

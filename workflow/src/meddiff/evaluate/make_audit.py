@@ -10,6 +10,7 @@ from meddiff.data.strata import read_strata
 from meddiff.errors import ConfigError
 from meddiff.evaluate.audit import COLUMNS, audit, fit_rule
 from meddiff.evaluate.audit_table import audit_grids
+from meddiff.evaluate.layout import with_preset
 from meddiff.evaluate.predictions import read_predictions
 from meddiff.evaluate.render import Grid
 from meddiff.evaluate.result_csv import read_csv, write_csv
@@ -43,7 +44,7 @@ def make_audit_table(
         answers = fit_rule(frame, len(entry.classes)).idxmax(axis=1)
         order = dict.fromkeys([*entry.strata, *answers.index])
         rules[name] = {stratum: entry.classes[answers[stratum]] for stratum in order if stratum in answers}
-    return table, audit_grids(table, rules, settings)
+    return table, with_preset(audit_grids(table, rules, settings), settings)
 
 
 def make_audit_figure(params: str, table: Path, csv: Path, png: Path, pdf: Path) -> None:

@@ -9,6 +9,7 @@ import pandas as pd
 from meddiff.errors import ConfigError
 from meddiff.evaluate.efficiency import COLUMNS, RunErrors, efficiency
 from meddiff.evaluate.efficiency_table import efficiency_grids
+from meddiff.evaluate.layout import with_preset
 from meddiff.evaluate.render import Grid
 from meddiff.evaluate.result_csv import read_csv, write_csv
 from meddiff.evaluate.settings import (
@@ -58,7 +59,7 @@ def make_efficiency_table(
 
     pairs = enumerate(pair_files(settings.runs, errors, "--errors"))
     table = efficiency(((run, load(index, path)) for index, (run, path) in pairs), settings)
-    return table, efficiency_grids(table, settings)
+    return table, with_preset(efficiency_grids(table, settings), settings)
 
 
 def make_efficiency_figure(params: str, table: Path, csv: Path, png: Path, pdf: Path) -> None:

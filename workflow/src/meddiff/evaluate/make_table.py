@@ -8,7 +8,7 @@ import pandas as pd
 
 from meddiff.errors import ConfigError
 from meddiff.evaluate import comparison, published, tables
-from meddiff.evaluate.layout import in_layout_order
+from meddiff.evaluate.layout import in_layout_order, with_preset
 from meddiff.evaluate.predictions import read_predictions
 from meddiff.evaluate.render import Grid
 from meddiff.evaluate.settings import (
@@ -40,15 +40,17 @@ def make_table(kind: str, params: str, paths: list[Path]) -> tuple[pd.DataFrame,
         settings = parse_params(ComparisonSettings, params)
         pairs = pair_files(settings.runs, paths, "--predictions")
         table = comparison.compare([(run, read_predictions(path)) for run, path in pairs], settings)
-        return table, [comparison.comparison_grid(table, settings)]
+        return table, with_preset([comparison.comparison_grid(table, settings)], settings)
     if kind == "classification":
         settings = parse_params(ClassificationSettings, params)
         table = tables.classification(_metrics(settings, paths), settings)
-        return table, [tables.classification_grid(table, settings)]
+        beside = bool(table["published"].notna().any())
+        grids = [tables.classification_grid(table, settings)]
+        return table, with_preset(grids, settings, beside_published=beside)
     if kind == "metrics":
         settings = parse_params(OverviewSettings, params)
         table = in_layout_order(_metrics(settings, paths), settings)
-        return table, [tables.overview_grid(table, settings)]
+        return table, with_preset([tables.overview_grid(table, settings)], settings)
     if kind == "published":
         settings = parse_params(CurvesSettings, params)
         if len(paths) != len(published.POSITIONS):

@@ -8,8 +8,15 @@ from typing import Any
 
 import pandas as pd
 
-from meddiff.evaluate.figure_data import OURS, PUBLISHED
-from meddiff.evaluate.layout import row_title, rows_of, signed
+from meddiff.evaluate.figure_data import OURS, PUBLISHED, PUBLISHED_VALIDATION
+from meddiff.evaluate.layout import (
+    VALIDATION_MARK,
+    VALIDATION_WORDS,
+    row_title,
+    rows_of,
+    signed,
+    with_preset,
+)
 from meddiff.evaluate.render import Block, Cell, Column, Grid
 from meddiff.evaluate.result_csv import read_csv
 from meddiff.evaluate.settings import CurvesSettings
@@ -17,7 +24,9 @@ from meddiff.evaluate.settings import CurvesSettings
 # Figure -> the column with the position on its horizontal axis.
 POSITIONS = {"step_ablation": "steps", "uncertainty": "removed_percent"}
 COLUMNS = ["figure", "dataset", "model", "decision", "position", "accuracy_percent", "ci_low_percent"]
-COLUMNS += ["ci_high_percent", "published_percent", "difference", "difference_ci_low", "difference_ci_high"]
+COLUMNS += ["ci_high_percent", "published_percent", "published_split", "difference", "difference_ci_low"]
+COLUMNS += ["difference_ci_high"]
+_SPLITS = {PUBLISHED: "test", PUBLISHED_VALIDATION: "valid"}
 
 _NONE = Cell("–")
 _READING_ERROR = "±0.3"
@@ -36,26 +45,30 @@ def compare_curves(figures: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
     Returns:
         Columns `COLUMNS` in the order of the figures' rows; differences are ours minus published in
-        percentage points, and their limits those of ours minus published.
+        percentage points, and their limits those of ours minus published. Published values of the validation
+        images have none.
     """
     parts = []
     for figure, position in POSITIONS.items():
         table = figures[figure].rename(columns={position: "position"})
         keys = ["dataset", "model", "decision", "position"]
-        ours, published = table[table["source"] == OURS], table[table["source"] == PUBLISHED]
+        ours, published = table[table["source"] == OURS], table[table["source"].isin(_SPLITS)]
         values = published[[*keys, "accuracy_percent"]].rename(
             columns={"accuracy_percent": "published_percent"}
         )
+        values["published_split"] = published["source"].map(_SPLITS)
         both = ours.merge(values, on=keys, how="inner", sort=False)
         for source, name in (("accuracy", ""), ("ci_low", "_ci_low"), ("ci_high", "_ci_high")):
-            both[f"difference{name}"] = both[f"{source}_percent"] - both["published_percent"]
+            compared = both["published_percent"].where(both["published_split"] == "test")
+            both[f"difference{name}"] = both[f"{source}_percent"] - compared
         parts.append(both.assign(figure=figure)[COLUMNS])
     return pd.concat(parts, ignore_index=True)
 
 
 def curve_grids(table: pd.DataFrame, settings: CurvesSettings) -> list[Grid]:
     """One grid a figure; for each model a row of ours and a row of published values with the difference."""
-    return [_grid(figure, table[table["figure"] == figure], settings) for figure in POSITIONS]
+    grids = [_grid(figure, table[table["figure"] == figure], settings) for figure in POSITIONS]
+    return with_preset(grids, settings, beside_published=True)
 
 
 def read_figure_data(path: Path, figure: str) -> pd.DataFrame:
@@ -85,6 +98,8 @@ def _grid(figure: str, table: pd.DataFrame, settings: CurvesSettings) -> Grid:
         f"the paper's figure shows ({_READING_ERROR} from reading it) and ours minus published in percentage "
         "points, with the interval that our own value leaves."
     )
+    if (table["published_split"] == "valid").any():
+        caption += f" {VALIDATION_WORDS}"
     none = " There is no position that both have."
     columns = [Column("Model"), *(Column(f"{position:g}") for position in positions)]
     return Grid(
@@ -101,5 +116,7 @@ def _ours(row: Any | None) -> Cell:
 def _published(row: Any | None) -> Cell:
     if row is None:
         return _NONE
+    if row.published_split == "valid":
+        return Cell(f"{row.published_percent:.1f}{VALIDATION_MARK}")
     interval = f"[{signed(row.difference_ci_low)}, {signed(row.difference_ci_high)}]"
     return Cell(f"{row.published_percent:.1f}", f"({signed(row.difference)} {interval})")

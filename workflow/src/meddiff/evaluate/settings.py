@@ -76,6 +76,10 @@ class Layout(Strict):
     datasets: list[DatasetEntry] = Field(min_length=1)
     models: list[ModelEntry] = Field(min_length=1)
     runs: list[ScoringRun] = Field(min_length=1)
+    preset: Literal["fixed", "official"] | None = Field(
+        default=None, description="what was done where the authors' code has a bug; said in every table"
+    )
+    released: bool = Field(default=False, description="whether the weights are those the authors released")
 
     @model_validator(mode="after")
     def _runs_are_known_and_distinct(self) -> Layout:
@@ -108,6 +112,9 @@ class PublishedScores(Strict):
 
     accuracy: float = Field(ge=0, le=100, description="percent")
     f1: float = Field(ge=0, le=1, description="fraction, as the paper prints it")
+    split: Literal["test", "valid"] = Field(
+        default="test", description="whose images they are of; values of other images are not compared"
+    )
 
 
 class ClassificationSettings(DecidedLayout):
@@ -121,8 +128,8 @@ class ClassificationSettings(DecidedLayout):
 
     published: dict[str, dict[str, PublishedScores]] | None = None
     other_splits: list[str] = Field(default_factory=list)
-    augmentation: dict[str, str] = Field(default_factory=dict)
-    classes: dict[str, list[str]] = Field(
+    augmentation: dict[str, Line] = Field(default_factory=dict)
+    classes: dict[str, list[Line]] = Field(
         default_factory=dict, description="dataset -> names in order of the class index, for the caption"
     )
     confidence: float = Field(gt=0, lt=1, description="of the intervals in the metrics files")
@@ -135,7 +142,9 @@ class ComparisonSettings(DecidedLayout):
 
 
 class OverviewSettings(DecidedLayout):
-    """Params of ``table --kind metrics``."""
+    """Params of ``table --kind metrics``; `classes` as for ``classification``."""
+
+    classes: dict[str, list[Line]] = Field(default_factory=dict)
 
 
 class AuditEntry(Strict):
@@ -192,6 +201,9 @@ class PublishedRemoval(Strict):
 
     removed_percent: list[float]
     datasets: dict[str, dict[str, list[float]]]
+    validation: dict[str, list[str]] = Field(
+        default_factory=dict, description="dataset -> models whose curve is of the validation images"
+    )
 
     @model_validator(mode="after")
     def _lengths_agree(self) -> PublishedRemoval:

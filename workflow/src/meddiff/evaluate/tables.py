@@ -11,9 +11,12 @@ from typing import Any
 import pandas as pd
 
 from meddiff.evaluate.class_balance import Sizes, from_text, is_unequal, most_frequent_share, sentences
+from meddiff.evaluate.class_words import class_words
 from meddiff.evaluate.layout import (
     RESULT_KEYS,
     SEVERAL_SEEDS,
+    VALIDATION_MARK,
+    VALIDATION_WORDS,
     in_layout_order,
     over_seeds,
     row_title,
@@ -52,8 +55,9 @@ def classification(metrics: pd.DataFrame, settings: ClassificationSettings) -> p
 
     Returns:
         Columns dataset, family, model, decision, metric, value, ci_low, ci_high, sd, seeds, n, n_largest,
-        n_by_class, published, difference (ours minus published), difference_ci_low, difference_ci_high (our
-        interval minus published, which is taken as exact); rows in the order of the layout.
+        n_by_class, published, published_split (whose images it is of), difference (ours minus published,
+        where that is of the test images), difference_ci_low, difference_ci_high (our interval minus
+        published, which is taken as exact); rows in the order of the layout.
     """
     table = over_seeds(metrics[metrics["metric"].isin(SHOWN)], settings.confidence)
     percent = ["value", "ci_low", "ci_high", "sd"]
@@ -61,13 +65,16 @@ def classification(metrics: pd.DataFrame, settings: ClassificationSettings) -> p
     sizes = metrics.groupby("dataset")["n_by_class"].first()
     table["n_by_class"] = table["dataset"].map(sizes)
     table.insert(1, "family", table["model"].map({m.name: m.family for m in settings.models}))
-    table["published"] = [_published(row, settings) for row in table.itertuples()]
+    scores = [_published(row, settings) for row in table.itertuples()]
+    table["published"] = [value for value, _ in scores]
+    table["published_split"] = [split for _, split in scores]
+    compared = table["published"].where(table["published_split"] == "test")
     for column, name in (
         ("value", "difference"),
         ("ci_low", "difference_ci_low"),
         ("ci_high", "difference_ci_high"),
     ):
-        table[name] = table[column] - table["published"]
+        table[name] = table[column] - compared
     return in_layout_order(table, settings)
 
 
@@ -124,11 +131,15 @@ def overview_grid(metrics: pd.DataFrame, settings: OverviewSettings) -> Grid:
             cells = [_number_cell(values.get((dataset, model, decision, name))) for name in names]
             rows.append([Cell(row_title(model, decision, settings)), *cells])
         blocks += [Block(title, rows)] if rows else []
+    titles = {
+        name: title for name, title in settings.dataset_titles().items() if name in set(table["dataset"])
+    }
+    words = "".join(f" {sentence}" for sentence in class_words(names, titles, settings.classes))
     caption = (
         "All metrics on the test set, as fractions (NLL in nats), mean over seeds. Higher is better up to "
-        "AUROC, lower is better from the Brier score on. Of votes, NLL is of shares with half a vote more "
-        "for each class; of an image that stopped early, Brier score, NLL and ECE are of the shares to be "
-        "expected of all steps, smoothed likewise, once. – means not defined or not available."
+        f"AUROC, lower is better from the Brier score on.{words} Of votes, NLL is of shares with half a vote "
+        "more for each class; of an image that stopped early, Brier score, NLL and ECE are of the shares to "
+        "be expected of all steps, smoothed likewise, once. – means not defined or not available."
     )
     columns = [Column("Model"), *(Column(METRIC_TITLES.get(name, name)) for name in names)]
     return Grid(caption, "metrics", columns, blocks)
@@ -142,13 +153,13 @@ def _has_paper(metric: str, published: bool) -> bool:
     return bool(published) and metric in _OF_THE_PAPER
 
 
-def _published(row: Any, settings: ClassificationSettings) -> float:
+def _published(row: Any, settings: ClassificationSettings) -> tuple[float, str]:
+    """The paper's value, and the split that it is of."""
     scores = (settings.published or {}).get(row.dataset, {}).get(row.model)
-    if (
-        scores is None or row.metric not in _OF_THE_PAPER or row.decision == "mean"
-    ):  # the paper's table is by majority
-        return float("nan")
-    return scores.accuracy if row.metric == "accuracy" else 100 * scores.f1
+    by_majority = row.decision != "mean"  # as the paper's table
+    if scores is None or row.metric not in _OF_THE_PAPER or not by_majority:
+        return float("nan"), ""
+    return scores.accuracy if row.metric == "accuracy" else 100 * scores.f1, scores.split
 
 
 def _percent_cell(row: Any, best: str) -> Cell:
@@ -163,6 +174,8 @@ def _percent_cell(row: Any, best: str) -> Cell:
 def _published_cell(row: Any | None) -> Cell:
     if row is None or pd.isna(row.published):
         return _NONE
+    if row.published_split == "valid":
+        return Cell(f"{row.published:.1f}{VALIDATION_MARK}")
     if pd.isna(row.difference):
         return Cell(f"{row.published:.1f}")
     interval = f"[{signed(row.difference_ci_low)}, {signed(row.difference_ci_high)}]"
@@ -189,6 +202,8 @@ def _classification_caption(table: pd.DataFrame, settings: ClassificationSetting
             "in percentage points, with the interval that our own value leaves; the published value has a "
             "sampling error too, which is not known."
         )
+        if (table["published_split"] == "valid").any():
+            parts.append(VALIDATION_WORDS)
     if other := [titles[name] for name in settings.other_splits]:
         parts.append(
             f"The splits of {' and '.join(other)} are not the paper's: its values are of other images."
@@ -198,7 +213,10 @@ def _classification_caption(table: pd.DataFrame, settings: ClassificationSetting
             f"On {titles[name]} training images were not changed at random in the same way for all models "
             f"({words})."
         )
-    names = [name for name in titles if name in images]
-    parts += sentences({name: _sizes(table, name) for name in names}, titles, settings.classes)
+    class_sizes = {name: _sizes(table, name) for name in titles if name in images}
+    every = any(is_unequal(of) for of in class_sizes.values())
+    shown = {name: titles[name] for name in class_sizes}
+    parts += class_words(tuple(SHOWN) if every else _OF_THE_PAPER, shown, settings.classes)
+    parts += sentences(class_sizes, titles, settings.classes)
     parts.append("The best value of each column is bold.")
     return " ".join(parts)
