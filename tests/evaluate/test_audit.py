@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as example_settings
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 
 from meddiff.cli import main
 from meddiff.config import load_dataset
@@ -124,6 +125,22 @@ def test_gap_is_within_classes_and_its_parts_add_up() -> None:
     counts = table[table["model"] == "one"].set_index(["stratum", "metric"])["n_by_class"]
     assert counts["all", "accuracy"] == "190/210" and counts["new", "auroc"] == "170/30"
     assert counts["all", RIGHT] == "170/180" and counts["all", WRONG] == "20/30"
+
+
+def test_a_classifier_that_is_always_right_has_intervals_too() -> None:
+    found = result_of(STRATA, perfect=LABEL)
+    rows = found[found["model"] == "perfect"].set_index(["stratum", "metric"])
+    for stratum, images in (("all", 400), ("old", 200), ("new", 200)):
+        exact = binomtest(images, images).proportion_ci(0.9).low
+        row = rows.loc[(stratum, "accuracy")]
+        assert (row["ci_low"], row["ci_high"]) == pytest.approx((exact, 1))
+        for metric in ("balanced_accuracy", "auroc"):
+            assert 0.8 < rows.loc[(stratum, metric), "ci_low"] < 1
+    # The rule is wrong on 20 and 30 images of the classes: one of the two shares may be as low as .86.
+    wrong = rows.loc[("all", WRONG)]
+    assert 1 - wrong["ci_low"] > (1 - binomtest(20, 20).proportion_ci(0.9).low) / 2
+    gap = rows.loc[("all", GAP)]
+    assert gap["ci_low"] < 0 < gap["ci_high"] == pytest.approx(1 - wrong["ci_low"])
 
 
 def test_metrics_within_a_stratum_are_those_of_its_images() -> None:
