@@ -126,5 +126,5 @@ def test_reader_names_missing_columns_and_files(tmp_path: Path) -> None:
     table[:0].to_csv(tmp_path / "p.csv", index=False)
     with pytest.raises(DataError, match="no rows"):
         read_predictions(tmp_path / "p.csv")
-    with pytest.raises(DataError, match="not a readable"):
+    with pytest.raises(DataError, match="there is no such file"):
         read_predictions(tmp_path / "absent.csv")

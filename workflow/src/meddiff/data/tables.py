@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from meddiff.csv_text import read_rows
 from meddiff.errors import DataError
-from meddiff.io import atomic_path, regular_file
+from meddiff.io import atomic_path
 
 SPLITS = ("train", "valid", "test")
 SPLIT_COLUMNS = ["image_id", "path", "label", "group"]
 TABLE_COLUMNS = [*SPLIT_COLUMNS, "sha256"]
+_REPAIR = "mend it, or delete it to have it made again"
 
 
 def raise_problems(what: str, problems: Sequence[str]) -> None:
@@ -32,44 +33,28 @@ def list_problems(what: str, problems: Sequence[str], listed: int = 20) -> str:
     return "\n".join(lines)
 
 
-def read_csv(path: str | os.PathLike[str], columns: Sequence[str] = ()) -> pd.DataFrame:
+def read_csv(
+    path: str | os.PathLike[str], columns: Sequence[str] = (), *, ours: bool = False
+) -> pd.DataFrame:
     """Read a comma-separated file; every cell is a stripped string, so ids keep their leading zeros.
 
     Args:
         path: the file (UTF-8, with or without byte order mark).
         columns: the columns that must be there; others are kept as well.
+        ours: whether this workflow wrote it (`meddiff.csv_text.read_rows`).
 
     Returns:
         One row a record. The index is the line on which the record ends, the header being line 1.
 
     Raises:
-        DataError: no such file, no regular file, not UTF-8, a required column is missing, or a record's
-            length is wrong.
+        DataError: as `meddiff.csv_text.read_rows`, or a required column is missing.
     """
-    path = Path(path)
-    try:
-        regular_file(path)
-        with open(path, encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream)
-            header = [name.strip() for name in next(reader, [])]
-            records = [(reader.line_num, record) for record in reader if record]
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: there is no such file") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read as a UTF-8 CSV file: {error}") from error
+    header, rows = read_rows(path, ours=ours, repair=_REPAIR if ours else "")
     if missing := [name for name in columns if name not in header]:
         there = ", ".join(header) or "none"
         raise DataError(f"{path}: no column {', '.join(missing)}; the columns there are: {there}")
-    if twice := sorted({name for name in header if header.count(name) > 1}):
-        raise DataError(f"{path}: column {', '.join(twice)} is there more than once")
-    wrong = [
-        f"row {row}: {len(record)} cells, the header has {len(header)}"
-        for row, record in records
-        if len(record) != len(header)
-    ]
-    raise_problems(str(path), wrong)
-    cells = [[cell.strip() for cell in record] for _, record in records]
-    index = pd.Index([row for row, _ in records], name="row", dtype="int64")
+    cells = [[cell.strip() for cell in row] for _, row in rows]
+    index = pd.Index([line for line, _ in rows], name="row", dtype="int64")
     return pd.DataFrame(cells, index=index, columns=header, dtype=object)
 
 
@@ -82,7 +67,7 @@ def read_table_csv(path: str | os.PathLike[str], columns: Sequence[str] = TABLE_
     Raises:
         DataError: as `read_csv`, or a label is no class index.
     """
-    frame = read_csv(path, columns)
+    frame = read_csv(path, columns, ours=True)
     wrong = frame.loc[~frame["label"].str.fullmatch(r"\d+"), "label"]
     problems = [f"row {row}: label {value!r} is no class index" for row, value in wrong.items()]
     raise_problems(str(path), problems)

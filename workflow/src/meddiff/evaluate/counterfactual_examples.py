@@ -10,6 +10,7 @@ import pandas as pd
 
 from meddiff.data.store import Store
 from meddiff.errors import DataError
+from meddiff.evaluate.archives import read_archive
 from meddiff.evaluate.counterfactual_measures import Evidence
 from meddiff.explaining.edits import COUNTERFACTUAL, FACTUAL, read_pixels
 from meddiff.io import atomic_path
@@ -88,11 +89,7 @@ def read_examples(path: Path) -> Examples:
     Raises:
         DataError: if it is no such file.
     """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = dict(archive)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not an archive of examples: {error}; run `measure` again") from error
+    arrays = read_archive(path, "examples", "run `measure` again")
     if missing := [name for name in (*_PICTURES, "table_image_id") if name not in arrays]:
         raise DataError(f"{path}: {missing} are missing; run `measure` again")
     columns = {name.removeprefix("table_"): a for name, a in arrays.items() if name.startswith("table_")}

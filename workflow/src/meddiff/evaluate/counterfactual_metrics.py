@@ -126,7 +126,7 @@ def read_metrics(path: Path, run: ScoringRun) -> pd.DataFrame:
     Raises:
         DataError: if it cannot be read, lacks columns, or is of another run.
     """
-    table = read_csv(path, COLUMNS, "run `measure` again")
+    table = read_csv(path, COLUMNS, "run `measure` again", numbers=["value", "ci_low", "ci_high", "n"])
     if table.empty:
         raise DataError(f"{path}: has no rows; run `measure` again")
     for key in RUN:

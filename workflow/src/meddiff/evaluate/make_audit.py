@@ -16,6 +16,8 @@ from meddiff.evaluate.render import Grid
 from meddiff.evaluate.result_csv import read_csv, write_csv
 from meddiff.evaluate.settings import AuditFigureSettings, AuditSettings, pair_files, parse_params
 
+_NUMBERS = ("value", "ci_low", "ci_high", "sd", "seeds", "n")
+
 
 def make_audit_table(
     params: str, predictions: list[Path], strata: list[Path]
@@ -63,5 +65,7 @@ def make_audit_figure(params: str, table: Path, csv: Path, png: Path, pdf: Path)
     from meddiff.evaluate.style import save
 
     settings = parse_params(AuditFigureSettings, params)
-    write_csv(audit_figure_data(read_csv(table, COLUMNS, "make the audit table again")), csv)
+    write_csv(
+        audit_figure_data(read_csv(table, COLUMNS, "make the audit table again", numbers=_NUMBERS)), csv
+    )
     save(draw_audit(read_csv(csv), settings), png, pdf, settings.style.dpi)

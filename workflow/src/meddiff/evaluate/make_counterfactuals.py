@@ -86,4 +86,4 @@ def make_front_figure(params: str, paths: list[Path], csv: Path, png: Path, pdf:
 
 
 def _read_measures(path: Path) -> pd.DataFrame:
-    return read_csv(path, _MEASURED, "run `measure` again", _TEXT)
+    return read_csv(path, _MEASURED, "run `measure` again", _TEXT, _MEASURED[2:])

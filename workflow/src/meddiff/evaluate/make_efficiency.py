@@ -19,6 +19,8 @@ from meddiff.evaluate.settings import (
     parse_params,
 )
 
+_NUMBERS = COLUMNS[COLUMNS.index("value") :]
+
 
 def make_efficiency_table(
     params: str, errors: list[Path], validation: list[Path], variants: list[Path]
@@ -79,5 +81,8 @@ def make_efficiency_figure(params: str, table: Path, csv: Path, png: Path, pdf: 
     from meddiff.evaluate.style import save
 
     settings = parse_params(EfficiencyFigureSettings, params)
-    write_csv(efficiency_figure_data(read_csv(table, COLUMNS, "make the efficiency table again")), csv)
+    write_csv(
+        efficiency_figure_data(read_csv(table, COLUMNS, "make the efficiency table again", numbers=_NUMBERS)),
+        csv,
+    )
     save(draw_efficiency(read_csv(csv), settings), png, pdf, settings.style.dpi)

@@ -10,6 +10,7 @@ import numpy as np
 from meddiff.data.phantom.truth import MARKED_CLASSES, lesion_masks
 from meddiff.data.store import Store
 from meddiff.errors import ConfigError, DataError
+from meddiff.evaluate.archives import read_archive
 from meddiff.evaluate.counterfactual_examples import make_examples, write_examples
 from meddiff.evaluate.counterfactual_measures import Evidence, measure, widen
 from meddiff.evaluate.counterfactual_metrics import summarise
@@ -65,6 +66,11 @@ def make_measures(params: str, files: MeasureFiles) -> None:
     oracle = read_predictions(files.oracle) if files.oracle else None
     evidence = _evidence(settings, files.root, store, sorted(set(table["image_id"])))
     measures = measure(table, files.images, store, predictions, oracle, evidence)
+    if missing := sorted(set(store.image_ids) - set(predictions["image_id"])):
+        raise DataError(
+            f"{files.predictions}: has no row of image {missing[0]!r} ({len(missing)} such images of the "
+            "test split); make the file again from its errors"
+        )
     tested = predictions.set_index("image_id").loc[store.image_ids, ["label", "group"]]
     metrics = summarise(measures, read_features(files.features), tested, settings)
     write_examples(make_examples(measures, settings.examples, files.images, store, evidence), files.examples)
@@ -78,11 +84,7 @@ def read_features(path: Path) -> dict[str, np.ndarray]:
     Raises:
         DataError: if it is no such file.
     """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = dict(archive)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not an archive of features: {error}; run `explain` again") from error
+    arrays = read_archive(path, "features", "run `explain` again")
     if arrays and not {"generated", "real"} <= set(arrays):
         raise DataError(f"{path}: has {sorted(arrays)}, expected generated and real; run `explain` again")
     return arrays

@@ -36,4 +36,6 @@ def read_metrics_tree(path: Path) -> Tree:
     Raises:
         DataError: if it cannot be read or lacks columns.
     """
-    return metrics_tree(read_csv(path, [*_LEVELS, "value"], "make the table of metrics again"))
+    return metrics_tree(
+        read_csv(path, [*_LEVELS, "value"], "make the table of metrics again", numbers=["value"])
+    )

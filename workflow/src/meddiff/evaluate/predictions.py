@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from meddiff.csv_text import read_rows
 from meddiff.diffusion import vote
 from meddiff.diffusion.step_order import in_order, spread_order
 from meddiff.errors import DataError
@@ -31,6 +32,7 @@ _STEPS = ["steps_used", "steps"]
 _WHOLE = ["label", "prediction", *_STEPS]
 _HEADER_ROWS = 2  # a text editor's first line is 1, and that is the header
 _SUM_TOLERANCE = 1e-4
+_REPAIR = "make the file again from its errors or probabilities"
 
 
 def from_errors(dataset: xr.Dataset, decision: str) -> pd.DataFrame:
@@ -103,19 +105,17 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
         DataError: naming file and row (header = row 1) for missing columns, images that repeat, classes
             out of range, probabilities that are no distribution, and values that are not finite.
     """
-    try:
-        raw = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise DataError(f"{path}: not a readable CSV file: {error}") from error
+    header, rows = read_rows(path, ours=True, repair=_REPAIR)
+    raw = pd.DataFrame([row for _, row in rows], columns=header, dtype=str)
     classes = sum(bool(re.fullmatch(r"p_\d+", column)) for column in raw.columns)
     shares = [f"p_{k}" for k in range(max(classes, 2))]
     kinds = [column for column in raw.columns if column.startswith(UNCERTAINTY)]
     missing = [c for c in [*_TEXT, *_WHOLE, *shares] if c not in raw.columns]
     if missing or not kinds:
         missing += [] if kinds else [f"{UNCERTAINTY}<kind>"]
-        raise DataError(f"{path}: columns {missing} are missing; there are {list(raw.columns)}")
+        raise DataError(f"{path}: columns {missing} are missing; there are {header}; {_REPAIR}")
     if raw.empty:
-        raise DataError(f"{path}: the table has no rows; expected one an image")
+        raise DataError(f"{path}: the table has no rows; expected one an image; {_REPAIR}")
     table = raw.copy()
     for column in [*_WHOLE, *shares, *kinds]:
         numbers = pd.to_numeric(raw[column], errors="coerce").astype(np.float64)
@@ -228,5 +228,5 @@ def _check_rows(path: str | Path, raw: pd.DataFrame, column: str, bad: pd.Series
         row = int(np.argmax(bad.to_numpy()))
         raise DataError(
             f"{path}: row {row + _HEADER_ROWS}: {column} is {raw[column].iloc[row]!r}, expected {expected} "
-            f"({int(bad.sum())} such rows); make the file again from its errors or probabilities"
+            f"({int(bad.sum())} such rows); {_REPAIR}"
         )

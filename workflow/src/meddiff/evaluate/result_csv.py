@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from meddiff.csv_text import check_numbers, read_rows
 from meddiff.errors import DataError
 from meddiff.io import atomic_path
 
@@ -19,25 +20,30 @@ def write_csv(table: pd.DataFrame, path: str | Path) -> None:
 
 
 def read_csv(
-    path: str | Path, columns: Sequence[str] = (), repair: str = "", dtype: Mapping[str, Any] | None = None
+    path: str | Path,
+    columns: Sequence[str] = (),
+    repair: str = "make it again",
+    dtype: Mapping[str, Any] | None = None,
+    numbers: Sequence[str] = (),
 ) -> pd.DataFrame:
     """Read what `write_csv` wrote; empty cells are text, ``nan`` is undefined.
 
     Args:
         path: the file.
         columns: those that must be there.
-        repair: what to do about a file that is not right, for the message.
+        repair: what to do about a file that is not right, for messages.
         dtype: column -> type, where it should not be guessed.
+        numbers: columns whose cells must be numbers or ``nan``.
 
     Raises:
-        DataError: if the file cannot be read or lacks columns.
+        DataError: if the file cannot be read or lacks columns; naming the row where one is cut off or has no
+            number.
     """
-    try:
-        table = pd.read_csv(
-            path, dtype=dtype, na_values=["nan"], keep_default_na=False, float_precision="round_trip"
-        )
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise DataError(f"{path}: not a readable CSV file: {error}; {repair}".removesuffix("; ")) from error
-    if missing := [column for column in columns if column not in table.columns]:
-        raise DataError(f"{path}: columns {missing} are missing; {repair}".removesuffix("; "))
-    return table
+    header, rows = read_rows(path, ours=True, repair=repair)
+    if missing := [column for column in columns if column not in header]:
+        raise DataError(f"{path}: columns {missing} are missing; {repair}")
+    text = pd.DataFrame([row for _, row in rows], [line for line, _ in rows], header, dtype=object)
+    check_numbers(path, text, numbers, repair)
+    return pd.read_csv(
+        path, dtype=dtype, na_values=["nan"], keep_default_na=False, float_precision="round_trip"
+    )

@@ -47,7 +47,7 @@ def read_metrics(path: str | Path, run: Run) -> pd.DataFrame:
     Raises:
         DataError: if it cannot be read, lacks columns, or is of another run.
     """
-    table = read_csv(path)
+    table = read_csv(path, repair="run `metrics` again", numbers=["value", "ci_low", "ci_high", "n"])
     missing = [column for column in COLUMNS if column not in table.columns]
     if missing or table.empty:
         raise DataError(f"{path}: expected rows with columns {COLUMNS}; missing are {missing}")

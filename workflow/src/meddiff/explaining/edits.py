@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from meddiff.config.counterfactual import ExplainParams
+from meddiff.csv_text import check_numbers, read_rows
 from meddiff.data.pictures import open_picture
 from meddiff.errors import DataError
 
@@ -22,6 +23,7 @@ FACTUAL, COUNTERFACTUAL, CYCLE = "factual", "counterfactual", "cycle"
 
 # Columns of the table before those of the classifiers.
 COLUMNS = ["image_id", "source", "target", "role", "main", "front", "from_t", "cfg_scale", "file", "sha256"]
+_TEXT = ("image_id", "role", "file", "sha256")
 
 
 @dataclass(frozen=True)
@@ -146,18 +148,15 @@ def read_edit_table(path: Path) -> pd.DataFrame:
     Raises:
         DataError: if it cannot be read or lacks columns.
     """
-    try:
-        table = pd.read_csv(
-            path,
-            dtype={"image_id": str},
-            na_values=["nan"],
-            keep_default_na=False,
-            float_precision="round_trip",
-        )
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise DataError(f"{path}: not a readable CSV file: {error}") from error
-    if missing := [column for column in COLUMNS if column not in table.columns]:
-        raise DataError(f"{path}: columns {missing} are missing; run `explain` again")
+    repair = "run `explain` again"
+    header, rows = read_rows(path, ours=True, repair=repair)
+    if missing := [column for column in COLUMNS if column not in header]:
+        raise DataError(f"{path}: columns {missing} are missing; {repair}")
+    text = pd.DataFrame([row for _, row in rows], [line for line, _ in rows], header, dtype=object)
+    check_numbers(path, text, [name for name in header if name not in _TEXT], repair)
+    table = pd.read_csv(
+        path, dtype={"image_id": str}, na_values=["nan"], keep_default_na=False, float_precision="round_trip"
+    )
     return table.astype({"main": bool, "front": bool})
 
 
