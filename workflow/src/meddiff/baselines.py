@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -93,9 +93,38 @@ class TimmClassifier(nn.Module):
         return set()
 
 
-def classification_loss(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy, one value an image [N], fp32."""
-    return functional.cross_entropy(model(images).float(), labels, reduction="none")
+def classification_loss(
+    model: nn.Module, images: Tensor, labels: Tensor, weights: Tensor | None = None
+) -> Tensor:
+    """Cross-entropy, one value an image [N], fp32; times the weight of its class (`weights`, fp32 [K])."""
+    return functional.cross_entropy(model(images).float(), labels, weights, reduction="none")
+
+
+def class_weights(config: TimmModelConfig, counts: Sequence[int] | None) -> Tensor | None:
+    """Weights of the classes in the loss, fp32 [K]; None where all count alike.
+
+    Balanced ones are images / (K * images of the class), scikit-learn's rule: their mean over the training
+    images is 1. Others are taken as they are.
+
+    Args:
+        config: the model.
+        counts: training images of each class; needed for balanced weights.
+
+    Raises:
+        ConfigError: if balanced weights are asked for without counts, or where a class has no image.
+    """
+    if config.class_weights == "none":
+        return None
+    if config.class_weights != "balanced":
+        return torch.tensor(config.class_weights, dtype=torch.float32)
+    if counts is None:
+        raise ConfigError("class_weights: balanced: needs the number of training images of each class")
+    if 0 in counts:
+        raise ConfigError(
+            f"class_weights: balanced: there is no training image of class {list(counts).index(0)}; give a "
+            "list of weights, or 'none'"
+        )
+    return torch.tensor([sum(counts) / (len(counts) * count) for count in counts], dtype=torch.float32)
 
 
 def predict_probabilities(
@@ -141,12 +170,16 @@ def predict_probabilities(
 class TimmTask:
     """Training loss and validation of a baseline."""
 
-    def __init__(self, config: TimmModelConfig, seed: int) -> None:
+    def __init__(self, config: TimmModelConfig, seed: int, counts: Sequence[int] | None = None) -> None:
+        """Prepare for training images of which there are `counts` of each class (for balanced weights)."""
         self.config = config
+        self._weights = class_weights(config, counts)
 
     def loss(self, model: nn.Module, images: Tensor, labels: Tensor, keys: Tensor, steps: Tensor) -> Tensor:
         """See `classification_loss`."""
-        return classification_loss(model, in_unit_range(images), labels)
+        if self._weights is not None and self._weights.device != labels.device:
+            self._weights = self._weights.to(labels.device)
+        return classification_loss(model, in_unit_range(images), labels, self._weights)
 
     def classify(self, model: TimmClassifier, store: Store, on_batch: Callable[[], None]) -> np.ndarray:
         """The most probable class, computed in the precision of the training."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,10 +58,20 @@ def with_pretrained_architecture(config: AnyModel, folder: Path | None) -> AnyMo
     return getattr(importlib.import_module(module), name)(config, folder)
 
 
-def build_task(config: AnyModel, seed: int) -> Any:
-    """The training task of a model (`meddiff.training.trainer.Task`)."""
+def build_task(config: AnyModel, seed: int, counts: Sequence[int] | None = None) -> Any:
+    """The training task of a model (`meddiff.training.trainer.Task`).
+
+    Args:
+        config: the resolved configuration.
+        seed: of validation's noise.
+        counts: training images of each class, for a baseline with ``class_weights: balanced``.
+
+    Raises:
+        ConfigError: if there are no images of a class that is to be weighted.
+    """
     module, name = TASKS[config.kind]
-    return getattr(importlib.import_module(module), name)(config, seed)
+    task = getattr(importlib.import_module(module), name)
+    return task(config, seed, counts)
 
 
 def build_model(config: AnyModel, num_classes: int, channels: int, image_size: int) -> nn.Module:

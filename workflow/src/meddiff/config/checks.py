@@ -45,6 +45,10 @@ def model_problems(model: AnyModel, dataset: DatasetConfig, datasets: Sequence[s
         return list(_network_problems(model, dataset))
     if isinstance(model, StableDiffusionConfig):
         return list(_prompt_problems(model, dataset, datasets))
+    if isinstance(model.class_weights, list) and len(model.class_weights) != len(dataset.classes):
+        return [
+            f"class_weights: expected one a class, {len(dataset.classes)}, got {len(model.class_weights)}"
+        ]
     return []
 
 

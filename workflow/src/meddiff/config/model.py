@@ -53,6 +53,10 @@ class TrainConfig(Strict):
         default=1, ge=1, le=1_000_000, description="epochs between validations; the last one always"
     )
     ema: EMAConfig | None = None
+    sampler: Literal["shuffled", "balanced"] = Field(
+        default="shuffled",
+        description="an epoch has every training image once, or as many images of every class",
+    )
     augmentation: Augmentation | None = Field(
         default=None, description="the dataset's, where the model says `augment` and this is not given"
     )
@@ -258,6 +262,11 @@ class TimmModelConfig(ModelBase):
     kind: Literal["timm"]
     family: Literal["cnn", "transformer"] = Field(description="block of the paper's table")
     augment: bool = Field(default=True, description="change training images as the dataset's file allows")
+    class_weights: Literal["none", "balanced"] | list[Annotated[float, Field(gt=0, le=1e6)]] = Field(
+        default="none",
+        description="what an image's loss is multiplied by: by the inverse share of its class in the "
+        "training images, or one factor a class",
+    )
     pretrained: PretrainedConfig | None = Field(
         default=None, description="weights that training begins from; random where not given"
     )

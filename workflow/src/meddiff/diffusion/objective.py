@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -85,7 +85,8 @@ def training_loss(
 class DiffusionTask:
     """Training loss and validation of a diffusion classifier."""
 
-    def __init__(self, config: DiffusionBase, seed: int) -> None:
+    def __init__(self, config: DiffusionBase, seed: int, counts: Sequence[int] | None = None) -> None:
+        """How many images there are of each class is not needed: every class has a density of its own."""
         self.config, self.seed = config, seed
 
     def loss(self, model: Denoiser, images: Tensor, labels: Tensor, keys: Tensor, steps: Tensor) -> Tensor:

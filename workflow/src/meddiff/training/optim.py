@@ -56,27 +56,52 @@ def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
         group["lr"] = lr
 
 
-def epoch_batches(images: int, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
-    """Rows of every batch of an epoch: a permutation from (seed, epoch), the last batch kept if short.
+def epoch_batches(
+    images: int, batch_size: int, seed: int, epoch: int, labels: np.ndarray | None = None
+) -> list[np.ndarray]:
+    """Rows of every batch of an epoch, drawn from (seed, epoch); the last batch is kept if short.
+
+    Without `labels` a permutation. With them an epoch is as long, but of every class there are as many images
+    (up to one): of a frequent class a part is drawn anew for each epoch, and those of a rare one come several
+    times, none twice before all have come as often.
 
     Args:
         images: number of training images.
         batch_size: global batch size.
         seed: training seed.
         epoch: counted from 0.
+        labels: int64 [images], class indices, for as many images of each class that has some.
 
     Returns:
-        ceil(images / batch_size) int64 arrays that together hold every row once.
+        ceil(images / batch_size) int64 arrays that together hold every row once or, with `labels`, as said.
     """
-    order = np.random.Generator(np.random.Philox(key=[seed, epoch])).permutation(images)
+    generator = np.random.Generator(np.random.Philox(key=[seed, epoch]))
+    if labels is None:
+        order = generator.permutation(images)
+    else:
+        order = generator.permutation(_of_every_class(labels, generator))
     return [order[start : start + batch_size] for start in range(0, images, batch_size)]
 
 
-def order(images: int, batch_size: int, seed: int, steps: range) -> Iterator[np.ndarray]:
+def _of_every_class(labels: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """As many rows of every class (up to one) as make the length of `labels`, in no useful order."""
+    present = generator.permutation(np.unique(labels))  # who gets one more is drawn, too
+    shares = np.array_split(np.arange(len(labels)), len(present))
+    rows = []
+    for one, share in zip(present, shares, strict=True):
+        own = np.flatnonzero(labels == one)
+        rounds = -(-len(share) // len(own))
+        rows.append(np.concatenate([generator.permutation(own) for _ in range(rounds)])[: len(share)])
+    return np.concatenate(rows)
+
+
+def order(
+    images: int, batch_size: int, seed: int, steps: range, labels: np.ndarray | None = None
+) -> Iterator[np.ndarray]:
     """Rows of the batch of every optimizer step in `steps` (see `epoch_batches`)."""
     batches: list[np.ndarray] = []
     for step in steps:
         epoch, index = divmod(step, -(-images // batch_size))
         if not batches or index == 0:
-            batches = epoch_batches(images, batch_size, seed, epoch)
+            batches = epoch_batches(images, batch_size, seed, epoch, labels)
         yield batches[index]

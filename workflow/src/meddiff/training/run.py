@@ -10,6 +10,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 
@@ -106,7 +107,8 @@ def train_model(
     folder, stop = state_root / key[:16], stop_signal()
     with reserved(folder, stop) if processes.is_main else nullcontext():
         processes.wait()
-        trainer = Trainer(module, build_task(model, seed), model.train, seed, folder, processes)
+        task = build_task(model, seed, np.bincount(train.labels, minlength=train.num_classes).tolist())
+        trainer = Trainer(module, task, model.train, seed, folder, processes)
         for network in {trainer.model, trainer.eval_model}:
             compile_network(network, compute)
         best = trainer.run(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -118,7 +118,7 @@ class Trainer:
         clock = Clock(save_every_seconds, self.history.seconds, self.processes.count)
         remaining = range(self.history.step, total)
         reader = BatchReader(train.images, train.labels, self.processes, self.config, self.seed)
-        batches = reader.read(order(len(train), batch_size, self.seed, remaining))
+        batches = reader.read(self._order(train, remaining))
         if self._epoch_is_unfinished(steps_per_epoch, total):
             self._finish_epoch(steps_per_epoch, total, valid, stop, on_epoch)
         steps = track(remaining, "training", total=total, initial=self.history.step)
@@ -180,6 +180,10 @@ class Trainer:
         self.state.losses.add(loss, skipped)
         if step % _STEPS_BETWEEN_LOSS_CHECKS == 0:
             self.state.losses.check(step)
+
+    def _order(self, train: Store, steps: range) -> Iterator[np.ndarray]:
+        labels = train.labels if self.config.sampler == "balanced" else None
+        return order(len(train), self.config.batch_size, self.seed, steps, labels)
 
     def _lr(self, step: int, total: int) -> float:
         config = self.config
