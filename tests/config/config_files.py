@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,15 @@ def changed(document: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
         place = place[int(part)] if isinstance(place, list) else place.setdefault(part, {})
     place[int(last) if isinstance(place, list) else last] = value
     return copy
+
+
+def paths_of(value: Any, path: str = "") -> Iterator[str]:
+    """The paths of all keys and entries below `value`, as `changed` takes them."""
+    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in parts:
+        below = f"{path}.{key}" if path else str(key)
+        yield below
+        yield from paths_of(inner, below)
 
 
 def write_files(folder: Path) -> Path:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from config_files import FILES, changed, write_changed, write_files
+from config_files import FILES, changed, paths_of, write_changed, write_files
 
-from meddiff.config import Config, parse_model
+from meddiff.config import Config, load_dataset, load_model, parse_model
 from meddiff.errors import ConfigError
 
 EYES, TRIAL, UNET, DIT = "datasets/eyes", "experiments/trial", "models/unet", "models/dit"
@@ -34,7 +34,9 @@ ARCHITECTURE = [
     (DIT, "architecture.num_layers", 10**9, "num_layers: expected at most 1000"),
     (DIT, "architecture.dropout", float("nan"), "dropout: expected a finite number"),
     (DIT, "architecture.patch_size", 3, "patch_size: must divide the network's side of 8, half the image's"),
-    (DIT, "architecture.patch_size", "4", "patch_size: must divide"),
+    (DIT, "architecture.patch_size", "4", "patch_size: expected a number, got '4'"),
+    (DIT, "architecture.num_layers", "four", "num_layers: expected a number, got 'four'"),
+    (DIT, "architecture.num_attention_heads", True, "num_attention_heads: expected a number, got True"),
     (UNET, "architecture", {}, "encoder_hid_dim: missing"),
     (STABLE, "architecture.unet", {"in_channels": 4}, "architecture: is that of the pretrained folder"),
 ]
@@ -78,6 +80,7 @@ MODELS = [
 DATASETS = [
     (EYES, "image_size", -8, "image_size: Input should be greater than or equal to 8 (got -8)"),
     (EYES, "channels", True, "channels: Value error, expected a number, not true or false"),
+    (EYES, "classes.0.value", "", "classes.0.value"),
     (EYES, "classes.0.name", "", "classes.0.name: String should have at least 1 character"),
     (EYES, "classes.0.name", "  ", "classes.0.name: String should have at least 1 character"),
     (EYES, "classes.1.name", "Healthy", "every name must be different"),
@@ -86,9 +89,9 @@ DATASETS = [
         EYES,
         "classes.0.value",
         True,
-        "classes.0.value.str: Input should be a valid string; write it in quotes",
+        "Input should be a valid string; write it in quotes",
     ),
-    (EYES, "classes.0.value", 1.5, "classes.0.value.str: Input should be a valid string; write it in quotes"),
+    (EYES, "classes.0.value", 1.5, "Input should be a valid string; write it in quotes"),
     (
         EYES,
         "format.csv",
@@ -191,6 +194,27 @@ def test_a_zero_shot_model_has_no_training_images_to_change(tmp_path):
     document = {key: value for key, value in FILES[STABLE].items() if key != "train"}
     file.write_text(yaml.safe_dump({**document, "augment": True}))
     assert f"{file}: stable_diffusion: Value error, augment: changes training images" in refused(tmp_path)
+
+
+HOSTILE = [None, True, -1, HUGE, float("nan"), "a;b\x07", [[]], {1: 2}]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_no_value_of_any_key_ends_in_another_error(name, tmp_path):
+    file = write_files(tmp_path) / f"{name}.yaml"
+    answers = set()
+    for path in paths_of(FILES[name]):
+        for value in HOSTILE:
+            file.write_text(yaml.safe_dump(changed(FILES[name], path, value)))
+            load_dataset.cache_clear()
+            load_model.cache_clear()
+            try:
+                Config({"experiment": "trial"}, tmp_path)
+                answers.add("right")
+            except ConfigError as error:
+                assert str(file) in str(error)
+                answers.add("refused")
+    assert "refused" in answers
 
 
 def test_weights_beside_a_hostile_configuration_are_not_built():

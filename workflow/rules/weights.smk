@@ -57,7 +57,7 @@ if CONFIG.official_weights and CONFIG.weights.releases():
         log:
             "logs/official/{release}.log",
         wildcard_constraints:
-            release="|".join(CONFIG.weights.releases()),
+            release="|".join(map(re.escape, CONFIG.weights.releases())),
         retries: 2
         localrule: True
         conda:

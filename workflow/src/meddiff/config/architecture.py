@@ -66,6 +66,8 @@ def _name_problems(architecture: Mapping[str, Any]) -> list[str]:
 
 def _value_problems(path: str, value: Any) -> Iterator[str]:
     key = path.split("[")[0].split(".")[-1]
+    if isinstance(value, bool | str) and _SIZES.fullmatch(key):
+        yield f"expected a number, got {value!r}"
     if value is None or isinstance(value, bool | str):
         return
     if not isinstance(value, int | float):

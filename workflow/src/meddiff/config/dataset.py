@@ -22,7 +22,7 @@ from meddiff.config.strict import (
     Title,
 )
 
-Label = int | str
+Label = int | Annotated[str, Field(min_length=1, max_length=500)]
 Bits = Annotated[int, Field(ge=8, le=16)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
