@@ -67,8 +67,8 @@ class Work:
         return self.folder / name
 
     def results(self, out: str = "run out") -> dict[str, bytes]:
-        """Output files, without the record of a run (which has its duration) and what a killed write left."""
-        files = [path for path in (self.folder / out).iterdir() if path.name != "run.json"]
+        """Output files, without kept versions, the record (which has a duration) and half-written ones."""
+        files = [path for path in (self.folder / out).iterdir() if path.is_file() and path.name != "run.json"]
         files = [path for path in files if not path.name.startswith(".")]
         return {path.name: path.read_bytes() for path in files}
 
