@@ -52,6 +52,7 @@ COMMANDS: dict[str, str] = {
     "provenance": "print what results were made from, and check that it still holds",
     "publish": "put a finished run into DVC, for others to restore",
     "restore": "restore a published run in a clone of the repository",
+    "readme": "write the tables of runs into README.md, or compare them",
     "schemas": "write the JSON schemas of the configuration files",
 }
 
