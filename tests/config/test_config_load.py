@@ -238,6 +238,18 @@ def test_another_preset_on_the_command_line_has_results_of_its_own(folder):
     assert read(folder, preset="fixed").results_name == "trial-preset-fixed"
 
 
+@pytest.mark.parametrize(
+    ("results", "entries"),
+    [
+        ("trial", "experiment=trial"),
+        ("trial-preset-official", "experiment=trial preset=official"),
+        ("trial-official", "experiment=trial weights=official"),
+    ],
+)
+def test_what_the_command_line_says_for_the_results_in_a_folder(results, entries):
+    assert Config.entries(results) == entries
+
+
 def test_impossible_presets_on_the_command_line(folder):
     assert "preset: Input should be 'fixed' or 'official'" in message(folder, preset="paper")
     text = message(folder, preset="fixed", weights="official")

@@ -146,6 +146,14 @@ class Config:
         own = self.experiment.preset == self._own_preset
         return self.name if own else f"{self.name}-preset-{self.experiment.preset}"
 
+    @staticmethod
+    def entries(results_name: str) -> str:
+        """What is given to ``--config`` for the results in a folder: the inverse of `results_name`."""
+        name, _, preset = results_name.partition("-preset-")
+        official = name.endswith("-official")
+        chosen = [f"preset={preset}"] * bool(preset) + ["weights=official"] * official
+        return " ".join([f"experiment={name.removesuffix('-official')}", *chosen])
+
     @property
     def preset(self) -> str:
         """The preset that models take: released weights only fit the shapes and inputs of ``official``."""

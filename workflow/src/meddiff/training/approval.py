@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from meddiff.config import Config
 from meddiff.errors import ConfigError, ReleaseError
 from meddiff.training.inputs import differences
 from meddiff.weights.releases import PublishedRun, read_release, release_path
@@ -107,7 +108,7 @@ def check_may_train(publication: Publication | None, inputs: Mapping[str, Any]) 
     run, experiment = publication.run, publication.experiment
     raise ReleaseError(
         f"{run}: its weights are published ({release_path(experiment)}) but not here.\n"
-        f"To have them back:  python -m meddiff restore --only weights --config experiment={experiment}\n"
+        f"To have them back:  python -m meddiff restore --only weights --config {Config.entries(experiment)}\n"
         f"To train them again, add to your command:  --config retrain={run}"
     )
 
@@ -124,6 +125,7 @@ def _refusal(publication: Publication, changed: Iterable[str]) -> str:
         f"{run}: its weights are published ({release_path(experiment)}). They were about to be trained "
         f"again because these have changed:\n{lines}\n"
         f"To train again, add to your command:\n  --config retrain={run}\n"
-        f"To keep the weights as they are:\n  python -m meddiff keep {run} --config experiment={experiment}\n"
+        "To keep the weights as they are:\n"
+        f"  python -m meddiff keep {run} --config {Config.entries(experiment)}\n"
         "To go on with what was published, undo the changes above."
     )
