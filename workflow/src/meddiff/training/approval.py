@@ -108,8 +108,9 @@ def check_may_train(publication: Publication | None, inputs: Mapping[str, Any]) 
     run, experiment = publication.run, publication.experiment
     raise ReleaseError(
         f"{run}: its weights are published ({release_path(experiment)}) but not here.\n"
-        f"To have them back:  python -m meddiff restore --only weights --config {Config.entries(experiment)}\n"
-        f"To train them again, add to your command:  --config retrain={run}"
+        "To have them back:\n"
+        f"  python -m meddiff restore --only weights --config {Config.entries(experiment)}\n"
+        f"To train them again, add to your command:\n  --config retrain={run}"
     )
 
 
