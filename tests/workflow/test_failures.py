@@ -28,6 +28,7 @@ RUN = f"{RESULTS}/small_chest/small_resnet/seed0"
 UNET = f"{RESULTS}/small_chest/small_unet/seed0"
 WEIGHTS = f"{RUN}/weights/model.safetensors"
 EXPERIMENT = "config/experiments/smallest.yaml"
+SLURM = ("sbatch", "sacct", "squeue", "scontrol", "sinfo", "sacctmgr", "scancel", "srun")
 # Fails in every job that runs a network of this kind, and is no setting that a result depends on.
 IMPOSSIBLE = {"attention": "flash"}
 
@@ -117,7 +118,7 @@ def test_a_refused_submission_is_not_forgotten(project, tmp_path):
     """A scheduler that takes no job: weights stay, and the next run trains."""
     before = (project.folder / WEIGHTS).read_bytes()
     learning_rate(project, 2e-3, "small_resnet")
-    for name in ("sbatch", "sacct", "squeue", "scontrol", "sinfo", "sacctmgr"):
+    for name in SLURM:
         script = tmp_path / "bin" / name
         script.parent.mkdir(exist_ok=True)
         script.write_text("#!/bin/sh\necho 'sbatch: error: Batch job submission failed' >&2\nexit 1\n")
@@ -135,8 +136,11 @@ def test_without_slurm_the_profile_touches_nothing(project):
     learning_rate(project, 2e-3, "small_resnet")
     folder = project.folder.parent / "bin"
     folder.mkdir()
-    for name in ("bash", "env", "sh"):
-        (folder / name).symlink_to(shutil.which(name))
+    for place in reversed(os.environ["PATH"].split(os.pathsep)):
+        for program in Path(place).glob("*"):
+            if program.name not in SLURM:
+                (folder / program.name).unlink(missing_ok=True)
+                (folder / program.name).symlink_to(program)
     bare = type(project)(project.folder, {"PATH": str(folder)})
     text = bare.snakemake("--profile", "slurm", "--config", "experiment=smallest", expect=1)
     assert "There is no Slurm here" in text and "Traceback" not in text
