@@ -17,8 +17,8 @@ from meddiff.records.today import job_of
 
 pytestmark = pytest.mark.slow
 
-# Prints every job of an experiment: rule, command, outputs, inputs (without ancient ones), and which inputs
-# are code.
+# Prints every job of an experiment: rule, command, outputs, inputs (without ancient ones), which inputs are
+# code, and which outputs are not temporary.
 SCRIPT = """
 import json, sys
 from pathlib import Path
@@ -37,7 +37,8 @@ with SnakemakeApi(OutputSettings(quiet={Quietness.ALL})) as api:
     for job in workflow.dag.jobs:
         code = [str(f) for key in ("code", "judge_code") for f in _list(job.input.get(key, []))]
         inputs = [str(f) for f in job.input if str(f) not in code and not is_flagged(f, "ancient")]
-        jobs.append([job.rule.name, job.shellcmd, [str(f) for f in job.output], inputs, code])
+        kept = [str(f) for f in job.output if not is_flagged(f, "temp")]
+        jobs.append([job.rule.name, job.shellcmd, [str(f) for f in job.output], inputs, code, kept])
 print("JOBS" + json.dumps(jobs))
 """.replace("_list(", "(lambda x: [x] if isinstance(x, str) else x)(")
 
@@ -77,7 +78,7 @@ def test_files_of_every_command_are_those_of_its_rule(clone, experiment, monkeyp
             (folder / "config.yaml").write_text(yaml.safe_dump(document))
     found = jobs_of(experiment, clone.folder)
     assert len(found) > 10
-    for rule, command, outputs, inputs, code in found:
+    for rule, command, outputs, inputs, code, _ in found:
         if command is None:
             continue
         files = job_of(command).files()
@@ -85,3 +86,6 @@ def test_files_of_every_command_are_those_of_its_rule(clone, experiment, monkeyp
         assert sorted(map(str, files.inputs)) == sorted(inputs), rule
         of_command = {path.relative_to(SOURCE).as_posix() for path in code_files(files.code)}
         assert of_command == {path.split("/meddiff/", 1)[1] for path in code}, rule
+    # The target rule asks for every file that is kept: none that is lost goes unnoticed.
+    (asked,) = (set(inputs) for rule, _, _, inputs, _, _ in found if rule == "all")
+    assert {output for *_, kept in found for output in kept} == asked
