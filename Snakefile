@@ -19,6 +19,7 @@ wildcard_constraints:
     dataset="|".join(CONFIG.datasets),
     model="|".join(CONFIG.experiment.models),
     seed=r"\d+",
+    votes=r"\d+",
     size=r"\d+(-crop)?",
     decision="majority|mean|softmax",
     further="valid|uniform|low_discrepancy|antithetic",

@@ -45,12 +45,14 @@ def write_stored_results(config: Config, folder: Path, seed: int = 0) -> None:
             for k in config.experiment.seeds:
                 run = folder / "results" / config.results_name / name / model / f"seed{k}"
                 if settings.family == "diffusion":
-                    errors, logsnr = _errors(generator, margin, test["label"], config.experiment.score.steps)
+                    steps = config.experiment.score.steps
                     classes = [entry.name for entry in dataset.classes]
-                    named = test["image_id"], test["label"], test["group"], classes, errors.shape[1]
+                    named = test["image_id"], test["label"], test["group"], classes, steps
                     attributes = {"noise_levels": config.experiment.score.noise_levels, "split": "test"}
-                    with errors_file(run / "errors.nc", *named, attributes) as write:
-                        write(0, errors, logsnr)
+                    for votes in config.experiment.score.vote_seeds(k):
+                        errors, logsnr = _errors(generator, margin, test["label"], steps)
+                        with errors_file(run / f"votes{votes}/errors.nc", *named, attributes) as write:
+                            write(0, errors, logsnr)
                 else:
                     p_true = 1 / (1 + np.exp(-8 * margin))
                     is_label = np.eye(2, dtype=bool)[test["label"]]

@@ -39,7 +39,7 @@ def score_command(model: str, shard: str, steps: int = 501) -> str:
     run = RUN.format("chexpert", model)
     return (
         f"python -m meddiff score --params {shlex.quote(json.dumps(params))} --weights {run}/weights"
-        f" --store data/chexpert/store/256 --shard {shard} --out {run}/shards/{shard}.nc > a.log 2>&1"
+        f" --store data/chexpert/store/256 --shard {shard} --out {run}/votes0/shards/{shard}.nc > a.log 2>&1"
     )
 
 

@@ -29,23 +29,25 @@ RUN = "results/demo/phantom_chest/tiny_unet/seed0"
 
 def test_a_run_is_one_file_with_all_that_is_in_its_folder(config):
     """Shards are gone when they are joined; the records of how they were made stay."""
-    touch(f"{RUN}/weights/model.safetensors", f"{RUN}/errors.nc", f"{RUN}/predictions/mean.csv")
-    touch(f"{RUN}/provenance/errors.nc.json", f"{RUN}/shards/1-of-2.nc")
+    touch(f"{RUN}/weights/model.safetensors", f"{RUN}/counterfactuals/measures.csv")
     touch(f"{RUN}/weights/kept/0123456789abcdef/model.safetensors")
-    touch(f"{RUN}/shards/provenance/1-of-2.nc.json", f"{RUN}/errors_valid.nc")
-    touch(f"{RUN}/shards_valid/1-of-2.nc")
-    layout = layout_of(config, [f"{RUN}/weights/model.safetensors", f"{RUN}/predictions/mean.csv"])
+    for votes in ("votes0", "votes12"):
+        touch(f"{RUN}/{votes}/errors.nc", f"{RUN}/{votes}/predictions/mean.csv")
+        touch(f"{RUN}/{votes}/provenance/errors.nc.json", f"{RUN}/{votes}/shards/1-of-2.nc")
+        touch(f"{RUN}/{votes}/shards/provenance/1-of-2.nc.json", f"{RUN}/{votes}/errors_valid.nc")
+        touch(f"{RUN}/{votes}/shards_valid/1-of-2.nc")
+    outputs = [f"{RUN}/weights/model.safetensors", f"{RUN}/votes12/predictions/mean.csv"]
+    layout = layout_of(config, outputs)
     file = layout.dvc_files[Path(f"{RUN}.dvc")]
-    assert file.outs() == [
-        *("seed0/errors.nc", "seed0/errors_valid.nc", "seed0/predictions", "seed0/provenance"),
-        *("seed0/shards/provenance", "seed0/weights/model.safetensors"),
-    ]
+    of_votes = ("errors.nc", "errors_valid.nc", "provenance", "shards/provenance")
+    errors = [f"{votes}/{name}" for votes in ("votes0", "votes12") for name in of_votes]
+    results = ["counterfactuals", "votes0/predictions", "votes12/predictions"]
+    expected = [*errors, *results, "weights/model.safetensors"]
+    assert file.outs() == sorted(f"seed0/{name}" for name in expected)
     tracked = layout.tracked()
     assert tracked["weights"] == [f"{RUN}/weights/model.safetensors"]
-    assert tracked["errors"] == [
-        *(f"{RUN}/{name}" for name in ("errors.nc", "errors_valid.nc", "provenance", "shards/provenance")),
-    ]
-    assert f"{RUN}/predictions" in tracked["results"]
+    assert tracked["errors"] == [f"{RUN}/{name}" for name in errors]
+    assert set(tracked["results"]) == {*(f"{RUN}/{name}" for name in results), "results/demo/records.zip"}
 
 
 def test_a_dataset_is_one_file_with_images_splits_and_stores(config):

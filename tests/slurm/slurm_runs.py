@@ -22,6 +22,7 @@ EPOCHS = 80  # enough to be stopped in the middle
 EXPERIMENT_NAME = "cluster"
 RUNS = Path("results") / EXPERIMENT_NAME / "small_chest"
 UNET, RESNET = RUNS / "small_unet/seed0", RUNS / "small_resnet/seed0"
+VOTES = UNET / "votes0"
 PATIENCE = 300.0  # seconds; only waited for in full where something does not work
 # What makes a test shorter; everything else is the profile as it is shipped.
 QUICK_POLLING = (

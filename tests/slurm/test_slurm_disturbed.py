@@ -15,6 +15,7 @@ from slurm_runs import (
     PATIENCE,
     RESNET,
     UNET,
+    VOTES,
     Head,
     Held,
     commands,
@@ -104,7 +105,7 @@ def run(accounting_cluster: Cluster, prepared: Project, tmp_path_factory: pytest
     cluster, folder = accounting_cluster, tmp_path_factory.mktemp("disturbed")
     site = {"MEDDIFF_SLURM_ACCOUNT": ACCOUNT, "MEDDIFF_SLURM_WARNING": "120"}
     project = on_cluster(prepared, folder / "repository", cluster, **site)
-    targets = [str(UNET / "errors.nc"), str(PREDICTIONS)]
+    targets = [str(VOTES / "errors.nc"), str(PREDICTIONS)]
     first = Head(project, folder / "first.log", *targets)
     try:
         disturb(cluster, project)
@@ -124,7 +125,7 @@ def run(accounting_cluster: Cluster, prepared: Project, tmp_path_factory: pytest
 
 def test_results_are_those_of_an_undisturbed_run(run, local):
     weights = [UNET / "weights/model.safetensors", RESNET / "weights/model.safetensors"]
-    same_results(run.project, local, *weights, UNET / "errors.nc", PREDICTIONS)
+    same_results(run.project, local, *weights, VOTES / "errors.nc", PREDICTIONS)
 
 
 def test_jobs_that_were_ended_ran_again(run):
@@ -132,7 +133,7 @@ def test_jobs_that_were_ended_ran_again(run):
     assert unet == ["FAILED", "NODE_FAIL", "COMPLETED"]  # warned and saved; node down; done
     resnet = run.states("rule_train_model_wildcards_small_chest_small_resnet_0")
     assert resnet == ["TIMEOUT", "REQUEUED", "COMPLETED"]
-    shard = run.states("rule_score_shard_wildcards_small_chest_small_unet_0_1-of-2")
+    shard = run.states("rule_score_shard_wildcards_small_chest_small_unet_0_0_1-of-2")
     assert shard == ["CANCELLED", "CANCELLED", "COMPLETED"]  # by the test; with the main process; done
 
 

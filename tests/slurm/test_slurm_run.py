@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from slurm_cluster import CPU_NODE, GPU_NODES, Cluster
-from slurm_runs import RESNET, UNET, Head, on_cluster, same_results, share_a_card
+from slurm_runs import RESNET, UNET, VOTES, Head, on_cluster, same_results, share_a_card
 from workflow_samples import Project
 
 pytestmark = pytest.mark.slow
@@ -39,7 +39,7 @@ def run(cluster: Cluster, prepared: Project, tmp_path_factory: pytest.TempPathFa
 
 def test_results_are_those_of_the_local_executor(run, local):
     files = [folder / "weights" / name for folder in (UNET, RESNET) for name in WEIGHTS]
-    files += [UNET / "errors.nc", UNET / "predictions/majority.csv", UNET / "predictions/mean.csv"]
+    files += [VOTES / name for name in ("errors.nc", "predictions/majority.csv", "predictions/mean.csv")]
     same_results(run.project, local, *files, RESNET / "predictions/softmax.csv", TABLE)
 
 
@@ -57,9 +57,9 @@ def test_no_two_jobs_are_on_one_card_at_once(run):
 
 
 def test_other_jobs_are_elsewhere(run):
-    names = ("gather_errors", "vote", "compute_metrics")
+    names = ("gather_errors", "vote", "compute_metrics", "compute_vote_metrics")
     jobs = [job for name in names for job in run.of_rule(name)]
-    assert len(jobs) == 1 + 2 + 3
+    assert len(jobs) == 1 + 2 + 1 + 2
     assert {job["NodeList"] for job in jobs} == {CPU_NODE}
 
 

@@ -26,6 +26,7 @@ pytestmark = pytest.mark.slow
 RESULTS = "results/smallest"
 RUN = f"{RESULTS}/small_chest/small_resnet/seed0"
 UNET = f"{RESULTS}/small_chest/small_unet/seed0"
+VOTES = f"{UNET}/votes0"
 WEIGHTS = f"{RUN}/weights/model.safetensors"
 EXPERIMENT = "config/experiments/smallest.yaml"
 SLURM = ("sbatch", "sacct", "squeue", "scontrol", "sinfo", "sacctmgr", "scancel", "srun")
@@ -50,7 +51,7 @@ def contents(project: Project, *patterns: str) -> dict[str, bytes]:
 
 def test_a_failed_training_is_not_forgotten(project):
     """The next run tries again, the old weights are kept, and going back trains nothing."""
-    before = contents(project, f"{RESULTS}/tables/*.*", f"{UNET}/weights/*.*", f"{UNET}/errors.nc")
+    before = contents(project, f"{RESULTS}/tables/*.*", f"{UNET}/weights/*.*", f"{VOTES}/errors.nc")
     learning_rate(project, 2e-3)
     project.edit_yaml(EXPERIMENT, compute=IMPOSSIBLE)
     for _ in range(2):
@@ -69,11 +70,12 @@ def test_a_failed_training_is_not_forgotten(project):
     other = type(project)(undone)
     learning_rate(other, 1e-3)
     other.snakemake()
-    assert contents(other, f"{RESULTS}/tables/*.*", f"{UNET}/weights/*.*", f"{UNET}/errors.nc") == before
+    assert contents(other, f"{RESULTS}/tables/*.*", f"{UNET}/weights/*.*", f"{VOTES}/errors.nc") == before
     log = (other.folder / "logs/smallest/small_chest/small_unet/seed0/train.log").read_text()
     assert "nothing is trained" in log
     scored = "".join(
-        p.read_text() for p in other.folder.glob("logs/smallest/small_chest/small_unet/seed0/score-*.log")
+        p.read_text()
+        for p in other.folder.glob("logs/smallest/small_chest/small_unet/seed0/votes0/score-*.log")
     )
     assert "its errors are taken over" in scored
 
@@ -85,7 +87,7 @@ def test_a_failed_scoring_is_not_forgotten(project):
     project.edit_yaml(EXPERIMENT, compute={"attention": "auto"})
     assert project.planned()["score_shard"] == 4
     project.snakemake()
-    for path in project.folder.glob(f"{RESULTS}/*/*/*/errors.nc"):
+    for path in project.folder.glob(f"{RESULTS}/*/*/*/*/errors.nc"):
         assert load_errors(path).sizes["step"] == 5
     assert project.planned() == {}
 
@@ -157,10 +159,11 @@ def test_without_slurm_the_profile_touches_nothing(project):
         ("data/small_chest/store/16/train.npy", "build_store"),
         (WEIGHTS, "train_model"),
         (f"{RUN}/weights/run.json", "train_model"),
-        (f"{UNET}/errors.nc", "gather_errors"),
-        (f"{UNET}/predictions/mean.csv", "vote"),
+        (f"{VOTES}/errors.nc", "gather_errors"),
+        (f"{VOTES}/predictions/mean.csv", "vote"),
         (f"{RUN}/predictions/softmax.csv", "predict_baseline"),
         (f"{RUN}/metrics/softmax.csv", "compute_metrics"),
+        (f"{VOTES}/metrics/mean.csv", "compute_vote_metrics"),
     ],
 )
 def test_a_removed_file_is_made_again(finished, tmp_path, path, rule):

@@ -24,8 +24,10 @@ RELEASED = {
     "small_resnet": "chest-classifier/best_checkpoint_small_resnet",
 }
 RESULTS = "results/smallest-official/small_chest"
-DECISIONS = {"small_unet": "majority", "small_dit": "majority", "small_resnet": "softmax"}
-METRICS = [f"{RESULTS}/{model}/seed0/metrics/{decision}.csv" for model, decision in DECISIONS.items()]
+METRICS = [
+    *(f"{RESULTS}/{model}/seed0/votes0/metrics/majority.csv" for model in ("small_unet", "small_dit")),
+    f"{RESULTS}/small_resnet/seed0/metrics/softmax.csv",
+]
 
 
 class Bomb:

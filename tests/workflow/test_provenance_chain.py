@@ -15,6 +15,7 @@ pytestmark = pytest.mark.slow
 
 TABLE = "results/smallest/tables/classification.md"
 RUN = "results/smallest/small_chest/small_unet/seed0"
+VOTES = f"{RUN}/votes0"
 WEIGHTS = f"{RUN}/weights/model.safetensors"
 
 
@@ -82,19 +83,19 @@ def test_record_of_weights(finished, follow):
 
 
 def test_shards_count_though_they_are_gone(finished, follow):
-    links = follow(finished, f"{RUN}/errors.nc")
-    shards = [links[f"{RUN}/shards/{number}-of-2.nc"] for number in (1, 2)]
+    links = follow(finished, f"{VOTES}/errors.nc")
+    shards = [links[f"{VOTES}/shards/{number}-of-2.nc"] for number in (1, 2)]
     assert all(link.absent and link.record["wall_hours"] > 0 for link in shards)
     assert not broken(links)
 
 
 def test_an_edited_result(project, follow):
-    path = f"{RUN}/predictions/majority.csv"
+    path = f"{VOTES}/predictions/majority.csv"
     file = project.folder / path
     file.write_text(file.read_text().replace("0.", "1.", 1))
     reasons = broken(follow(project, TABLE))
     assert "has changed since it was made" in reasons.pop(path)
-    assert f"made from another {path}" in reasons.pop(f"{RUN}/metrics/majority.csv")
+    assert f"made from another {path}" in reasons.pop(f"{VOTES}/metrics/majority.csv")
     assert not reasons
     status, text = project.provenance(TABLE, "--records-only")
     assert status == 1
@@ -109,11 +110,11 @@ def test_edited_weights_and_images_of_the_store(project, follow):
             last = stream.read(1)
             stream.seek(-1, os.SEEK_END)
             stream.write(bytes([last[0] ^ 1]))
-    reasons = broken(follow(project, f"{RUN}/errors.nc"))
+    reasons = broken(follow(project, f"{VOTES}/errors.nc"))
     assert "has changed" in reasons.pop(WEIGHTS)
     assert "test.npy has changed" in reasons.pop(f"{store}/test.npy")
     for number in (1, 2):
-        assert f"made from another {WEIGHTS}" in reasons.pop(f"{RUN}/shards/{number}-of-2.nc")
+        assert f"made from another {WEIGHTS}" in reasons.pop(f"{VOTES}/shards/{number}-of-2.nc")
     assert {path.rpartition("/")[0] for path in reasons} == {f"{RUN}/weights", store}
 
 
@@ -134,7 +135,7 @@ def test_edited_configuration_and_code(project):
 
 def test_another_number_of_shards_is_another_way_to_make_it(project):
     project.edit_yaml("config/experiments/smallest.yaml", score={"shards": 1})
-    status, text = project.provenance(f"{RUN}/errors.nc")
+    status, text = project.provenance(f"{VOTES}/errors.nc")
     assert status == 1
     assert "1-of-1.nc" in text and "would not be made from these files today" in text
 
@@ -150,7 +151,7 @@ def test_raw_images_are_read_when_asked(project):
 
 def test_results_without_a_record_are_said_plainly(project):
     shutil.rmtree(project.folder / RUN / "weights/provenance")
-    status, text = project.provenance(f"{RUN}/errors.nc", "--records-only")
+    status, text = project.provenance(f"{VOTES}/errors.nc", "--records-only")
     assert status == 1
     assert "NO RECORD" in text and "The chain is incomplete" in text
     assert "its run.json says" in text

@@ -30,7 +30,7 @@ def test_results_are_complete(finished):
 
 def test_every_baseline_and_diffusion_prediction_is_of_the_same_test_images(finished):
     test = pd.read_csv(finished.folder / "splits/small_chest/test.csv", dtype=str)
-    files = sorted(finished.folder.glob(f"{RESULTS}/*/*/*/predictions/*.csv"))
+    files = sorted(finished.folder.glob(f"{RESULTS}/*/*/*/**/predictions/*.csv"))
     assert len(files) == 5
     for file in files:
         predictions = pd.read_csv(file, dtype={"image_id": str})
@@ -40,7 +40,7 @@ def test_every_baseline_and_diffusion_prediction_is_of_the_same_test_images(fini
 
 def test_shards_leave_no_trace(project):
     """One shard and two give the same errors file (issue: any number of shards)."""
-    run = f"{RESULTS}/small_chest/small_unet/seed0"
+    run = f"{RESULTS}/small_chest/small_unet/seed0/votes0"
     before = load_errors(project.folder / run / "errors.nc")
     shutil.rmtree(project.folder / ".meddiff")
     project.edit_yaml("config/experiments/smallest.yaml", score={"shards": 1})
@@ -53,13 +53,13 @@ def test_shards_leave_no_trace(project):
 
 def test_more_steps_score_only_the_new_ones(project):
     project.edit_yaml("config/experiments/smallest.yaml", score={"steps": 5})
-    run = f"{RESULTS}/small_chest/small_unet/seed0"
+    run = f"{RESULTS}/small_chest/small_unet/seed0/votes0"
     before = load_errors(project.folder / run / "errors.nc")["errors"].values
     project.snakemake(f"{run}/errors.nc")
     after = load_errors(project.folder / run / "errors.nc")["errors"].values
     assert after.shape[1] == 5
     assert (after[:, :3] == before).all()
-    logs = sorted(project.folder.glob("logs/smallest/small_chest/small_unet/seed0/score-*.log"))
+    logs = sorted(project.folder.glob("logs/smallest/small_chest/small_unet/seed0/votes0/score-*.log"))
     assert len(logs) == 2
     for log in logs:
         done, total = (int(word) for word in log.read_text().split(" (image, step)")[0].split()[-3::2])

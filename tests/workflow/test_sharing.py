@@ -153,10 +153,10 @@ def test_an_unfinished_run_is_not_published(project, tmp_path):
 def test_a_run_with_missing_files_is_not_published(project, tmp_path):
     """Snakemake would not make what nothing needs, but a release without it could not be restored."""
     repository = under_git(project, tmp_path / "incomplete")
-    (repository.folder / RUNS[2] / "errors.nc").unlink()
+    (repository.folder / RUNS[2] / "votes0/errors.nc").unlink()
     assert repository.planned() == {}
     text = repository.meddiff("publish", expect=1)
-    assert f"{RUNS[2]}/errors.nc" in text
+    assert f"{RUNS[2]}/votes0/errors.nc" in text
     assert not (repository.folder / DVC_FILES[0]).exists()
 
 
@@ -202,7 +202,7 @@ def test_weights_and_errors_without_data(published, tmp_path):
     text = clone.meddiff("restore", "--only", "weights", "errors")
     assert "Nothing is to be done" in text
     assert not (clone.folder / "data/small_chest").exists()
-    assert (clone.folder / RUNS[2] / "errors.nc").is_file()
+    assert (clone.folder / RUNS[2] / "votes0/errors.nc").is_file()
 
 
 def test_what_a_job_has_lost_is_missed_in_a_clone_without_data(published, tmp_path):
@@ -221,7 +221,7 @@ def test_a_harmless_edit_in_a_restored_clone_trains_and_scores_nothing(published
     """Everything is made again from the images and comes out the same; weights and errors are taken over."""
     clone = published.clone(tmp_path / "clone")
     clone.meddiff("restore")
-    patterns = ("tables/*.*", "*/*/*/errors.nc", "*/*/*/weights/*.*")
+    patterns = ("tables/*.*", "*/*/*/*/errors.nc", "*/*/*/weights/*.*")
     files = [path for pattern in patterns for path in (clone.folder / RESULTS).glob(pattern)]
     before = {path: path.read_bytes() for path in files}
     module = clone.folder / "workflow/src/meddiff/data/validate.py"
@@ -231,7 +231,7 @@ def test_a_harmless_edit_in_a_restored_clone_trains_and_scores_nothing(published
     assert {path: path.read_bytes() for path in files} == before
     logs = clone.folder / "logs/smallest/small_chest"
     assert all("nothing is trained" in path.read_text() for path in logs.glob("*/*/train.log"))
-    scored = list(logs.glob("*/*/score-*.log"))
+    scored = list(logs.glob("*/*/*/score-*.log"))
     assert len(scored) == 4
     assert all("its errors are taken over" in path.read_text() for path in scored)
 
@@ -258,7 +258,7 @@ def test_an_object_that_the_remote_lacks_is_named(published, tmp_path):
     moved.dvc("remote", "modify", "--quiet", "storage", "url", str(tmp_path / "remote"))
     moved.commit("Another remote")
     clone = moved.clone(tmp_path / "clone")
-    stored_copy(clone, f"{RUNS[2]}/errors.nc").unlink()
+    stored_copy(clone, f"{RUNS[2]}/votes0/errors.nc").unlink()
     text = clone.meddiff("restore", "--only", "errors", expect=1)
     assert "ERROR" in text
     assert "errors.nc" in text
@@ -272,19 +272,19 @@ def test_a_damaged_object_is_found_and_not_used(published, tmp_path):
     moved.dvc("remote", "modify", "--quiet", "storage", "url", str(tmp_path / "remote"))
     moved.commit("Another remote")
     clone = moved.clone(tmp_path / "clone")
-    stored = stored_copy(clone, f"{RUNS[2]}/errors.nc")
+    stored = stored_copy(clone, f"{RUNS[2]}/votes0/errors.nc")
     content = stored.read_bytes()
     stored.chmod(0o644)
     stored.write_bytes(b"x" + content[1:])
     text = clone.meddiff("restore", "--only", "errors", expect=1)
-    assert f"{RUNS[2]}/errors.nc" in text
-    assert not (clone.folder / RUNS[2] / "errors.nc").exists()
+    assert f"{RUNS[2]}/votes0/errors.nc" in text
+    assert not (clone.folder / RUNS[2] / "votes0/errors.nc").exists()
     stored.write_bytes(content)
     assert "Nothing is to be done" in clone.meddiff("restore", "--only", "errors")
 
 
 def test_a_damaged_cache_is_found_and_fetched_again(working_copy):
-    errors = working_copy.folder / RUNS[2] / "errors.nc"
+    errors = working_copy.folder / RUNS[2] / "votes0/errors.nc"
     content = errors.read_bytes()
     cached = next(
         file
@@ -303,7 +303,7 @@ def test_a_damaged_cache_is_found_and_fetched_again(working_copy):
 
 
 def test_a_result_that_is_nowhere_else_is_not_replaced(working_copy):
-    errors = working_copy.folder / RUNS[2] / "errors.nc"
+    errors = working_copy.folder / RUNS[2] / "votes0/errors.nc"
     errors.write_bytes(b"of another run")
     assert "errors.nc" in working_copy.meddiff("restore", "--only", "errors", expect=1)
     assert errors.read_bytes() == b"of another run"

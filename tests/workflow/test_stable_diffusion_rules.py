@@ -99,7 +99,9 @@ def test_one_training_serves_both_datasets(done):
 def test_every_image_is_decided_and_shown(done):
     for dataset in EXPERIMENT["datasets"]:
         for model in ("small_joint", "small_zero_shot"):
-            table = pd.read_csv(done.folder / RUNS / dataset / model / "seed0/predictions/majority.csv")
+            table = pd.read_csv(
+                done.folder / RUNS / dataset / model / "seed0/votes0/predictions/majority.csv"
+            )
             assert len(table) == 12
     table = (done.folder / RUNS / "tables/classification.md").read_text()
     assert "Small Stable Diffusion (zero-shot)" in table

@@ -10,7 +10,7 @@ from meddiff.diffusion.error_file import load_errors
 
 pytestmark = pytest.mark.slow
 
-RUN = "results/smallest/small_chest/small_unet/seed0"
+RUN = "results/smallest/small_chest/small_unet/seed0/votes0"
 EXPERIMENT = "config/experiments/smallest.yaml"
 
 
@@ -28,7 +28,7 @@ def test_exact_stopping_decides_as_all_steps_do_and_scores_nothing_again(project
     assert set(after["steps_used"]) <= {2, 3} and (after["steps_used"] == 2).any()
     missing = np.isnan(load_errors(project.folder / RUN / "errors.nc")["errors"].values).any(axis=(1, 2))
     assert (missing == (after["steps_used"] == 2)).all()
-    log = (project.folder / "logs/smallest/small_chest/small_unet/seed0/score-1-of-2.log").read_text()
+    log = (project.folder / "logs/smallest/small_chest/small_unet/seed0/votes0/score-1-of-2.log").read_text()
     assert "of the 0 (image, step) pairs scored now, 0 were not" in log
     assert pd.read_csv(project.folder / RUN / "metrics/majority.csv")["value"].notna().any()
 

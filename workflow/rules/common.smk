@@ -48,6 +48,7 @@ except MeddiffError as error:
 RESULTS = f"results/{CONFIG.results_name}"
 LOGS = f"logs/{CONFIG.results_name}"
 RUN = "{dataset}/{model}/seed{seed}"
+VOTES = RUN + "/votes{votes}"
 JOINT_RUN = "joint/{model}/seed{seed}"
 DIFFUSION_DECISIONS = ("majority", "mean")
 BASELINE_DECISIONS = ("softmax",)
@@ -126,35 +127,47 @@ def model_runs():
     ]
 
 
+def with_votes(run):
+    """`run` once for every vote seed that its model is scored with."""
+    return [{**run, "votes": votes} for votes in CONFIG.experiment.score.vote_seeds(run["seed"])]
+
+
 def scoring_runs():
-    """The runs of diffusion models, each with one errors file."""
-    return [run for run in model_runs() if is_diffusion(run["model"])]
+    """The runs of diffusion models with each of their vote seeds: each has one errors file."""
+    return [scored for run in model_runs() if is_diffusion(run["model"]) for scored in with_votes(run)]
 
 
 def decision_runs():
-    """One dictionary of wildcards for every table of predictions."""
+    """One dictionary of wildcards for every table of predictions; only those of votes have a vote seed."""
     return [
-        {**run, "decision": decision}
+        {**decided, "decision": decision}
         for run in model_runs()
+        for decided in (with_votes(run) if is_diffusion(run["model"]) else [run])
         for decision in (DIFFUSION_DECISIONS if is_diffusion(run["model"]) else BASELINE_DECISIONS)
     ]
 
 
 def run_dir(run):
+    """Folder of a trained model."""
     return f"{RESULTS}/{RUN}".format(**run)
 
 
+def decided_dir(run):
+    """Folder of what a model decides: with a vote seed one of its own in the folder of the trained model."""
+    return f"{RESULTS}/{VOTES}".format(**run) if "votes" in run else run_dir(run)
+
+
 def errors_file(run):
-    return f"{run_dir(run)}/errors.nc"
+    return f"{decided_dir(run)}/errors.nc"
 
 
 def further_errors_file(run, further):
-    return f"{run_dir(run)}/errors_{further}.nc"
+    return f"{decided_dir(run)}/errors_{further}.nc"
 
 
 def prediction_file(run):
-    return f"{run_dir(run)}/predictions/{run['decision']}.csv"
+    return f"{decided_dir(run)}/predictions/{run['decision']}.csv"
 
 
 def metrics_file(run):
-    return f"{run_dir(run)}/metrics/{run['decision']}.csv"
+    return f"{decided_dir(run)}/metrics/{run['decision']}.csv"

@@ -1,12 +1,12 @@
 
 rule vote:
     input:
-        errors=f"{RESULTS}/{RUN}/errors.nc",
+        errors=f"{RESULTS}/{VOTES}/errors.nc",
         code=code_of("meddiff.evaluate.predictions", "meddiff.diffusion.error_file"),
     output:
-        predictions=f"{RESULTS}/{RUN}/predictions/{{decision}}.csv",
+        predictions=f"{RESULTS}/{VOTES}/predictions/{{decision}}.csv",
     log:
-        f"{LOGS}/{RUN}/vote-{{decision}}.log",
+        f"{LOGS}/{VOTES}/vote-{{decision}}.log",
     wildcard_constraints:
         decision="|".join(DIFFUSION_DECISIONS),
     conda:
@@ -15,7 +15,7 @@ rule vote:
         mem_mb=4000,
         runtime=30,
     message:
-        "Deciding {wildcards.dataset} by {wildcards.decision} with {wildcards.model} (seed {wildcards.seed})"
+        "Deciding {wildcards.dataset} by {wildcards.decision} with {wildcards.model} (seed {wildcards.seed}, votes {wildcards.votes})"
     shell:
         "python -m meddiff vote --errors {input.errors:q} --decision {wildcards.decision:q}"
         " --out {output.predictions:q} > {log:q} 2>&1"
@@ -70,3 +70,15 @@ rule compute_metrics:
     shell:
         "python -m meddiff metrics --predictions {input.predictions:q} --params {params.settings:q}"
         " --out {output.metrics:q} > {log:q} 2>&1"
+
+
+use rule compute_metrics as compute_vote_metrics with:
+    input:
+        predictions=f"{RESULTS}/{VOTES}/predictions/{{decision}}.csv",
+        code=code_of("meddiff.evaluate.summary"),
+    output:
+        metrics=f"{RESULTS}/{VOTES}/metrics/{{decision}}.csv",
+    log:
+        f"{LOGS}/{VOTES}/metrics-{{decision}}.log",
+    message:
+        "Metrics of {wildcards.model} on {wildcards.dataset} by {wildcards.decision} (seed {wildcards.seed}, votes {wildcards.votes})"

@@ -9,11 +9,12 @@ def counterfactual_settings():
 
 
 def counterfactual_runs():
-    """The runs of the diffusion models that make counterfactuals."""
+    """The trained diffusion models that make counterfactuals, whatever they are scored with."""
     settings = counterfactual_settings()
     if settings is None:
         return []
-    return [run for run in scoring_runs() if settings.models is None or run["model"] in settings.models]
+    runs = [run for run in model_runs() if is_diffusion(run["model"])]
+    return [run for run in runs if settings.models is None or run["model"] in settings.models]
 
 
 def counterfactual_file(run, name):
@@ -75,8 +76,10 @@ def judge_options(wildcards):
 
 
 def own_predictions(wildcards):
-    decision = counterfactual_settings().decision
-    return f"{RESULTS}/{RUN}/predictions/{decision}.csv".format(**wildcards)
+    """The model's own predictions of the test images, with the first vote seed."""
+    votes = CONFIG.experiment.score.vote_seeds(int(wildcards.seed))[0]
+    run = {"dataset": wildcards.dataset, "model": wildcards.model, "seed": wildcards.seed, "votes": votes}
+    return prediction_file({**run, "decision": counterfactual_settings().decision})
 
 
 def oracle_predictions(wildcards):

@@ -71,7 +71,7 @@ def scoring_settings(wildcards):
     # Only where it stops anything, so that full errors do not depend on how stopping is described.
     if stops_early():
         score["stopping"] = CONFIG.experiment.score.stopping.model_dump(mode="json")
-    return to_json({**score, "seed": int(wildcards.seed)})
+    return to_json({**score, "seed": int(wildcards.votes)})
 
 
 def further_errors():

@@ -3,6 +3,8 @@
 
 def metrics_settings(wildcards):
     run = {"dataset": wildcards.dataset, "model": wildcards.model, "seed": int(wildcards.seed)}
+    if "votes" in wildcards.keys():
+        run["votes"] = int(wildcards.votes)
     return to_json({**run, "decision": wildcards.decision, **resampling()})
 
 
@@ -118,7 +120,7 @@ def drawable_runs():
 
 
 def method_run():
-    """The run whose picture explains the method: first dataset, last model that can be drawn, first seed."""
+    """The run whose picture explains the method: first dataset, last model that can be drawn, first seeds."""
     runs = drawable_runs()
     models = {run["model"] for run in runs}
     last = [model for model in CONFIG.experiment.models if model in models][-1]

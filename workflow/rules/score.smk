@@ -10,11 +10,11 @@ rule score_shard:
         arrays=ancient(store_arrays),
         code=scoring_code,
     output:
-        errors=temp(f"{RESULTS}/{RUN}/shards/{{scatteritem}}.nc"),
+        errors=temp(f"{RESULTS}/{VOTES}/shards/{{scatteritem}}.nc"),
     log:
-        f"{LOGS}/{RUN}/score-{{scatteritem}}.log",
+        f"{LOGS}/{VOTES}/score-{{scatteritem}}.log",
     benchmark:
-        f"{LOGS}/{RUN}/score-{{scatteritem}}.benchmark.tsv"
+        f"{LOGS}/{VOTES}/score-{{scatteritem}}.benchmark.tsv"
     conda:
         "../../envs/gpu.yaml"
     threads: 1
@@ -32,9 +32,9 @@ rule score_shard:
         weights=subpath(input.weights, parent=True),
         split="test",
         # Not an input: what was made from the same is taken over, if the file is there.
-        earlier=f"{RESULTS}/{RUN}/errors.nc",
+        earlier=f"{RESULTS}/{VOTES}/errors.nc",
     message:
-        "Scoring {wildcards.dataset} with {wildcards.model} (seed {wildcards.seed}), shard {wildcards.scatteritem}"
+        "Scoring {wildcards.dataset} with {wildcards.model} (seed {wildcards.seed}, votes {wildcards.votes}), shard {wildcards.scatteritem}"
     shell:
         "python -m meddiff score --params {params.settings:q} --weights {params.weights:q} --store {params.store:q}"
         " --split {params.split:q} --shard {wildcards.scatteritem:q} --batch-size {resources.batch_size:q}"
@@ -44,7 +44,7 @@ rule score_shard:
 
 rule gather_errors:
     input:
-        shards=gather.score(f"{RESULTS}/{keep_wildcards(RUN)}/shards/{{scatteritem}}.nc"),
+        shards=gather.score(f"{RESULTS}/{keep_wildcards(VOTES)}/shards/{{scatteritem}}.nc"),
         # With params: all that makes the shards stale. They are temporary, so after a failure nothing else
         # would say that this file does not belong to today's settings.
         weights=f"{RESULTS}/{RUN}/weights/model.safetensors",
@@ -52,9 +52,9 @@ rule gather_errors:
         manifest=store_manifest,
         code=scoring_code,
     output:
-        errors=f"{RESULTS}/{RUN}/errors.nc",
+        errors=f"{RESULTS}/{VOTES}/errors.nc",
     log:
-        f"{LOGS}/{RUN}/gather.log",
+        f"{LOGS}/{VOTES}/gather.log",
     conda:
         "../../envs/cpu.yaml"
     resources:
@@ -66,7 +66,7 @@ rule gather_errors:
         weights=subpath(input.weights, parent=True),
         split="test",
     message:
-        "Joining the errors of {wildcards.model} on {wildcards.dataset} (seed {wildcards.seed})"
+        "Joining the errors of {wildcards.model} on {wildcards.dataset} (seed {wildcards.seed}, votes {wildcards.votes})"
     shell:
         "python -m meddiff gather {input.shards:q} --params {params.settings:q} --weights {params.weights:q} --store {params.store:q} --split {params.split:q}"
         " --out {output.errors:q} > {log:q} 2>&1"
@@ -77,35 +77,37 @@ if further_errors():
     # The validation split, and the test split with other noise levels, for the comparison in `efficiency`.
     use rule score_shard as score_further_shard with:
         output:
-            errors=temp(f"{RESULTS}/{RUN}/shards_{{further}}/{{scatteritem}}.nc"),
+            errors=temp(f"{RESULTS}/{VOTES}/shards_{{further}}/{{scatteritem}}.nc"),
         log:
-            f"{LOGS}/{RUN}/score_{{further}}-{{scatteritem}}.log",
+            f"{LOGS}/{VOTES}/score_{{further}}-{{scatteritem}}.log",
         benchmark:
-            f"{LOGS}/{RUN}/score_{{further}}-{{scatteritem}}.benchmark.tsv"
+            f"{LOGS}/{VOTES}/score_{{further}}-{{scatteritem}}.benchmark.tsv"
         params:
             settings=further_scoring_settings,
             store=subpath(input.manifest, parent=True),
             weights=subpath(input.weights, parent=True),
             split=further_split,
-            earlier=f"{RESULTS}/{RUN}/errors_{{further}}.nc",
+            earlier=f"{RESULTS}/{VOTES}/errors_{{further}}.nc",
         message:
-            "Scoring {wildcards.dataset} ({wildcards.further}) with {wildcards.model} (seed {wildcards.seed}), shard {wildcards.scatteritem}"
+            "Scoring {wildcards.dataset} ({wildcards.further}) with {wildcards.model} (seed {wildcards.seed}, votes {wildcards.votes}), shard {wildcards.scatteritem}"
 
     use rule gather_errors as gather_further_errors with:
         input:
-            shards=gather.score(f"{RESULTS}/{keep_wildcards(RUN)}/shards_{{{{further}}}}/{{scatteritem}}.nc"),
+            shards=gather.score(
+                f"{RESULTS}/{keep_wildcards(VOTES)}/shards_{{{{further}}}}/{{scatteritem}}.nc"
+            ),
             weights=f"{RESULTS}/{RUN}/weights/model.safetensors",
             config=f"{RESULTS}/{RUN}/weights/config.yaml",
             manifest=store_manifest,
             code=scoring_code,
         output:
-            errors=f"{RESULTS}/{RUN}/errors_{{further}}.nc",
+            errors=f"{RESULTS}/{VOTES}/errors_{{further}}.nc",
         log:
-            f"{LOGS}/{RUN}/gather_{{further}}.log",
+            f"{LOGS}/{VOTES}/gather_{{further}}.log",
         params:
             settings=further_scoring_settings,
             store=subpath(input.manifest, parent=True),
             weights=subpath(input.weights, parent=True),
             split=further_split,
         message:
-            "Joining the errors ({wildcards.further}) of {wildcards.model} on {wildcards.dataset} (seed {wildcards.seed})"
+            "Joining the errors ({wildcards.further}) of {wildcards.model} on {wildcards.dataset} (seed {wildcards.seed}, votes {wildcards.votes})"

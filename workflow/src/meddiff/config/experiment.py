@@ -12,6 +12,17 @@ from meddiff.config.figure import FigureStyle
 from meddiff.config.strict import Name, Seed, Steps, Strict, Title
 
 
+def each_once(values: list) -> list:
+    """`values`.
+
+    Raises:
+        ValueError: if one of them is there twice.
+    """
+    if len(set(values)) != len(values):
+        raise ValueError(f"every entry must appear once, got {values}")
+    return values
+
+
 class StoppingConfig(Strict):
     """When the classification of an image stops before its last step (`meddiff.diffusion.stopping`)."""
 
@@ -64,6 +75,13 @@ class ScoreConfig(Strict):
     """How the error tensor is computed."""
 
     steps: Steps = Field(default=501, description="classification steps (noise levels) per image")
+    seeds: list[Seed] | None = Field(
+        default=None,
+        min_length=1,
+        description="vote seeds: of the noise that images are scored with. Each of them scores every trained "
+        "diffusion model once and trains nothing; where not given there is one, the number of the "
+        "training's seed",
+    )
     noise_levels: NoiseLevels = "uniform"
     precision: Literal["fp32", "fp16", "bf16"] = "fp32"
     shards: int = Field(default=1, ge=1, le=1000, description="jobs that the test split is divided among")
@@ -75,6 +93,15 @@ class ScoreConfig(Strict):
     compare_levels: list[NoiseLevels] = Field(
         default=[], description="noise levels that the test split is scored with as well, to compare"
     )
+
+    @field_validator("seeds")
+    @classmethod
+    def _no_repetition(cls, values: list | None) -> list | None:
+        return None if values is None else each_once(values)
+
+    def vote_seeds(self, seed: int) -> list[int]:
+        """The vote seeds of a model that was trained with `seed`."""
+        return [seed] if self.seeds is None else self.seeds
 
     @model_validator(mode="after")
     def _comparisons_are_possible(self) -> ScoreConfig:
@@ -147,6 +174,4 @@ class ExperimentConfig(Strict):
     @field_validator("datasets", "models", "seeds")
     @classmethod
     def _no_repetition(cls, values: list) -> list:
-        if len(set(values)) != len(values):
-            raise ValueError(f"every entry must appear once, got {values}")
-        return values
+        return each_once(values)

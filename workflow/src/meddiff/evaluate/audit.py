@@ -35,7 +35,7 @@ METRICS = ("accuracy", "balanced_accuracy", "auroc")
 MINIMUM_GROUPS = 10
 FOLLOWS, NOT_SHOWN, AGAINST, UNDEFINED = "follows the cue", "not shown", "against the cue", "not defined"
 COLUMNS = ["dataset", "split", "model", "decision", "stratum", "metric", "value", "ci_low", "ci_high"]
-COLUMNS += ["sd", "seeds", "n", "n_by_class", "verdict"]
+COLUMNS += ["sd", "seeds", "votes", "n", "n_by_class", "verdict"]
 
 _KEYS = ["dataset", "split", "model", "decision", "stratum", "metric", "n_by_class"]
 
@@ -50,9 +50,9 @@ def audit(
         strata: dataset -> its table of strata (`meddiff.data.strata`).
 
     Returns:
-        Columns `COLUMNS`, values as fractions, averaged over seeds; `stratum` is ``all`` or a name, and
-        `n_by_class` the numbers of images in the order of classes. Of each dataset first the rule (model
-        ``(rule)``), on all three splits, then the models as in the layout. Metrics: accuracy,
+        Columns `COLUMNS`, values as fractions, averaged over seeds and vote seeds; `stratum` is ``all`` or a
+        name, and `n_by_class` the numbers of images in the order of classes. Of each dataset first the rule
+        (model ``(rule)``), on all three splits, then the models as in the layout. Metrics: accuracy,
         balanced_accuracy and auroc (NaN where a class has no image); accuracy_rule_right,
         accuracy_rule_wrong and cue_gap (see the module). `verdict` says on which side of 0 the interval of
         a model's gap lies.

@@ -23,14 +23,14 @@ def audit_figure_data(table: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         Columns dataset, model, decision, rule (``right`` or ``wrong``), accuracy_percent, ci_low_percent,
-        ci_high_percent, images, seeds; the rule itself first (model ``(rule)``).
+        ci_high_percent, images, seeds, votes; the rule itself first (model ``(rule)``).
     """
     rows = table[table["metric"].isin(_SIDES) & (table["split"] == "test")]
     shown = rows[["dataset", "model", "decision"]].assign(rule=rows["metric"].map(_SIDES))
     for column in ("value", "ci_low", "ci_high"):
         name = "accuracy" if column == "value" else column
         shown[f"{name}_percent"] = 100 * rows[column]
-    return shown.assign(images=rows["n"], seeds=rows["seeds"]).reset_index(drop=True)
+    return shown.assign(images=rows["n"], seeds=rows["seeds"], votes=rows["votes"]).reset_index(drop=True)
 
 
 def draw_audit(table: pd.DataFrame, settings: AuditFigureSettings) -> Figure:

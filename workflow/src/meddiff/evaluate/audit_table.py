@@ -18,7 +18,7 @@ from meddiff.evaluate.audit import (
     UNDEFINED,
     WRONG,
 )
-from meddiff.evaluate.layout import row_title, rows_of, signed
+from meddiff.evaluate.layout import row_title, rows_of, signed, vote_seeds
 from meddiff.evaluate.render import Block, Cell, Column, Grid
 from meddiff.evaluate.settings import AuditEntry, AuditSettings
 
@@ -156,8 +156,18 @@ def _title(model: str, decision: str, settings: AuditSettings) -> str:
 
 
 def _seeds(table: pd.DataFrame) -> str:
-    several = " (mean over seeds ± their standard deviation; intervals for other images and other seeds)"
-    return several * int(table["seeds"].max() > 1)
+    votes = vote_seeds(table)
+    if table["seeds"].max() > 1:
+        each = f", of a diffusion model each the mean over {votes} vote seeds" * (votes > 1)
+        return (
+            f" (mean over seeds{each} ± their standard deviation; intervals for other images and other seeds)"
+        )
+    if votes > 1:
+        return (
+            f" (of a diffusion model mean over {votes} vote seeds of one training ± their standard deviation;"
+            " intervals for other images and other vote seeds)"
+        )
+    return ""
 
 
 def _count(row: Any, compared: list[bool] | None = None) -> Cell:
@@ -181,7 +191,7 @@ def _described(row: Any | None, group: str, entry: AuditEntry) -> str:
 
 
 def _spread(row: Any, scale: float, form: str) -> str:
-    deviation = f"± {scale * row.sd:{form}} " if row.seeds > 1 else ""
+    deviation = "" if pd.isna(row.sd) else f"± {scale * row.sd:{form}} "
     return f"{deviation}[{scale * row.ci_low:{form}}, {scale * row.ci_high:{form}}]"
 
 
@@ -198,7 +208,7 @@ def _fraction(row: Any | None) -> Cell:
 def _points(row: Any) -> Cell:
     if pd.isna(row.value):
         return _NONE
-    deviation = f"± {100 * row.sd:.1f} " if row.seeds > 1 else ""
+    deviation = "" if pd.isna(row.sd) else f"± {100 * row.sd:.1f} "
     return Cell(
         signed(100 * row.value), f"{deviation}[{signed(100 * row.ci_low)}, {signed(100 * row.ci_high)}]"
     )

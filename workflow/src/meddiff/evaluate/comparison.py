@@ -16,7 +16,7 @@ from meddiff.evaluate.settings import ComparisonSettings, Run
 
 
 def compare(tables: Sequence[tuple[Run, pd.DataFrame]], settings: ComparisonSettings) -> pd.DataFrame:
-    """Each diffusion result against the most accurate baseline of its dataset and seed, image by image.
+    """Each diffusion result against the most accurate baseline of its dataset and seed of training.
 
     The baseline is the one with the highest accuracy on these very images, averaged over seeds; that
     choice favours the baseline. Datasets without a baseline have no rows.
@@ -25,8 +25,8 @@ def compare(tables: Sequence[tuple[Run, pd.DataFrame]], settings: ComparisonSett
         tables: each run with its predictions.
 
     Returns:
-        Columns dataset, model, decision, seed, baseline, n; accuracy, baseline_accuracy, difference, ci_low,
-        ci_high (percent); only_model_correct, only_baseline_correct (images); p_value (paired
+        Columns dataset, model, decision, seed, votes, baseline, n; accuracy, baseline_accuracy, difference,
+        ci_low, ci_high (percent); only_model_correct, only_baseline_correct (images); p_value (paired
         permutation test that swaps whole groups), p_holm (corrected for the number of rows).
 
     Raises:
@@ -43,18 +43,21 @@ def compare(tables: Sequence[tuple[Run, pd.DataFrame]], settings: ComparisonSett
             if baseline is not None and run.decision != "softmax":
                 other = Run(dataset=dataset, model=baseline, seed=run.seed, decision="softmax")
                 rows.append([*_identity(run), baseline, *_compare(correct, run, other, settings)])
-    columns = ["dataset", "model", "decision", "seed", "baseline", "n", "accuracy", "baseline_accuracy"]
-    columns += ["difference", "ci_low", "ci_high", "only_model_correct", "only_baseline_correct", "p_value"]
-    table = pd.DataFrame(rows, columns=columns)
+    columns = ["dataset", "model", "decision", "seed", "votes", "baseline", "n"]
+    columns += ["accuracy", "baseline_accuracy", "difference", "ci_low", "ci_high"]
+    columns += ["only_model_correct", "only_baseline_correct", "p_value"]
+    table = pd.DataFrame(rows, columns=columns).astype({"votes": "Int64"})
     return in_layout_order(table.assign(p_holm=holm(table["p_value"])), settings)
 
 
 def comparison_grid(table: pd.DataFrame, settings: ComparisonSettings) -> Grid:
     """The comparison for reading, one block a dataset."""
+    several = (table.groupby(["dataset", "model", "decision", "seed"])["votes"].nunique() > 1).any()
     columns = [
         "Model",
         "Best baseline",
         "Seed",
+        *["Vote seed"] * bool(several),
         "Accuracy (%)",
         "Baseline (%)",
         "Difference",
@@ -71,6 +74,7 @@ def comparison_grid(table: pd.DataFrame, settings: ComparisonSettings) -> Grid:
                 Cell(row_title(row.model, row.decision, settings)),
                 Cell(titles[row.baseline]),
                 Cell(str(row.seed)),
+                *[Cell(str(row.votes))] * bool(several),
                 Cell(f"{row.accuracy:.1f}"),
                 Cell(f"{row.baseline_accuracy:.1f}"),
                 Cell(signed(row.difference), f"[{signed(row.ci_low)}, {signed(row.ci_high)}]"),
@@ -121,8 +125,8 @@ def _best_baseline(accuracies: dict[Run, float]) -> str | None:
     return str(series.groupby(level=0, sort=False).mean().idxmax())
 
 
-def _identity(run: Run) -> list[str | int]:
-    return [run.dataset, run.model, run.decision, run.seed]
+def _identity(run: Run) -> list[str | int | None]:
+    return [run.dataset, run.model, run.decision, run.seed, run.votes]
 
 
 def _compare(

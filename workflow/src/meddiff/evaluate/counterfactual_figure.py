@@ -17,7 +17,7 @@ from matplotlib.ticker import MaxNLocator
 
 from meddiff.evaluate.counterfactual_examples import Examples
 from meddiff.evaluate.counterfactual_settings import CounterfactualFigureSettings
-from meddiff.evaluate.settings import ScoringRun
+from meddiff.evaluate.runs import TrainedRun
 from meddiff.evaluate.style import drawing
 
 _COLUMNS = ("input", "factual", "counterfactual", "counterfactual\n− factual", "counterfactual\n− input")
@@ -30,7 +30,7 @@ _OUTLINE = "#222222"
 _VERDICTS = {1.0: "yes", 0.0: "no"}
 
 
-def example_table(runs: Sequence[tuple[ScoringRun, Examples]]) -> pd.DataFrame:
+def example_table(runs: Sequence[tuple[TrainedRun, Examples]]) -> pd.DataFrame:
     """What the figure shows beside the pictures: one row a row of it, with dataset, model and seed."""
     parts = [examples.table.assign(**run.model_dump()) for run, examples in runs]
     table = pd.concat(parts, ignore_index=True)
@@ -39,7 +39,7 @@ def example_table(runs: Sequence[tuple[ScoringRun, Examples]]) -> pd.DataFrame:
 
 
 def draw_counterfactuals(
-    runs: Sequence[tuple[ScoringRun, Examples]], settings: CounterfactualFigureSettings
+    runs: Sequence[tuple[TrainedRun, Examples]], settings: CounterfactualFigureSettings
 ) -> Figure:
     """One row an example, the models one below the other; one symmetric scale for all differences.
 
@@ -120,7 +120,7 @@ def _draw_picture(
     axes.add_patch(Rectangle((-0.5, -0.5), width, height, fill=False, edgecolor="#999999", linewidth=0.8))
 
 
-def _describe(run: ScoringRun, row: pd.Series, settings: CounterfactualFigureSettings) -> str:
+def _describe(run: TrainedRun, row: pd.Series, settings: CounterfactualFigureSettings) -> str:
     """The lines beside a row."""
     names = settings.classes[run.dataset]
     source, target = (shorten(names[int(row[k])], 26, placeholder="…") for k in ("source", "target"))

@@ -14,7 +14,7 @@ from meddiff.errors import DataError
 from meddiff.evaluate.counterfactual_settings import FrontSettings
 from meddiff.evaluate.layout import over_seeds
 from meddiff.evaluate.proportion import share_interval
-from meddiff.evaluate.settings import ScoringRun
+from meddiff.evaluate.runs import TrainedRun
 from meddiff.evaluate.style import Look, drawing, legend_below, line, looks, marker, panels
 from meddiff.explaining.edits import COUNTERFACTUAL
 
@@ -28,7 +28,7 @@ _GREY = "#555555"
 _DASHES = (0, (3.2, 1.5))
 
 
-def front_data(runs: Iterable[tuple[ScoringRun, pd.DataFrame]], settings: FrontSettings) -> pd.DataFrame:
+def front_data(runs: Iterable[tuple[TrainedRun, pd.DataFrame]], settings: FrontSettings) -> pd.DataFrame:
     """What the figure shows: one row a model, judge and setting, over all directions, mean over seeds.
 
     Args:

@@ -12,8 +12,8 @@ from meddiff.errors import DataError
 from meddiff.evaluate.counterfactual_settings import MeasureSettings
 from meddiff.evaluate.proportion import share_interval
 from meddiff.evaluate.result_csv import read_csv
+from meddiff.evaluate.runs import TrainedRun
 from meddiff.evaluate.set_distances import SET_METRICS, Result, left_out, set_distances
-from meddiff.evaluate.settings import ScoringRun
 from meddiff.evaluate.statistics import mean_interval
 from meddiff.explaining.edits import COUNTERFACTUAL, CYCLE, FACTUAL
 
@@ -120,7 +120,7 @@ def summarise(
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def read_metrics(path: Path, run: ScoringRun) -> pd.DataFrame:
+def read_metrics(path: Path, run: TrainedRun) -> pd.DataFrame:
     """Read a metrics file and check that it belongs to `run`.
 
     Raises:

@@ -7,10 +7,10 @@ from typing import Literal
 from pydantic import Field
 
 from meddiff.config.figure import FigureStyle
-from meddiff.evaluate.settings import Layout, Line, Resampling, ScoringRun
+from meddiff.evaluate.settings import Layout, Line, Resampling, TrainedRun
 
 
-class MeasureSettings(ScoringRun, Resampling):
+class MeasureSettings(TrainedRun, Resampling):
     """Params of ``measure``."""
 
     phantom: Literal["chexpert", "isic"] | None = Field(

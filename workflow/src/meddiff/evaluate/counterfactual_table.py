@@ -66,7 +66,7 @@ def counterfactual_table(metrics: pd.DataFrame, settings: CounterfactualTableSet
         Columns dataset, model, source, target, metric, value, ci_low, ci_high, sd, seeds, n,
         n_largest, note; rows in the order of the layout and of `METRICS`.
     """
-    table = over_seeds(metrics, settings.confidence, KEYS)
+    table = over_seeds(metrics, settings.confidence, KEYS).drop(columns="votes")
     notes = metrics[metrics["note"] != ""].groupby(KEYS, sort=False)["note"].first()
     table["note"] = [notes.get(tuple(key), "") for key in table[KEYS].itertuples(index=False)]
     ranks = {

@@ -21,9 +21,10 @@ from meddiff.diffusion.level_weights import LevelWeights, fit_level_weights
 from meddiff.diffusion.step_order import spread_order
 from meddiff.errors import DataError
 from meddiff.evaluate.efficiency_limits import METRICS, Replayed
-from meddiff.evaluate.figure_data import one_value, same_images
+from meddiff.evaluate.figure_data import counts, one_value, same_images
 from meddiff.evaluate.layout import in_layout_order
 from meddiff.evaluate.predictions import error_array
+from meddiff.evaluate.recovered import replicates
 from meddiff.evaluate.replay import (
     EXACT,
     FIRST,
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 COLUMNS = ["dataset", "model", "decision", "levels", "rule", "setting"]
 COLUMNS += ["metric", "value", "ci_low", "ci_high"]
 COLUMNS += ["difference", "difference_ci_low", "difference_ci_high"]
-COLUMNS += ["steps", "steps_ci_low", "steps_ci_high", "passes", "seeds", "images"]
+COLUMNS += ["steps", "steps_ci_low", "steps_ci_high", "passes", "seeds", "votes", "images"]
 
 
 @dataclass(frozen=True)
@@ -88,9 +89,9 @@ def own_levels(errors: xr.Dataset) -> str:
 
 
 def efficiency(runs: Iterable[tuple[ScoringRun, RunErrors]], settings: EfficiencySettings) -> pd.DataFrame:
-    """Steps used against accuracy, agreement with the full run, AURC and calibration, mean over seeds.
+    """Steps used against accuracy, agreement with the full run, AURC and calibration, mean over runs.
 
-    All procedures and seeds are drawn with the same resamples, and differences are paired. Intervals are for
+    All procedures and runs are drawn with the same resamples, and differences are paired. Intervals are for
     other images and seeds; what cannot differ from the full run (exact stopping) has none of its difference.
 
     Returns:
@@ -101,17 +102,20 @@ def efficiency(runs: Iterable[tuple[ScoringRun, RunErrors]], settings: Efficienc
     Raises:
         DataError: if the seeds of a model differ in images or steps, or errors are not of all steps.
     """
-    found = defaultdict(list)
+    found, trained = defaultdict(list), defaultdict(list)
     for run, errors in runs:
         found[run.dataset, run.model].append(errors)
+        trained[run.dataset, run.model].append(run.seed)
     rows = []
     for (dataset, model), seeds in found.items():
-        what = f"efficiency of {model} on {dataset}"
-        rows += [[dataset, model, *row] for row in _rows(what, seeds, settings)]
+        what, trainings = f"efficiency of {model} on {dataset}", trained[dataset, model]
+        rows += [[dataset, model, *row] for row in _rows(what, seeds, trainings, settings)]
     return in_layout_order(pd.DataFrame(rows, columns=COLUMNS), settings)
 
 
-def _rows(what: str, seeds: list[RunErrors], settings: EfficiencySettings) -> Iterable[list]:
+def _rows(
+    what: str, seeds: list[RunErrors], trainings: list[int], settings: EfficiencySettings
+) -> Iterable[list]:
     tested = [errors for seed in seeds for errors in (seed.test, *seed.variants.values())]
     same_images(what, [np.sort(errors["image"].values) for errors in tested])
     one_value({seed.test.sizes["step"] for seed in seeds}, f"{what}: the seeds differ in steps")
@@ -120,7 +124,8 @@ def _rows(what: str, seeds: list[RunErrors], settings: EfficiencySettings) -> It
     first = seeds[0].test.sortby("image")
     groups = first["group"].values.astype(str)
     ones = np.ones((1, len(groups)))
-    points = np.stack([statistic(ones)[0] for statistic in statistics])  # [seeds, procedures, 1 + metrics]
+    # [seeds, procedures, 1 + metrics]
+    points = replicates(np.stack([statistic(ones)[0] for statistic in statistics]), trainings)
 
     def average(weights: np.ndarray) -> dict[str, np.ndarray]:
         return {"values": np.mean([statistic(weights) for statistic in statistics], axis=0)}
@@ -139,7 +144,7 @@ def _rows(what: str, seeds: list[RunErrors], settings: EfficiencySettings) -> It
             value = [mean[i, j], limits[0][i, j], limits[1][i, j]]
             difference = [mean[i, j] - mean[references[i], j], further[0][i, j], further[1][i, j]]
             identity = [procedure.decision, procedure.levels, procedure.rule, procedure.setting, metric]
-            yield [*identity, *value, *difference, *used, len(seeds), len(groups)]
+            yield [*identity, *value, *difference, *used, *counts(trainings), len(groups)]
 
 
 def _full_runs(wanted: list[Procedure], own: str) -> dict[str, int]:

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from meddiff.evaluate.efficiency_limits import METRICS
-from meddiff.evaluate.layout import row_title, rows_of, signed
+from meddiff.evaluate.layout import row_title, rows_of, signed, vote_seeds
 from meddiff.evaluate.render import Block, Cell, Column, Grid
 from meddiff.evaluate.replay import EXACT, FIRST, SEQUENTIAL, SPREAD, WEIGHTED
 from meddiff.evaluate.settings import EfficiencySettings
@@ -39,7 +39,8 @@ def _grid(dataset: str, title: str, table: pd.DataFrame, settings: EfficiencySet
         rows = [_line(rows.set_index("metric"), full, own) for _, rows in groups]
         blocks.append(Block(row_title(model, decision, settings), rows))
     level = f"{100 * settings.confidence:g} %"
-    seeds = ", mean over seeds" * bool(table["seeds"].max() > 1)
+    runs = ["seeds"] * bool(table["seeds"].max() > 1) + ["vote seeds"] * (vote_seeds(table) > 1)
+    seeds = f", mean over {' and '.join(runs)}" * bool(runs)
     caption = (
         f"Fewer classification steps on {title}: test set, {level} confidence intervals{seeds}; in brackets "
         "behind accuracy, AURC and ECE the difference to all steps with its paired interval. Steps: mean "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -15,7 +15,7 @@ from meddiff.evaluate.layout import in_layout_order
 from meddiff.evaluate.metrics import selective_accuracy
 from meddiff.evaluate.predictions import UNCERTAINTY, errors_in_order, is_correct
 from meddiff.evaluate.proportion import Sample, bounded_interval, share_interval
-from meddiff.evaluate.recovered import limits_over_seeds
+from meddiff.evaluate.recovered import limits_over_seeds, replicates
 from meddiff.evaluate.resampled import SelectiveAccuracy
 from meddiff.evaluate.settings import Run, ScoringRun, StepAblationSettings, UncertaintySettings
 from meddiff.evaluate.statistics import bootstrap
@@ -27,9 +27,9 @@ OURS, PUBLISHED = "ours", "published"
 PUBLISHED_VALIDATION = "published (validation)"  # the paper's, of the validation images
 REMOVED_PERCENT = np.arange(0, 91)
 _STEP_COLUMNS = ["dataset", "model", "decision", "source", "steps", "accuracy_percent"]
-_STEP_COLUMNS += ["ci_low_percent", "ci_high_percent", "seeds", "images"]
+_STEP_COLUMNS += ["ci_low_percent", "ci_high_percent", "seeds", "votes", "images"]
 _REMOVAL_COLUMNS = ["dataset", "model", "decision", "uncertainty", "source", "removed_percent"]
-_REMOVAL_COLUMNS += ["accuracy_percent", "ci_low_percent", "ci_high_percent", "images_left", "seeds"]
+_REMOVAL_COLUMNS += ["accuracy_percent", "ci_low_percent", "ci_high_percent", "images_left", "seeds", "votes"]
 
 T = TypeVar("T")
 
@@ -37,22 +37,24 @@ T = TypeVar("T")
 def step_ablation(
     runs: Iterable[tuple[ScoringRun, xr.Dataset]], settings: StepAblationSettings
 ) -> pd.DataFrame:
-    """Accuracy after the first n steps, mean over seeds, with its interval for other images and seeds.
+    """Accuracy after the first n steps, mean over runs, with its interval for other images and seeds.
 
     `settings.steps` is used as far as it is below the number of steps N, and N itself is added.
 
     Returns:
         Columns dataset, model, decision, source (``ours`` or ``published``), steps, accuracy_percent,
-        ci_low_percent, ci_high_percent, seeds, images.
+        ci_low_percent, ci_high_percent, seeds (trainings), votes (vote seeds of each), images.
 
     Raises:
-        DataError: if the seeds of a model differ in images or steps, or an errors file is not complete.
+        DataError: if the runs of a model differ in images or steps, or an errors file is not complete.
     """
-    found = defaultdict(list)
+    found, trained = defaultdict(list), defaultdict(list)
     for run, errors in runs:
         found[run.dataset, run.model].append(errors.sortby("image"))
+        trained[run.dataset, run.model].append(run.seed)
     rows = []
     for (dataset, model), seeds in found.items():
+        trainings = trained[dataset, model]
         what = f"step ablation of {model} on {dataset}"
         same_images(what, [seed["image"].values for seed in seeds])
         total = one_value({seed.sizes["step"] for seed in seeds}, f"{what}: the seeds differ in steps")
@@ -68,34 +70,35 @@ def step_ablation(
             share = np.mean(values, axis=0)  # [images, steps], averaged over seeds
             groups = seeds[0]["group"].values.astype(str)
             low, high = limits_over_seeds(
-                np.mean(values, axis=1),
+                replicates(np.mean(values, axis=1), trainings),
                 share_interval(share, groups, settings.confidence),
                 settings.confidence,
             )
             low, high = low.clip(0, 1), high.clip(0, 1)
             for i, n in enumerate(steps):
                 accuracy = (100 * share[:, i].mean(), 100 * low[i], 100 * high[i])
-                rows.append([dataset, model, decision, OURS, n, *accuracy, len(seeds), len(share)])
+                rows.append([dataset, model, decision, OURS, n, *accuracy, *counts(trainings), len(share)])
     rows += _published_steps(settings)
     return in_layout_order(pd.DataFrame(rows, columns=_STEP_COLUMNS), settings)
 
 
 def removal_curves(runs: Iterable[tuple[Run, pd.DataFrame]], settings: UncertaintySettings) -> pd.DataFrame:
-    """Accuracy of what remains after the most uncertain share is removed, mean over seeds.
+    """Accuracy of what remains after the most uncertain share is removed, mean over runs.
 
     Where images are equally uncertain it is the expectation over a random order of them. Intervals are for
-    other images and seeds. Every seed is drawn with the same resamples, in which the images are ranked and
+    other images and seeds. Every run is drawn with the same resamples, in which the images are ranked and
     removed anew.
 
     Returns:
         Columns dataset, model, decision, uncertainty, source, removed_percent (0, 1, .., 90 for ours),
-        accuracy_percent, ci_low_percent, ci_high_percent, images_left, seeds.
+        accuracy_percent, ci_low_percent, ci_high_percent, images_left, seeds (trainings), votes (vote seeds
+        of each; NaN where there are no votes).
 
     Raises:
         ConfigError: if a table has no column of the wanted uncertainty.
-        DataError: if the seeds of a model differ in images.
+        DataError: if the runs of a model differ in images.
     """
-    found = defaultdict(list)
+    found, trained = defaultdict(list), defaultdict(list)
     for run, table in runs:
         kind = settings.uncertainty[run.decision]
         if UNCERTAINTY + kind not in table.columns:
@@ -104,19 +107,23 @@ def removal_curves(runs: Iterable[tuple[Run, pd.DataFrame]], settings: Uncertain
                 f"{UNCERTAINTY + kind}; they have {[c for c in table.columns if c.startswith(UNCERTAINTY)]}"
             )
         found[run.dataset, run.model, run.decision].append(table.sort_values("image_id"))
+        trained[run.dataset, run.model, run.decision].append(run.seed)
     rows = []
     for (dataset, model, decision), seeds in found.items():
-        what = f"uncertainty of {model} on {dataset}"
+        what, trainings = f"uncertainty of {model} on {dataset}", trained[dataset, model, decision]
         same_images(what, [seed["image_id"].to_numpy() for seed in seeds])
         kind = settings.uncertainty[decision]
         ranked = [(seed[UNCERTAINTY + kind].to_numpy(), is_correct(seed)) for seed in seeds]
         left = np.maximum(np.rint(len(seeds[0]) * (100 - REMOVED_PERCENT) / 100).astype(int), 1)
         curves = np.stack([selective_accuracy(*seed)[left - 1] for seed in ranked])
         accuracy = curves.mean(axis=0)
-        low, high = _removal_interval(ranked, curves, left, seeds[0]["group"].to_numpy(), settings)
+        values = replicates(curves, trainings)
+        low, high = _removal_interval(ranked, values, left, seeds[0]["group"].to_numpy(), settings)
         columns = (REMOVED_PERCENT, 100 * accuracy, 100 * low, 100 * high, left)
         identity = [dataset, model, decision, kind, OURS]
-        rows += [[*identity, *row, len(seeds)] for row in zip(*columns, strict=True)]
+        number, votes = counts(trainings)
+        votes = np.nan if decision == "softmax" else votes
+        rows += [[*identity, *row, number, votes] for row in zip(*columns, strict=True)]
     rows += _published_removal(settings, list(found))
     return in_layout_order(pd.DataFrame(rows, columns=_REMOVAL_COLUMNS), settings)
 
@@ -128,10 +135,11 @@ def _removal_interval(
     groups: np.ndarray,
     settings: UncertaintySettings,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Limits [R] of the mean over seeds of `points` [S, R], of the `left` [R] images at `REMOVED_PERCENT`.
+    """Limits [R] of the mean of `points` [S, R], of the `left` [R] images at `REMOVED_PERCENT`.
 
     Args:
-        ranked: (uncertainty, correct) of each seed.
+        ranked: (uncertainty, correct) of each run.
+        points: what varies with the seeds (`replicates`).
     """
     curves = [SelectiveAccuracy(*seed) for seed in ranked]
 
@@ -152,7 +160,7 @@ def _published_steps(settings: StepAblationSettings) -> list[list]:
     if settings.published is None:
         return []
     return [
-        [dataset, model, decision, PUBLISHED, n, accuracy, *[np.nan] * 4]
+        [dataset, model, decision, PUBLISHED, n, accuracy, *[np.nan] * 5]
         for dataset, model in dict.fromkeys((run.dataset, run.model) for run in settings.runs)
         for decision, values in settings.published.datasets.get(dataset, {}).get(model, {}).items()
         for n, accuracy in zip(settings.published.steps, values, strict=True)
@@ -168,7 +176,7 @@ def _published_removal(settings: UncertaintySettings, drawn: list[tuple[str, str
         return PUBLISHED_VALIDATION if model in validation.get(dataset, []) else PUBLISHED
 
     return [
-        [dataset, model, decision, "", source(dataset, model), removed, accuracy, *[np.nan] * 4]
+        [dataset, model, decision, "", source(dataset, model), removed, accuracy, *[np.nan] * 5]
         for dataset, model, decision in drawn
         if decision != "mean"  # the paper's curves are by majority
         for removed, accuracy in zip(
@@ -177,6 +185,12 @@ def _published_removal(settings: UncertaintySettings, drawn: list[tuple[str, str
             strict=False,
         )
     ]
+
+
+def counts(trainings: Sequence[int]) -> tuple[int, int]:
+    """Number of trainings and of vote seeds of each, from the seed of training of every run."""
+    number = len(set(trainings))
+    return number, len(trainings) // number
 
 
 def same_images(what: str, ids: list[np.ndarray]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from meddiff.evaluate.recovered import limits_over_seeds
+from meddiff.evaluate.recovered import limits_over_seeds, replicates
 from meddiff.evaluate.render import Grid
 from meddiff.evaluate.settings import DECISION_TITLES, Layout
 
@@ -22,10 +22,18 @@ _SHARES |= {"control_oracle", "changed_share", "change_inside_lesion", "lesion_a
 _OTHER_RANGES = dict.fromkeys(("cue_gap", "target_gain", "target_gain_oracle", "ssim"), (-1.0, 1.0))
 _OTHER_RANGES |= dict.fromkeys(("kid", "kid_halves", "kid_source"), (-np.inf, np.inf))
 
-
-SEVERAL_SEEDS = (
+_SEVERAL_SEEDS = (
     "Mean over seeds ± standard deviation between seeds; the interval is that of the mean for other images "
     "and other seeds, and very wide for two seeds, which say little of how far seeds differ."
+)
+_SEVERAL_OF_BOTH = (
+    " Of a diffusion model each seed is a training, and its value the mean over {votes} vote seeds, which "
+    "are those of the noise that images are scored with."
+)
+_SEVERAL_VOTES = (
+    "Of a diffusion model: mean over {votes} vote seeds, which are those of the noise that images are scored "
+    "with, of one training ± standard deviation between them; the interval is that of the mean for other "
+    "images and other vote seeds, not for other trainings, and very wide for two vote seeds."
 )
 
 
@@ -55,21 +63,43 @@ def with_preset(grids: Sequence[Grid], settings: Layout, *, beside_published: bo
     return [replace(grid, caption=f"{grid.caption} {words}") for grid in grids]
 
 
+def several_seeds(table: pd.DataFrame) -> str:
+    """What a caption says of means over seeds, if there are some.
+
+    Args:
+        table: with columns seeds and votes, as of `over_seeds`.
+    """
+    trainings, votes = int(table["seeds"].max()), vote_seeds(table)
+    if trainings > 1:
+        return _SEVERAL_SEEDS + _SEVERAL_OF_BOTH.format(votes=votes) * (votes > 1)
+    return _SEVERAL_VOTES.format(votes=votes) if votes > 1 else ""
+
+
+def vote_seeds(table: pd.DataFrame) -> int:
+    """The number of vote seeds of a training, 0 without votes, from a table with that column."""
+    most = pd.to_numeric(table["votes"]).max()
+    return 0 if pd.isna(most) else int(most)
+
+
 def over_seeds(metrics: pd.DataFrame, confidence: float, keys: Sequence[str] = RESULT_KEYS) -> pd.DataFrame:
     """Tidy metrics averaged over seeds.
 
     Args:
-        metrics: columns `keys` (metric among them), seed, value, ci_low, ci_high, n.
+        metrics: columns `keys` (metric among them), seed, value, ci_low, ci_high, n; votes (vote seed) where
+            a training may have several results.
         confidence: of the limits.
         keys: what a result is of.
 
     Returns:
-        One row per value of `keys`: `value` (mean of the seeds that have one), `ci_low` and `ci_high` (limits
-        of that mean for other images and seeds, see `meddiff.evaluate.recovered`; the seeds share their
-        images, and the mean of their limits is that of the images alone if all seeds err on the same), `sd`
-        (standard deviation between seeds, NaN for one), `seeds` (their number), `n` and `n_largest`
-        (the fewest and the most images of a seed).
+        One row per value of `keys`: `value` (mean of the seeds that have one, and of each over its vote
+        seeds), `ci_low` and `ci_high` (limits of that mean for other images and seeds, see
+        `meddiff.evaluate.recovered`; the runs share their images, and the mean of their limits is that of
+        the images alone if all err on the same), `sd` (standard deviation between seeds, or between the
+        vote seeds of a single one; NaN where there is one value), `seeds` (their number), `votes` (number
+        of vote seeds of each, missing without votes), `n` and `n_largest` (the fewest and the most images
+        of a run).
     """
+    metrics = metrics if "votes" in metrics else metrics.assign(votes=pd.NA)
     grouped = metrics.groupby(list(keys), sort=False)
     table = grouped.agg(
         value=("value", "mean"),
@@ -77,14 +107,19 @@ def over_seeds(metrics: pd.DataFrame, confidence: float, keys: Sequence[str] = R
         ci_high=("ci_high", "mean"),
         sd=("value", "std"),
         seeds=("seed", "nunique"),
+        votes=("votes", "count"),
         n=("n", "min"),
         n_largest=("n", "max"),
     ).reset_index()
+    table["votes"] = (table["votes"] // table["seeds"]).where(table["votes"] > 0).astype("Int64")
     several = table.index[table["sd"].notna()]
-    values = {key: part["value"].dropna().to_numpy() for key, part in grouped} if len(several) else {}
+    parts = {key: part[part["value"].notna()] for key, part in grouped} if len(several) else {}
     for row in several:
-        key = tuple(table.loc[row, list(keys)])
-        low, high = limits_over_seeds(values[key], tuple(table.loc[row, _LIMITS]), confidence)
+        part = parts[tuple(table.loc[row, list(keys)])]
+        values = replicates(part["value"].to_numpy(), part["seed"].tolist())
+        if len(values) < len(part):
+            table.loc[row, ["value", "sd"]] = [values.mean(), values.std(ddof=1)]
+        low, high = limits_over_seeds(values, tuple(table.loc[row, _LIMITS]), confidence)
         table.loc[row, _LIMITS] = np.clip([low, high], *_range(str(table.loc[row, "metric"])))
     return table
 
@@ -100,13 +135,14 @@ def _range(metric: str) -> tuple[float, float]:
 
 
 def in_layout_order(table: pd.DataFrame, layout: Layout) -> pd.DataFrame:
-    """`table` sorted by dataset, model and decision as in the layout, then by seed if it has that column."""
+    """`table` sorted by dataset, model and decision as in the layout, then by seeds if it has them."""
     ranks = {
         "dataset": {name: i for i, name in enumerate(layout.dataset_titles())},
         "model": {name: i for i, name in enumerate(layout.model_titles())},
         "decision": {name: i for i, name in enumerate(DECISION_ORDER)},
     }
-    keys = [*ranks, *(["seed"] if "seed" in table else [])]
+    # In a table of means `votes` is a number of them.
+    keys = [*ranks, *(column for column in ("seed", "votes") if {"seed", column} <= {*table.columns})]
     return table.sort_values(
         keys,
         key=lambda column: column.map(ranks[column.name]) if column.name in ranks else column,

@@ -16,7 +16,7 @@ from meddiff.evaluate.render import Grid
 from meddiff.evaluate.result_csv import read_csv, write_csv
 from meddiff.evaluate.settings import AuditFigureSettings, AuditSettings, pair_files, parse_params
 
-_NUMBERS = ("value", "ci_low", "ci_high", "sd", "seeds", "n")
+_NUMBERS = ("value", "ci_low", "ci_high", "sd", "seeds", "votes", "n")
 
 
 def make_audit_table(

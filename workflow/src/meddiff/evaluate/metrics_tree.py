@@ -17,11 +17,11 @@ def metrics_tree(table: pd.DataFrame) -> Tree:
     """Nest a tidy table of metrics.
 
     Args:
-        table: columns dataset, model, seed, decision, metric, value (`meddiff.evaluate.summary`).
+        table: columns dataset, model, seed, votes, decision, metric, value (`meddiff.evaluate.summary`).
 
     Returns:
-        dataset -> model -> decision -> metric -> value, the mean over seeds. A metric that is undefined for
-        a seed is left out.
+        dataset -> model -> decision -> metric -> value, the mean over seeds and vote seeds. A metric that is
+        undefined for one of them is left out.
     """
     means = table.groupby(_LEVELS, sort=True)["value"].mean(skipna=False).dropna()
     tree: Tree = {}

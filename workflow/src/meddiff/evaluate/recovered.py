@@ -6,6 +6,8 @@ limits may lie unevenly, and hold near 0 and 1 where those of the parts do.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtrit
@@ -28,6 +30,27 @@ def difference_limits(first: ArrayLike, limits: Limits, second: ArrayLike, other
     low = np.hypot(a - limits[0], others[1] - b)
     high = np.hypot(limits[1] - a, b - others[0])
     return a - b - low, a - b + high
+
+
+def replicates(values: ArrayLike, seeds: Sequence[int]) -> Floats:
+    """What `limits_over_seeds` takes as the values of seeds, where a training may have several vote seeds.
+
+    With several trainings these are the mean of each over its vote seeds: the votes of one training are no
+    further trainings, and what they differ by is in these means, too. With one training they are its vote
+    seeds, and what is said of them is not said of other trainings.
+
+    Args:
+        values: [R, ...] value of each run, a pair of training and vote seed.
+        seeds: [R] seed of its training.
+
+    Returns:
+        [S, ...], in the order in which the trainings come.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    trainings = list(dict.fromkeys(seeds))
+    if len(trainings) < 2:
+        return values
+    return np.stack([values[np.asarray(seeds) == seed].mean(axis=0) for seed in trainings])
 
 
 def limits_over_seeds(values: ArrayLike, limits: Limits, confidence: float) -> Limits:

@@ -10,15 +10,15 @@ from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_va
 from meddiff.config.figure import FigureStyle
 from meddiff.config.strict import Strict
 from meddiff.errors import ConfigError
+from meddiff.evaluate.runs import Decision, Run, ScoringRun, TrainedRun
 from meddiff.text import one_line
 
 # What is shown of a name: figures and tables have one line for it.
 Line = Annotated[str, AfterValidator(one_line)]
 
 M = TypeVar("M", bound=BaseModel)
-R = TypeVar("R", bound="ScoringRun")
+R = TypeVar("R", bound="TrainedRun")
 
-Decision = Literal["majority", "mean", "softmax"]
 Family = Literal["cnn", "transformer", "diffusion"]
 
 DECISION_TITLES: dict[str, str] = {
@@ -29,20 +29,6 @@ DECISION_TITLES: dict[str, str] = {
     "softmax": "softmax",
 }
 FAMILY_TITLES: dict[str, str] = {"cnn": "CNN", "transformer": "Transformer", "diffusion": "Diffusion"}
-
-
-class ScoringRun(Strict):
-    """Identity of one errors file."""
-
-    dataset: str
-    model: str
-    seed: int
-
-
-class Run(ScoringRun):
-    """Identity of one predictions or metrics file."""
-
-    decision: Decision
 
 
 class Resampling(Strict):
@@ -75,7 +61,7 @@ class Layout(Strict):
 
     datasets: list[DatasetEntry] = Field(min_length=1)
     models: list[ModelEntry] = Field(min_length=1)
-    runs: list[ScoringRun] = Field(min_length=1)
+    runs: list[TrainedRun] = Field(min_length=1)
     preset: Literal["fixed", "official"] | None = Field(
         default=None, description="what was done where the authors' code has a bug; said in every table"
     )
@@ -99,6 +85,12 @@ class Layout(Strict):
     def model_titles(self) -> dict[str, str]:
         """Name -> title."""
         return {entry.name: entry.title for entry in self.models}
+
+
+class ScoredLayout(Layout):
+    """A layout of errors."""
+
+    runs: list[ScoringRun] = Field(min_length=1)
 
 
 class DecidedLayout(Layout):
@@ -213,7 +205,7 @@ class PublishedRemoval(Strict):
         return self
 
 
-class StepAblationSettings(Layout):
+class StepAblationSettings(ScoredLayout):
     """Params of ``figure --kind step_ablation``."""
 
     confidence: float = Field(gt=0, lt=1)
@@ -222,7 +214,7 @@ class StepAblationSettings(Layout):
     published: PublishedSteps | None = None
 
 
-class EfficiencySettings(Layout, Resampling):
+class EfficiencySettings(ScoredLayout, Resampling):
     """Params of ``table --kind efficiency``."""
 
     steps: list[int] = Field(min_length=1, description="numbers of steps of runs without a stopping rule")
@@ -231,7 +223,7 @@ class EfficiencySettings(Layout, Resampling):
     variants: list[str] = Field(default_factory=list, description="other noise levels that were scored")
 
 
-class EfficiencyFigureSettings(Layout):
+class EfficiencyFigureSettings(ScoredLayout):
     """Params of ``figure --kind efficiency``."""
 
     confidence: float = Field(gt=0, lt=1, description="of the intervals in the table")

@@ -16,7 +16,19 @@ from meddiff.evaluate.result_csv import read_csv
 from meddiff.evaluate.settings import MetricsSettings, Run
 from meddiff.evaluate.statistics import bootstrap
 
-COLUMNS = ["dataset", "model", "seed", "decision", "metric", "value", "ci_low", "ci_high", "n", "n_by_class"]
+COLUMNS = [
+    "dataset",
+    "model",
+    "seed",
+    "votes",
+    "decision",
+    "metric",
+    "value",
+    "ci_low",
+    "ci_high",
+    "n",
+    "n_by_class",
+]
 
 
 def summarise(table: pd.DataFrame, settings: MetricsSettings) -> pd.DataFrame:
@@ -24,7 +36,7 @@ def summarise(table: pd.DataFrame, settings: MetricsSettings) -> pd.DataFrame:
 
     Returns:
         Columns `COLUMNS`; values are fractions (not percent), `n` is the number of images and `n_by_class`
-        that of each class (``60/58``), and undefined values are NaN.
+        that of each class (``60/58``), and undefined values, such as the vote seed of a baseline, are NaN.
     """
     vote_shares = settings.decision == "majority"
     values = point_metrics(table, vote_shares)
@@ -35,10 +47,10 @@ def summarise(table: pd.DataFrame, settings: MetricsSettings) -> pd.DataFrame:
         settings.bootstrap_seed,
     )
     intervals = metric_intervals(table, values, draws, settings.confidence)
-    identity = [settings.dataset, settings.model, settings.seed, settings.decision]
+    identity = [settings.dataset, settings.model, settings.seed, settings.votes, settings.decision]
     counts = [len(table), as_text(table["label"], probabilities(table).shape[1])]
     rows = [[*identity, metric, value, *intervals[metric], *counts] for metric, value in values.items()]
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=COLUMNS).astype({"votes": "Int64"})
 
 
 def read_metrics(path: str | Path, run: Run) -> pd.DataFrame:
@@ -47,14 +59,15 @@ def read_metrics(path: str | Path, run: Run) -> pd.DataFrame:
     Raises:
         DataError: if it cannot be read, lacks columns, or is of another run.
     """
-    table = read_csv(path, repair="run `metrics` again", numbers=["value", "ci_low", "ci_high", "n"])
+    table = read_csv(path, repair="run `metrics` again", numbers=["votes", "value", "ci_low", "ci_high", "n"])
     missing = [column for column in COLUMNS if column not in table.columns]
     if missing or table.empty:
         raise DataError(f"{path}: expected rows with columns {COLUMNS}; missing are {missing}")
     for key, expected in run.model_dump().items():
-        found = sorted(set(table[key]))
+        column = table[key].astype(object)
+        found = sorted(set(column.where(column.notna(), None)), key=str)
         if found != [expected]:
             raise DataError(
                 f"{path}: {key} is {found}, expected {expected!r}; files go in the order of the runs"
             )
-    return table
+    return table.astype({"votes": "Int64"})

@@ -14,13 +14,13 @@ from meddiff.evaluate.class_balance import Sizes, from_text, is_unequal, most_fr
 from meddiff.evaluate.class_words import class_words
 from meddiff.evaluate.layout import (
     RESULT_KEYS,
-    SEVERAL_SEEDS,
     VALIDATION_MARK,
     VALIDATION_WORDS,
     in_layout_order,
     over_seeds,
     row_title,
     rows_of,
+    several_seeds,
     signed,
 )
 from meddiff.evaluate.render import Block, Cell, Column, Grid
@@ -54,10 +54,10 @@ def classification(metrics: pd.DataFrame, settings: ClassificationSettings) -> p
     """The metrics `SHOWN` of every model, in percent, with the published values where there are any.
 
     Returns:
-        Columns dataset, family, model, decision, metric, value, ci_low, ci_high, sd, seeds, n, n_largest,
-        n_by_class, published, published_split (whose images it is of), difference (ours minus published,
-        where that is of the test images), difference_ci_low, difference_ci_high (our interval minus
-        published, which is taken as exact); rows in the order of the layout.
+        Columns dataset, family, model, decision, metric, value, ci_low, ci_high, sd, seeds, votes, n,
+        n_largest, n_by_class, published, published_split (whose images it is of), difference (ours minus
+        published, where that is of the test images), difference_ci_low, difference_ci_high (our interval
+        minus published, which is taken as exact); rows in the order of the layout.
     """
     table = over_seeds(metrics[metrics["metric"].isin(SHOWN)], settings.confidence)
     percent = ["value", "ci_low", "ci_high", "sd"]
@@ -118,7 +118,7 @@ def classification_grid(table: pd.DataFrame, settings: ClassificationSettings) -
 
 
 def overview_grid(metrics: pd.DataFrame, settings: OverviewSettings) -> Grid:
-    """All metrics (mean over seeds), one block a dataset; intervals are in the CSV."""
+    """All metrics (mean over seeds and vote seeds), one block a dataset; intervals are in the CSV."""
     table = metrics.groupby(RESULT_KEYS, sort=False)["value"].mean().reset_index()
     names = [name for name in METRIC_TITLES if (table["metric"] == name).any()]
     names += [name for name in dict.fromkeys(table["metric"]) if name not in METRIC_TITLES]
@@ -165,7 +165,7 @@ def _published(row: Any, settings: ClassificationSettings) -> tuple[float, str]:
 def _percent_cell(row: Any, best: str) -> Cell:
     if pd.isna(row.value):
         return _NONE
-    spread = f"± {row.sd:.1f} " if row.seeds > 1 else ""
+    spread = "" if pd.isna(row.sd) else f"± {row.sd:.1f} "
     return Cell(
         f"{row.value:.1f}", f"{spread}[{row.ci_low:.1f}, {row.ci_high:.1f}]", f"{row.value:.1f}" == best
     )
@@ -192,8 +192,8 @@ def _classification_caption(table: pd.DataFrame, settings: ClassificationSetting
     sizes = ", ".join(f"{title}: {images[name]}" for name, title in titles.items() if name in images)
     level = f"{100 * settings.confidence:g} %"
     parts = [f"Classification on the test set (images: {sizes}), with {level} confidence intervals."]
-    if table["seeds"].max() > 1:
-        parts.append(SEVERAL_SEEDS)
+    if several := several_seeds(table):
+        parts.append(several)
     if (table["family"] == "diffusion").any():
         parts.append("Diffusion models decide by majority of the steps' votes or by the lowest mean error.")
     if published:

@@ -15,6 +15,8 @@ ARCHIVE = "records.zip"
 _PROVENANCE = "provenance"
 # So begin the names of folders that hold files only while a run is scored, beside the records of that.
 _SHARDS = "shards"
+# So begin the names of folders of what a run decides with one vote seed.
+_VOTES = "votes"
 
 
 @dataclass
@@ -108,9 +110,17 @@ def _add_run(layout: Layout, run: PurePosixPath) -> None:
     dvc_file = Path(f"{run}.dvc")
     if dvc_file in layout.dvc_files:
         return
-    for path in sorted(Path(run).iterdir()):
+    for path in _contents(Path(run)):
         for entry in _entries_of(path):
             layout.add(dvc_file, _part_of(path.name), str(entry), shared=False)
+
+
+def _contents(run: Path) -> list[Path]:
+    """What is in the folder of a run, and in those of its vote seeds in place of these."""
+    found = []
+    for path in sorted(run.iterdir()):
+        found += sorted(path.iterdir()) if path.name.startswith(_VOTES) else [path]
+    return found
 
 
 def _entries_of(path: Path) -> list[Path]:
