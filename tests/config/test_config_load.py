@@ -305,6 +305,14 @@ def test_root_of_a_dataset_that_is_generated(folder):
     assert message(folder, root_two="x") == "--config root_two: dataset two has no local source"
 
 
+def test_a_published_row_that_there_is_not_is_named(folder):
+    write(folder, "models/net", {**MODEL, "published": "unett"})
+    assert read(folder).published("classification") is None  # nothing is shown, so nothing can be wrong
+    write(folder, "experiments/trial", {**EXPERIMENT, "published": True})
+    text = message(folder)
+    assert f"{folder / 'models/net.yaml'}: published: there is no row 'unett'" in text and "unet" in text
+
+
 def test_published_values_under_our_names(folder):
     assert read(folder).published("classification") is None
     write(folder, "experiments/trial", {**EXPERIMENT, "published": True})

@@ -16,6 +16,7 @@ from meddiff.config.dataset import DatasetConfig
 from meddiff.config.decisions import Decisions
 from meddiff.config.experiment import ExperimentConfig
 from meddiff.config.model import AnyModel, ModelConfig, StableDiffusionConfig
+from meddiff.config.published import check_published, published_values
 from meddiff.config.reasons import lines_of
 from meddiff.config.weights import WeightSources
 from meddiff.config.yaml_file import read_yaml
@@ -98,6 +99,7 @@ class Config:
             if getattr(self.model(model, next(iter(self.datasets))), "train_on", None) == "joint":
                 self.joint_model(model)
         self._check_counterfactuals(path)
+        check_published(self)
         self.decisions = Decisions(top, self.trained_runs())
 
     def _check_model(self, name: str, dataset: str) -> None:
@@ -186,25 +188,8 @@ class Config:
         return single[0].model_copy(update={"prompts": prompts})
 
     def published(self, part: str) -> dict[str, Any] | None:
-        """The paper's values for one table or figure, by dataset and model of this experiment.
-
-        Args:
-            part: ``classification``, ``step_ablation`` or ``uncertainty``.
-
-        Returns:
-            The entry of ``published.yaml`` with models under this experiment's names, or None where
-            the experiment does not show published values.
-        """
-        if not self.experiment.published:
-            return None
-        document = read_yaml(self.root / "published.yaml")[part]
-        by_dataset = document if part == "classification" else document["datasets"]
-        named = {}
-        for dataset in self.experiment.datasets:
-            rows = {m: self.model(m, dataset).published for m in self.experiment.models}
-            values = by_dataset.get(dataset, {})
-            named[dataset] = {m: values[row] for m, row in rows.items() if row in values}
-        return named if part == "classification" else {**document, "datasets": named}
+        """The paper's values for one table or figure, see `meddiff.config.published.published_values`."""
+        return published_values(self, part)
 
     def _check_keys(self, top: Mapping[str, Any]) -> None:
         known = ["experiment", "preset", "weights", *self.weights.keys, *self.places.keys, *Decisions.keys]
