@@ -6,6 +6,7 @@ import argparse
 import importlib
 import json
 import logging
+import tomllib
 
 import pytest
 
@@ -45,6 +46,17 @@ def test_help_lists_all_commands(capsys):
     assert left.value.code == 0
     text = capsys.readouterr().out
     assert all(f"  {name} " in text for name in cli.COMMANDS)
+    own, rules = text.split("commands that rules call")
+    assert all(f"  {name} " in own for name in cli.OWN) and all(f"  {name} " in rules for name in cli.RULES)
+
+
+def test_the_installed_command_says_its_own_name(root, monkeypatch, capsys):
+    scripts = tomllib.loads((root / "pyproject.toml").read_text())["project"]["scripts"]
+    module, _, name = scripts["meddiff"].partition(":")
+    monkeypatch.setattr("sys.argv", ["/somewhere/bin/meddiff", "train", "--help"])
+    with pytest.raises(SystemExit):
+        getattr(importlib.import_module(module), name)()
+    assert capsys.readouterr().out.startswith("usage: meddiff train ")
 
 
 @pytest.fixture

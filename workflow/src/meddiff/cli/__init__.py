@@ -21,7 +21,17 @@ from types import ModuleType
 from meddiff.errors import MeddiffError
 from meddiff.progress import setup_logging
 
-COMMANDS: dict[str, str] = {
+# What people call, and what rules call (and people who look at one step).
+OWN: dict[str, str] = {
+    "plan": "say what a run would take: jobs, GPU-hours and disk",
+    "provenance": "print what results were made from, and check that it still holds",
+    "publish": "put a finished run into DVC, for others to restore",
+    "restore": "restore a published run in a clone of the repository",
+    "keep": "keep published weights although what they were made from has changed",
+    "readme": "write the tables of runs into README.md, or compare them",
+    "schemas": "write the JSON schemas of the configuration files",
+}
+RULES: dict[str, str] = {
     "fetch": "make a dataset's images available and record their checksums",
     "getsplits": "find published split files and check them",
     "validate": "check a dataset and write its canonical table",
@@ -36,7 +46,6 @@ COMMANDS: dict[str, str] = {
     "zeroshot": "write a pretrained model as weights, without training",
     "select": "write one dataset's part of a jointly trained model",
     "approve": "check that models which are due may be trained, and keep their weights",
-    "keep": "keep published weights although what they were made from has changed",
     "train": "train one model on one dataset",
     "score": "compute the noise-prediction errors of a diffusion classifier",
     "gather": "join the shards of a scoring run",
@@ -48,13 +57,8 @@ COMMANDS: dict[str, str] = {
     "measure": "compute the metrics of counterfactuals",
     "table": "make a table of the paper",
     "figure": "draw a figure of the paper",
-    "plan": "say what a run would take: jobs, GPU-hours and disk",
-    "provenance": "print what results were made from, and check that it still holds",
-    "publish": "put a finished run into DVC, for others to restore",
-    "restore": "restore a published run in a clone of the repository",
-    "readme": "write the tables of runs into README.md, or compare them",
-    "schemas": "write the JSON schemas of the configuration files",
 }
+COMMANDS = OWN | RULES
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -62,7 +66,7 @@ def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     name = argv[0] if argv else ""
     if name not in COMMANDS:
-        parser = argparse.ArgumentParser(prog="python -m meddiff", description="\n".join(_overview()))
+        parser = argparse.ArgumentParser(prog=_program(), description="\n".join(_overview()))
         parser.formatter_class = argparse.RawDescriptionHelpFormatter
         parser.add_argument("command", choices=list(COMMANDS), metavar="command")
         parser.parse_args(argv[:1])
@@ -87,7 +91,7 @@ def parse(argv: Sequence[str]) -> tuple[ModuleType, argparse.Namespace]:
     """
     name, *arguments = argv
     module = importlib.import_module(f"meddiff.cli.{name}")
-    parser = argparse.ArgumentParser(prog=f"python -m meddiff {name}", description=module.__doc__)
+    parser = argparse.ArgumentParser(prog=f"{_program()} {name}", description=module.__doc__)
     module.add_arguments(parser)
     return module, parser.parse_args(arguments)
 
@@ -126,5 +130,13 @@ def _recorded(name: str, module: ModuleType, args: argparse.Namespace) -> Abstra
     return recorded(name, files, params, state_root(), int(os.environ.get("WORLD_SIZE", "1")))
 
 
+def _program() -> str:
+    """How it was called."""
+    return "meddiff" if os.path.basename(sys.argv[0]) == "meddiff" else "python -m meddiff"
+
+
 def _overview() -> list[str]:
-    return ["commands:", *(f"  {name:<10} {text}" for name, text in COMMANDS.items())]
+    lines = []
+    for title, commands in (("commands:", OWN), ("\ncommands that rules call, one for each step:", RULES)):
+        lines += [title, *(f"  {name:<10} {text}" for name, text in commands.items())]
+    return lines
