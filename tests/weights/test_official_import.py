@@ -229,7 +229,7 @@ def test_pipelines_that_are_no_numbers(part, tmp_path):
         "kind": "stable_diffusion",
         "pretrained": {"repo": "a/b", "files": ["unet/*.safetensors"]},
         "prompts": ["a", "b"],
-        "train": {"steps": 1},
+        "train": {"steps": 1, "warmup_steps": 0},
     }
     model = build_model(with_architecture(parse_model(document), folder), 2, 1, 16)
     with pytest.raises(
