@@ -109,13 +109,16 @@ def work(request, undisturbed, tmp_path) -> Work:
 def killed_at_random_moments(work: Work, how=command) -> None:
     """Kill a run `KILLS` times and let it end: it ends with the bytes of an undisturbed one."""
     rng, kills, round_, resumed = random.Random(0), 0, 0, 0
+    latest = work.seconds
     while kills < KILLS:
         process = work.start(f"round {round_}", how=how)
-        process.join(rng.uniform(0, work.seconds))
+        process.join(rng.uniform(0, latest))
         process.kill()
         if end_of(process) == -signal.SIGKILL:
             kills += 1
+            latest *= 1.5  # a machine that is busier now than it was must get to its first save, too
         else:  # it was done before: begin anew
+            latest = work.seconds
             assert process.exitcode == 0, work.log.read_text()
             assert work.results(f"round {round_} out") == work.expected
             round_ += 1
