@@ -80,7 +80,6 @@ def test_another_folder_is_said(tmp_path, monkeypatch, caplog):
         (["--config", "experiment=papers"], "experiment 'papers'"),
         (["--config", "paper"], "expected KEY=VALUE"),
         (["--images", "chexprt=1,2,3"], "no such dataset"),
-        (["--gpus", "0"], "expected at least 1"),
     ],
 )
 def test_what_is_wrong_is_said(clone, monkeypatch, caplog, arguments, message):

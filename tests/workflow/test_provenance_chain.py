@@ -47,7 +47,7 @@ def test_every_result_has_a_record(finished):
     results = {
         path.relative_to(finished.folder).as_posix()
         for path in (finished.folder / "results").rglob("*")
-        if path.is_file() and path.parent.name != "provenance"
+        if path.is_file() and not {"provenance", "kept"} & set(path.parts)
     }
     assert len(results) > 30
     assert results <= recorded
@@ -115,6 +115,7 @@ def test_edited_weights_and_images_of_the_store(project, follow):
     assert "test.npy has changed" in reasons.pop(f"{store}/test.npy")
     for number in (1, 2):
         assert f"made from another {WEIGHTS}" in reasons.pop(f"{VOTES}/shards/{number}-of-2.nc")
+    assert f"made from another {WEIGHTS}" in reasons.pop(f"{VOTES}/errors.nc")
     assert {path.rpartition("/")[0] for path in reasons} == {f"{RUN}/weights", store}
 
 

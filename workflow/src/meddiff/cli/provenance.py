@@ -61,6 +61,7 @@ def run(args: argparse.Namespace) -> None:
 def _results(path: Path) -> list[str]:
     """`path` from the working folder, or all files below it that have records or could have."""
     from meddiff.records.record import FOLDER, is_inside, read_record
+    from meddiff.weights.versions import KEPT
 
     if not is_inside(path):
         raise ConfigError(f"{path}: is not in this folder; go where its Snakefile is")
@@ -69,7 +70,8 @@ def _results(path: Path) -> list[str]:
         if not inside.is_file() and not read_record(inside):
             raise ConfigError(f"{path}: there is no such file, and no record of one")
         return [inside.as_posix()]
-    recorded = {record.parent.parent / record.name[:-5] for record in inside.rglob(f"{FOLDER}/*.json")}
+    records = [path for path in inside.rglob(f"{FOLDER}/*.json") if KEPT not in path.parts]
+    recorded = {record.parent.parent / record.name[:-5] for record in records}
     found = [folder for folder in recorded if folder.is_dir()]
     found += [
         file
@@ -83,11 +85,13 @@ def _results(path: Path) -> list[str]:
 
 
 def _is_bookkeeping(file: Path) -> bool:
-    """Whether a file is a record, or belongs to git, DVC or a publication, and so is no result."""
+    """Whether a file is a record, a version of weights, or of git, DVC or a publication, and so no result."""
     from meddiff.records.record import FOLDER
+    from meddiff.weights.versions import KEPT
 
     return (
         file.parent.name == FOLDER
+        or KEPT in file.parts
         or file.name in _NO_RESULTS
         or file.name.startswith(".")
         or file.suffix == ".dvc"
