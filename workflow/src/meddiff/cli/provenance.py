@@ -14,9 +14,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from meddiff.config import Config
 from meddiff.errors import ConfigError, MeddiffError
 
-_OFFICIAL = "-official"
 _NO_RESULTS = ("release.json",)
 
 
@@ -103,10 +103,7 @@ def _configs(targets: Sequence[str], given: Sequence[str]) -> list[list[str]]:
     if any(entry.startswith("experiment=") for entry in given):
         return [list(given)]
     names = dict.fromkeys(Path(name).parts[1] for name in targets if Path(name).parts[0] == "results")
-    configs = []
-    for name in names:
-        weights = ["weights=official"] if name.endswith(_OFFICIAL) else []
-        configs.append([f"experiment={name.removesuffix(_OFFICIAL)}", *weights, *given])
+    configs = [[*Config.entries(name).split(), *given] for name in names]
     return configs or [list(given)]
 
 

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Sequence
 
 from meddiff.config import Config, top_level
-from meddiff.config.decisions import Decisions
 from meddiff.errors import ReleaseError
 from meddiff.weights.releases import WEIGHTS, read_release, release_path
 from meddiff.weights.versions import version_dir
@@ -24,8 +23,7 @@ def keep(run: str, settings: Sequence[str]) -> None:
         ReleaseError: if the run is not published, its weights are not there, or Snakemake fails.
         ConfigError: if `run` or a setting is no such thing.
     """
-    Decisions({"keep": run})
-    experiment = Config(top_level(settings)).results_name
+    experiment = Config(top_level([*settings, f"keep={run}"])).results_name
     release = read_release(experiment)
     if release is None or run not in release.runs:
         raise ReleaseError(f"{run}: is not in {release_path(experiment)}; only published weights are kept")
