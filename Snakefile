@@ -44,6 +44,10 @@ localrules:
     predictions,
 
 
+if workflow.is_main_process:
+    look_before_planning()
+
+
 onstart:
     check_cluster()
     approve_due_trainings()

@@ -64,7 +64,7 @@ def test_stopped_by_signals_and_finished_by_one_process(tmp_path, monkeypatch):
         wait_for_progress(process, tmp_path)
         stop(process.pid, number)  # the launcher alone, or everyone
         assert process.wait(DEADLINE_SECONDS) == 1, (tmp_path / "log").read_text()
-        assert not (tmp_path / "out").exists()
+        assert not (tmp_path / "out/model.safetensors").exists()
         with pytest.raises(ProcessLookupError):
             os.killpg(process.pid, 0)  # nobody is left
     log = (tmp_path / "log").read_text()

@@ -175,10 +175,32 @@ def test_a_removed_file_is_made_again(finished, tmp_path, path, rule):
         (tmp_path / "removed").rename(file)
 
 
-def test_a_removed_file_is_missed_without_the_records_of_snakemake(project):
-    (project.folder / WEIGHTS).unlink()
+def test_without_the_records_of_snakemake_nothing_is_believed(project):
+    """Everything is made again; weights and errors that were made from the same are taken."""
     shutil.rmtree(project.folder / ".snakemake")
-    assert project.planned()["train_model"] == 1
+    learning_rate(project, 2e-3)
+    planned = project.planned()
+    assert planned["train_model"] == 3 and planned["make_classification_table"] == 1
+    project.snakemake()
+    assert trained_with(project) == 2e-3
+    log = project.folder / "logs/smallest/small_chest/small_resnet/seed0/train.log"
+    assert "nothing is trained" in log.read_text()
+    assert project.planned() == {}
+
+
+def test_older_tables_that_were_put_back_are_made_again(project, tmp_path):
+    """As by git, with the records beside them, and with times of today."""
+    tables = project.folder / RESULTS / "tables"
+    shutil.copytree(tables, tmp_path / "older")
+    project.edit_yaml(EXPERIMENT, evaluate={"bootstrap_samples": 200})
+    project.snakemake()
+    newer = contents(project, f"{RESULTS}/tables/*.*")
+    shutil.rmtree(tables)
+    shutil.copytree(tmp_path / "older", tables, copy_function=shutil.copy)
+    assert project.planned()["make_classification_table"] == 1
+    project.snakemake()
+    assert contents(project, f"{RESULTS}/tables/*.*") == newer
+    assert project.planned() == {}
 
 
 def test_removed_weights_are_taken_from_their_version(project):

@@ -24,7 +24,7 @@ from snakemake.exceptions import WorkflowError
 
 from meddiff.config import Config, top_level
 from meddiff.config.folders import check_checkout, check_folders
-from meddiff.config.sources import sources
+from meddiff.config.sources import SPLITS, sources
 from meddiff.config.augmentation import differences_in_words
 from meddiff.config.weights import OFFICIAL_FILES, OFFICIAL_FOLDER_ID
 from meddiff.data import params as data_params
@@ -34,6 +34,7 @@ from meddiff.models import network_module, task_module
 from meddiff.provenance import code_files
 from meddiff.sharing import running
 from meddiff.sharing.absent import absent_files, is_spared
+from meddiff.sharing.doubts import edited, mark_doubtful
 from meddiff.text import script_safe_json
 from meddiff.weights.released import importer_module
 

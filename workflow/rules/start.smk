@@ -1,18 +1,28 @@
 # What is looked at when a run starts, before Snakemake deletes anything.
 
-if workflow.is_main_process:
+
+def look_before_planning():
+    """What would go unnoticed in the plan."""
     # Snakemake's own message about a folder in use advises --unlock.
     if said := running.advice():
         logger.warning(said)
     running.announce()
-
     # Files that the user names and no rule makes. Snakemake would say nothing where one is missing: it leaves out
     # a job whose input cannot be had, if the outputs are there, and everything before that job with it.
-    MISSED = [
+    missed = [
         s for s in sources(CONFIG) if not s.is_there() and not is_spared(CONFIG.results_name, s.path, s.made)
     ]
-    if MISSED:
-        raise WorkflowError("\n".join(f"{s.key}: {s.path}: there is no such file" for s in MISSED))
+    if missed:
+        raise WorkflowError("\n".join(f"{s.key}: {s.path}: there is no such file" for s in missed))
+    # Not while another run may be between a file and its record.
+    if not running.others():
+        reported = [*TABLES, METRICS, *FIGURES, *EFFICIENCY, *AUDIT, *COUNTERFACTUALS]
+        mark_doubtful([*DATASETS, *WEIGHTS, *PREDICTIONS, *reported])
+    for path in edited(f"splits/{name}/{split}.csv" for name in CONFIG.datasets for split in SPLITS):
+        logger.warning(
+            f"{path}: was edited since it was drawn, and results are made from it as it is. Splits of your own are "
+            "named in the dataset's file: `split: {kind: files, ...}`."
+        )
 
 
 def due_training(job, made):

@@ -142,7 +142,15 @@ def refresh_manifest(
         DataError: if the manifest or a file in use cannot be read, or the folder is no longer one that could
             be listed. Left to the rules, this would pass in silence: none of them runs.
     """
-    if not manifest.is_file() or not root.is_dir():
+    if not manifest.is_file():
+        return False
+    if not root.is_dir():
+        if dataset.source.kind == "local":
+            log.warning(
+                "%s: the images of %s are not here, so edits of them or their labels go unnoticed; name the "
+                "folder with --config root_%s=PATH",
+                *(root, name, name),
+            )
         return False
     try:
         recorded = dict(read_json(manifest)["files"])

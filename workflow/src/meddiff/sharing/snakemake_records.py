@@ -22,7 +22,7 @@ from meddiff.io import atomic_path, read_json
 METADATA = Path(".snakemake/metadata")
 # Marks of jobs that were killed. Without this folder Snakemake takes the records for those of an old version.
 _INCOMPLETE = Path(".snakemake/incomplete")
-_TIMESTAMP = ".snakemake_timestamp"
+TIMESTAMP = ".snakemake_timestamp"
 _STEP_NS = 1_000_000
 
 
@@ -98,7 +98,7 @@ def set_times(folders: Iterable[str]) -> None:
     start = time.time_ns() - len(paths) * _STEP_NS
     for number, path in enumerate(paths):
         # For a folder, Snakemake looks at a file that it keeps in there.
-        for file in {Path(path), Path(path, _TIMESTAMP)}:
+        for file in {Path(path), Path(path, TIMESTAMP)}:
             if file.exists():
                 _set_time(file, start + number * _STEP_NS)
 

@@ -31,6 +31,7 @@ from meddiff.training.approval import Publication, check_may_train, version_to_t
 from meddiff.training.distributed import Processes
 from meddiff.training.inputs import open_stores, training_inputs
 from meddiff.training.trainer import Trainer
+from meddiff.weights.claim import Claim
 from meddiff.weights.versions import keep_version, take_version
 
 log = logging.getLogger("meddiff")
@@ -71,6 +72,7 @@ def train_model(
         CheckpointError: if the pretrained weights are not what their manifest says, or do not fit; or if the
             state cannot be saved.
         ReleaseError: if published weights would be trained again without being asked for.
+        CheckpointError: if another training has begun since and has these weights.
         Interrupted: when asked to stop; the state is saved.
     """
     if bool(getattr(model, "pretrained", None)) != bool(pretrained_dir):
@@ -81,12 +83,13 @@ def train_model(
     model = with_pretrained_architecture(model, pretrained_dir)
     spec = ModelSpec.for_store(model, train)
     inputs = training_inputs(model, seed, store_dirs, pretrained_dir)
+    key = sha256_json(inputs)
+    claim = Claim(out_dir, key) if os.environ.get("RANK", "0") == "0" else None
     taken = version_to_take(publication, inputs)
     if taken is not None and take_version(out_dir, taken):
         log.info("%s: these weights were made before, and kept; nothing is trained", out_dir)
         return
     check_may_train(publication, inputs)
-    key = sha256_json(inputs)
     torch.manual_seed(seed)
     accelerator = Accelerator(
         mixed_precision=model.train.mixed_precision, log_with=_trackers(tracker_dir), project_dir=tracker_dir
@@ -119,8 +122,9 @@ def train_model(
             on_epoch=lambda record: accelerator.log(_numbers(record), step=record["step"]),
         )
     accelerator.end_training()
-    if not processes.is_main:
+    if claim is None:
         return
+    claim.check()
     history = trainer.history
     write_config(out_dir, spec, seed)
     write_json(
