@@ -57,6 +57,7 @@ rule all:
     default_target: True
     input:
         DATASETS,
+        STRATA,
         WEIGHTS,
         PREDICTIONS,
         TABLES,

@@ -95,6 +95,7 @@ def test_a_failed_scoring_is_not_forgotten(project):
 def test_a_failed_validation_is_not_forgotten(project, tmp_path):
     """Labels that are wrong stay an error, and the old splits are used for nothing."""
     images = local_images(project, tmp_path)
+    project.edit_yaml(EXPERIMENT, models=["small_resnet"])
     arguments = ["--config", f"root_small_chest={images}"]
     project.snakemake(*arguments)
     labels = images / "CheXpert-v1.0-small/train.csv"

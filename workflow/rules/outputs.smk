@@ -12,7 +12,6 @@ def dataset_outputs(dataset):
         f"{folder}/table.csv",
         *(f"splits/{dataset}/{split}.csv" for split in splits),
         f"splits/{dataset}/origin.json",
-        *([f"{folder}/strata.csv"] if dataset in audited_datasets() else []),
     ]
 
 
@@ -81,6 +80,8 @@ DATASETS = expected(
     *(file for dataset in CONFIG.datasets for file in dataset_outputs(dataset)),
     *(file for folder in store_folders() for file in store_outputs(folder)),
 )
+# Only the audit needs them.
+STRATA = expected(*(f"data/{dataset}/strata.csv" for dataset in audited_datasets()))
 WEIGHTS = expected(
     *pretrained_outputs(),
     *release_outputs(),

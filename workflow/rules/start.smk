@@ -17,7 +17,7 @@ def look_before_planning():
     # Not while another run may be between a file and its record.
     if not running.others():
         reported = [*TABLES, METRICS, *FIGURES, *EFFICIENCY, *AUDIT, *COUNTERFACTUALS]
-        mark_doubtful([*DATASETS, *WEIGHTS, *PREDICTIONS, *reported])
+        mark_doubtful([*DATASETS, *STRATA, *WEIGHTS, *PREDICTIONS, *reported])
     for path in edited(f"splits/{name}/{split}.csv" for name in CONFIG.datasets for split in SPLITS):
         logger.warning(
             f"{path}: was edited since it was drawn, and results are made from it as it is. Splits of your own are "
