@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from meddiff.records.record import FORMAT, record_path
 from meddiff.sharing.doubts import edited, mark_doubtful
 from meddiff.sharing.snakemake_records import METADATA, record_file
 
+PARAMS = {"confidence": 0.95}
 PREDICTIONS, TABLE = "results/a/predictions.csv", "results/a/tables/table.csv"
 
 
@@ -20,7 +22,14 @@ def write_record(path: str, command: str, inputs: list[str]) -> None:
         return {name: {"sha256": sha256_file(name)} for name in names}
 
     record = {"format": FORMAT, "command": command, "inputs": digests(inputs), "outputs": digests([path])}
-    write_json(record_path(Path(path)), record)
+    write_json(record_path(Path(path)), {**record, "settings": {"params": PARAMS}})
+
+
+def write_planned(path: str, inputs: list[str], params: dict | None = None) -> None:
+    """Snakemake's record."""
+    checksums = {name: f"sha256:{sha256_file(name)}" for name in inputs}
+    literals = [repr("out"), repr(json.dumps(PARAMS if params is None else params))]
+    write_json(record_file(path), {"input_checksums": checksums, "params": literals})
 
 
 @pytest.fixture
@@ -30,7 +39,8 @@ def made(tmp_path, monkeypatch) -> list[str]:
     for path in (PREDICTIONS, TABLE):
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         Path(path).write_text(path)
-        write_json(record_file(path), {"input": []})
+    write_planned(PREDICTIONS, [])
+    write_planned(TABLE, [PREDICTIONS])
     write_record(PREDICTIONS, "predict", [])
     write_record(TABLE, "table", [PREDICTIONS])
     return [PREDICTIONS, TABLE]
@@ -63,14 +73,26 @@ def test_records_in_a_database_are_not_looked_for(made):
 
 
 def test_an_older_table_that_was_put_back(made, caplog):
-    """With its own record beside it, as git has both."""
+    """With its own record beside it, as git has both; Snakemake's is of the later run."""
     Path(PREDICTIONS).write_text("of a later run")
     write_record(PREDICTIONS, "predict", [])
+    write_planned(TABLE, [PREDICTIONS])
     assert doubtful(made) == [TABLE]
-    assert "1 results are not what was made" in caplog.text
+    assert "1 results are not those that were made" in caplog.text
     caplog.clear()
     assert doubtful(made) == [TABLE]
     assert not caplog.records
+
+
+def test_a_table_of_other_settings_that_was_put_back(made):
+    write_planned(TABLE, [PREDICTIONS], {"confidence": 0.9})
+    assert doubtful(made) == [TABLE]
+
+
+def test_an_input_that_has_changed_is_left_to_snakemake(made):
+    """It may change back, and then there is nothing to do."""
+    Path(PREDICTIONS).write_text("edited")
+    assert doubtful(made) == []
 
 
 def test_an_edited_table(made):
@@ -82,7 +104,6 @@ def test_an_edited_table(made):
 def test_what_costs_hours_is_not_made_again_for_a_doubt(made):
     """Its own readers check it; `provenance` says what is wrong."""
     Path(PREDICTIONS).write_text("edited")
-    write_record(TABLE, "table", [PREDICTIONS])
     assert doubtful(made) == []
     assert edited(made) == [PREDICTIONS]
 

@@ -18,6 +18,7 @@ def look_before_planning():
     if not running.others():
         reported = [*TABLES, METRICS, *FIGURES, *EFFICIENCY, *AUDIT, *COUNTERFACTUALS]
         mark_doubtful([*DATASETS, *STRATA, *WEIGHTS, *PREDICTIONS, *reported])
+    # Those who read these files check them, and their content is tracked: what is edited is used.
     for path in edited(f"splits/{name}/{split}.csv" for name in CONFIG.datasets for split in SPLITS):
         logger.warning(
             f"{path}: was edited since it was drawn, and results are made from it as it is. Splits of your own are "

@@ -110,20 +110,16 @@ def recorded(command: str, files: Files, params: Any, state_root: Path, processe
 def _write(record: Mapping[str, Any], outputs: Sequence[Path]) -> None:
     for path in outputs:
         try:
-            if path.exists() and not _is_of_more_work(read_record(path), record):
+            if path.exists() and not _tells_the_same(read_record(path), record):
                 write_json(record_path(path), record)
         except OSError as error:  # the result is complete: days of work must not fail for its record
             log.warning("%s: its record cannot be written: %s", path, error)
 
 
-def _is_of_more_work(earlier: Mapping[str, Any] | None, record: Mapping[str, Any]) -> bool:
-    """Whether `earlier` is of the run that did the work that this one found done."""
+def _tells_the_same(earlier: Mapping[str, Any] | None, record: Mapping[str, Any]) -> bool:
+    """Whether the same was made from the same before; this run may have found the work done."""
     same = ("command", "settings_sha256", "inputs", "code", "outputs")
-    return (
-        earlier is not None
-        and all(earlier[key] == record[key] for key in same)
-        and earlier["wall_hours"] > record["wall_hours"]
-    )
+    return earlier is not None and all(earlier[key] == record[key] for key in same)
 
 
 def is_inside(path: Path) -> bool:

@@ -8,6 +8,8 @@ anything is planned. That costs little: weights and errors that were made from t
 
 from __future__ import annotations
 
+import ast
+import json
 import logging
 import os
 from collections.abc import Iterable
@@ -15,14 +17,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from meddiff.io import read_json
 from meddiff.records.record import digest, read_record
 from meddiff.sharing.snakemake_records import METADATA, TIMESTAMP, record_file
 
 log = logging.getLogger("meddiff")
 
-# Their results are made in seconds, from files that can be read at every start.
-_CHEAP = {"validate", "stratify", "vote", "metrics", "collect", "table", "figure", "measure"}
-_MOST_BYTES = 10_000_000
+# Their results are small and made in seconds. A file that costs hours is not made again for a doubt: those
+# who read it check it, and `meddiff provenance` says what is wrong.
+_CHEAP = {"vote", "metrics", "collect", "table", "figure", "measure"}
 _LONG_AGO = (1, 1)
 
 
@@ -35,9 +38,7 @@ def mark_doubtful(paths: Iterable[str]) -> None:
     there = [path for path in paths if os.path.exists(path)]
     if not METADATA.with_name("metadata.db").exists():  # another place for Snakemake's records
         _mark([path for path in there if not record_file(path).is_file()], "have no record of Snakemake's")
-    seen: dict[str, str | None] = {}
-    changed = [path for path in there if not _is_as_recorded(path, seen)]
-    _mark(changed, "are not what was made, or not from what is beside them")
+    _mark([path for path in there if not _is_as_recorded(path)], "are not those that were made")
 
 
 def edited(paths: Iterable[str]) -> list[str]:
@@ -62,17 +63,35 @@ def _mark(paths: list[str], why: str) -> None:
         log.warning("%d results %s; they are made again. The first is %s", len(fresh), why, fresh[0])
 
 
-def _is_as_recorded(path: str, seen: dict[str, str | None]) -> bool:
+def _is_as_recorded(path: str) -> bool:
+    """Whether a file is what its record says, and the two records of how it was made agree.
+
+    Who puts back an older file brings its older record, too, but not that of Snakemake.
+    """
     record = read_record(Path(path))
     if record is None or record["command"] not in _CHEAP or path not in record["outputs"]:
         return True
-    files: dict[str, Any] = {path: record["outputs"][path], **record["inputs"]}
-    return all(_digest(name, seen) in (None, made["sha256"]) for name, made in files.items())
+    if not record_file(path).is_file():
+        return True  # in doubt for that already
+    planned = read_json(record_file(path))
+    checksums = planned.get("input_checksums") or {}
+    return (
+        digest(Path(path)) == record["outputs"][path]["sha256"]
+        and all(
+            checksums.get(name, "").removeprefix("sha256:") in ("", used["sha256"])
+            for name, used in record["inputs"].items()
+        )
+        and _agree(record["settings"].get("params"), planned.get("params") or [])
+    )
 
 
-def _digest(path: str, seen: dict[str, str | None]) -> str | None:
-    """SHA-256 of a file that is there and small; None for others."""
-    if path not in seen:
-        small = os.path.isfile(path) and os.path.getsize(path) <= _MOST_BYTES
-        seen[path] = digest(Path(path)) if small else None
-    return seen[path]
+def _agree(params: Any, planned: list[str]) -> bool:
+    """Whether settings are among the params of the rule, which Snakemake keeps as Python literals."""
+    if params is None:
+        return True
+    found = []
+    for literal in planned:
+        with suppress(ValueError, SyntaxError, TypeError):
+            found.append(json.loads(ast.literal_eval(literal)))
+    settings = [value for value in found if isinstance(value, dict)]
+    return not settings or params in settings
