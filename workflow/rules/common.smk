@@ -49,7 +49,7 @@ except MeddiffError as error:
 RESULTS = f"results/{CONFIG.results_name}"
 LOGS = f"logs/{CONFIG.results_name}"
 RUN = "{dataset}/{model}/seed{seed}"
-VOTES = RUN + "/votes{votes}"
+VOTES = "{dataset}/{model}/seed{seed}/votes{votes}"
 JOINT_RUN = "joint/{model}/seed{seed}"
 DIFFUSION_DECISIONS = ("majority", "mean")
 BASELINE_DECISIONS = ("softmax",)

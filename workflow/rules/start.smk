@@ -7,7 +7,7 @@ def look_before_planning():
     if said := running.advice():
         logger.warning(said)
     running.announce()
-    # Files that the user names and no rule makes. Snakemake would say nothing where one is missing: it leaves out
+    # Files that the user names and no job makes. Snakemake would say nothing where one is missing: it leaves out
     # a job whose input cannot be had, if the outputs are there, and everything before that job with it.
     missed = [
         s for s in sources(CONFIG) if not s.is_there() and not is_spared(CONFIG.results_name, s.path, s.made)
