@@ -69,7 +69,7 @@ def test_more_steps_score_only_the_new_ones(project):
 def test_a_broken_image_stops_the_run_before_training(project):
     data = project.folder / "data/small_chest"
     path = pd.read_csv(data / "table.csv")["path"].iloc[5]
-    for made in ("results", ".snakemake", "splits/small_chest", "data/small_chest/store"):
+    for made in ("results", "splits/small_chest", "data/small_chest/store"):
         shutil.rmtree(project.folder / made)
     (data / "table.csv").unlink()
     (data / "raw" / path).write_bytes((data / "raw" / path).read_bytes()[:100])
