@@ -122,7 +122,7 @@ def train_model(
             on_epoch=lambda record: accelerator.log(_numbers(record), step=record["step"]),
         )
     accelerator.end_training()
-    if claim is None:
+    if not processes.is_main or claim is None:
         return
     claim.check()
     history = trainer.history
