@@ -69,10 +69,9 @@ def train_model(
 
     Raises:
         DataError: if a store is damaged.
-        CheckpointError: if the pretrained weights are not what their manifest says, or do not fit; or if the
-            state cannot be saved.
+        CheckpointError: if the pretrained weights are not what their manifest says, or do not fit; if the
+            state cannot be saved; or if another training has begun since and has these weights.
         ReleaseError: if published weights would be trained again without being asked for.
-        CheckpointError: if another training has begun since and has these weights.
         Interrupted: when asked to stop; the state is saved.
     """
     if bool(getattr(model, "pretrained", None)) != bool(pretrained_dir):
