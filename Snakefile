@@ -32,6 +32,7 @@ include: "workflow/rules/stable_diffusion.smk"
 include: "workflow/rules/score.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/artifacts.smk"
 include: "workflow/rules/efficiency.smk"
 include: "workflow/rules/audit.smk"
 include: "workflow/rules/explain.smk"
@@ -66,6 +67,7 @@ rule all:
         EFFICIENCY,
         AUDIT,
         COUNTERFACTUALS,
+        REPORTED,
 
 
 rule datasets:

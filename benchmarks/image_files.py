@@ -11,7 +11,7 @@ import pandas as pd
 
 from meddiff.config.load import load_dataset
 from meddiff.data.phantom import generate
-from meddiff.data.store import Store, build_store
+from meddiff.data.stores.store import Store, build_store
 from meddiff.data.tables import SPLITS
 
 ROOT = Path(__file__).parents[1]

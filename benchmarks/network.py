@@ -19,15 +19,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from meddiff.config.compute import ComputeConfig
-from meddiff.data.store import Store
-from meddiff.data.tensors import to_unit_range
+from meddiff.config.schema.compute import ComputeConfig
+from meddiff.data.stores.store import Store
+from meddiff.data.stores.tensors import to_unit_range
 from meddiff.devices.prepare import compile_network, prepare_network
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.diffusion.noise import classification_noise, noise_keys, noise_levels
 from meddiff.diffusion.schedule import alpha_sigma
-from meddiff.diffusion.score import classification_errors
-from meddiff.trained_model import default_device, load_model
+from meddiff.models.trained import default_device, load_model
+from meddiff.scoring.score import classification_errors
 
 IMAGES, SEED = 64, 0
 PLAIN = ComputeConfig(attention="sdpa", channels_last=False)

@@ -10,10 +10,10 @@ import torch
 from diffusers.models.attention_processor import Attention, AttnProcessor2_0
 from torch import nn
 
-from meddiff.checkpoint import load_weights
-from meddiff.config.model import DiffusionModelConfig
-from meddiff.model_spec import WEIGHTS, read_spec
-from meddiff.models import build_model
+from meddiff.config.schema.model import DiffusionModelConfig
+from meddiff.models.checkpoint import load_weights
+from meddiff.models.kinds import build_model
+from meddiff.models.spec import WEIGHTS, read_spec
 
 Network = TypeVar("Network", bound=nn.Module)
 

@@ -17,7 +17,7 @@ from diffusers.optimization import get_cosine_schedule_with_warmup
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from meddiff.config.model import DiffusionModelConfig
+from meddiff.config.schema.model import DiffusionModelConfig
 from meddiff.diffusion.denoiser import PixelDenoiser
 from meddiff.diffusion.weighting import loss_weight
 from reference_data import ImageFiles

@@ -21,16 +21,16 @@ import pandas as pd
 import torch
 
 import reference
-from meddiff.config.experiment import StoppingConfig
+from meddiff.config.schema.experiment import StoppingConfig
 from meddiff.data.images import decode
-from meddiff.data.store import Store, resize
+from meddiff.data.stores.store import Store, resize
 from meddiff.diffusion import vote
-from meddiff.diffusion.score import score, step_logsnr
 from meddiff.diffusion.step_order import in_order, spread_order
 from meddiff.diffusion.stopping import cut, make_rule, stopping_steps
 from meddiff.evaluate.metrics import aurc
+from meddiff.models.trained import load_model
 from meddiff.scoring.batch_size import automatic_batch_size
-from meddiff.trained_model import load_model
+from meddiff.scoring.score import score, step_logsnr
 from separate import SeparateProcess
 
 STEPS, SEED = 501, 0

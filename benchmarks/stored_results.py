@@ -9,11 +9,11 @@ import pandas as pd
 from scipy.special import ndtri
 
 from meddiff.config import Config, DatasetConfig
-from meddiff.data.store import FORMAT_VERSION, INDEX, MANIFEST
+from meddiff.data.stores.store import FORMAT_VERSION, INDEX, MANIFEST
 from meddiff.data.tables import SPLITS, write_csv
-from meddiff.diffusion.error_file import errors_file
 from meddiff.evaluate.predictions import from_probabilities, write_predictions
 from meddiff.io import write_json
+from meddiff.scoring.error_file import errors_file
 
 IMAGES = {"chexpert": 2040, "isic": 1019}
 SPREAD = 0.35  # of the images' difficulty, in standard deviations of one step's difference

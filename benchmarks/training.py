@@ -25,12 +25,12 @@ import torch
 from accelerate import Accelerator
 
 from image_files import ROOT, Images, phantom_images, real_images
-from meddiff.config.compute import DEFAULT_COMPUTE
 from meddiff.config.load import load_model
-from meddiff.config.model import DiffusionModelConfig
+from meddiff.config.schema.compute import DEFAULT_COMPUTE
+from meddiff.config.schema.model import DiffusionModelConfig
 from meddiff.devices.prepare import prepare_network
 from meddiff.diffusion.objective import diffusion_loss
-from meddiff.models import build_task
+from meddiff.models.kinds import build_task
 from meddiff.training.batches import BatchReader
 from meddiff.training.distributed import Processes
 from meddiff.training.optim import order

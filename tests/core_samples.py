@@ -11,7 +11,7 @@ from PIL import Image
 
 from meddiff.config import parse_model
 from meddiff.config.load import PRESETS
-from meddiff.data.store import build_store
+from meddiff.data.stores.store import build_store
 
 ARCHITECTURES: dict[str, dict[str, Any]] = {
     "unet": {

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from meddiff.diffusion.error_file import errors_file
+from meddiff.scoring.error_file import errors_file
 
 
 def make_errors(
@@ -21,7 +21,7 @@ def make_errors(
     class_names: Sequence[str],
     attributes: dict[str, Any],
 ) -> xr.Dataset:
-    """What `meddiff.diffusion.error_file.load_errors` reads; arguments as in `errors_file`."""
+    """What `meddiff.scoring.error_file.load_errors` reads; arguments as in `errors_file`."""
     return xr.Dataset(
         {
             "errors": (("image", "step", "class"), errors.astype(np.float32, copy=False)),

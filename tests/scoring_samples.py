@@ -12,10 +12,10 @@ import xarray as xr
 import yaml
 
 from core_samples import SIDE, tiny_config
-from meddiff.checkpoint import save_weights
-from meddiff.diffusion.error_file import load_errors
-from meddiff.diffusion.unet import UNetDenoiser
-from meddiff.model_spec import ModelSpec
+from meddiff.models.checkpoint import save_weights
+from meddiff.models.spec import ModelSpec
+from meddiff.networks.unet import UNetDenoiser
+from meddiff.scoring.error_file import load_errors
 from meddiff.scoring.run import score_shard
 
 IMAGES = 10

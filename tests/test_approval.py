@@ -11,9 +11,9 @@ import pytest
 from core_samples import tiny_config, write_store
 from meddiff.errors import ConfigError, ReleaseError
 from meddiff.io import write_json
-from meddiff.model_spec import ModelSpec
-from meddiff.training.approval import Publication, approve, check_may_train, publication_of, version_to_take
+from meddiff.models.spec import ModelSpec
 from meddiff.training.inputs import differences, known_inputs, training_inputs
+from meddiff.weights.approval import Publication, approve, check_may_train, publication_of, version_to_take
 from meddiff.weights.releases import PublishedRun
 from meddiff.weights.versions import keep_version
 
@@ -133,8 +133,8 @@ def test_inputs_name_each_of_the_things_that_decide(tmp_path):
     model = tiny_config("timm")
     before = training_inputs(model, 0, [first], None)
     assert differences(before, training_inputs(model, 0, [first], None)) == []
-    assert "training/trainer.py" in before["code"] and "baselines.py" in before["code"]
-    assert "diffusion/unet.py" not in before["code"]
+    assert "training/trainer.py" in before["code"] and "networks/classifier.py" in before["code"]
+    assert "networks/unet.py" not in before["code"]
     assert differences(before, training_inputs(model, 1, [first], None)) == ["setting seed: 0 -> 1"]
     assert differences(before, training_inputs(model, 0, [other], None)) == ["images or splits"]
 

@@ -11,7 +11,7 @@ import yaml
 
 from meddiff.cli import COMMANDS
 from meddiff.config import Config
-from meddiff.config.schemas import schemas
+from meddiff.config.json_schemas import schemas
 
 PAGES = ("README.md", "CONTRIBUTING.md", "config/README.md", "splits/README.md")
 EXAMPLE = re.compile(r"`config/((?:datasets|models|experiments)/\w+\.yaml)`[^`]*```yaml\n(.*?)```", re.DOTALL)
@@ -63,7 +63,7 @@ def examples(root: Path, tmp_path: Path) -> Path:
 
 
 def test_examples_are_valid_and_their_models_can_be_built(examples: Path) -> None:
-    from meddiff.models import build_model
+    from meddiff.models.kinds import build_model
 
     config = Config({"experiment": "fundus", "root_fundus": "somewhere"}, examples)
     assert config.model("small_unet", "fundus").train.epochs == 200

@@ -15,13 +15,13 @@ import run
 import scoring
 from core_samples import SIDE, tiny_config, write_store
 from figures import FIGURES, PHANTOM, REAL
-from meddiff.checkpoint import save_weights
-from meddiff.data.store import Store
-from meddiff.data.tensors import to_unit_range
+from meddiff.data.stores.store import Store
+from meddiff.data.stores.tensors import to_unit_range
 from meddiff.diffusion import vote
-from meddiff.diffusion.score import score
-from meddiff.model_spec import ModelSpec, write_config
-from meddiff.models import build_model
+from meddiff.models.checkpoint import save_weights
+from meddiff.models.kinds import build_model
+from meddiff.models.spec import ModelSpec, write_config
+from meddiff.scoring.score import score
 from reference import classify, load_image
 from report import markdown
 from scoring import Trained, measure

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from meddiff.config import load_dataset
-from meddiff.config.audit import AuditConfig
+from meddiff.config.schema.audit import AuditConfig
 
 IMAGE_ID = {"kind": "image_id", "pattern": r"ISIC_(\d+)"}
 COLUMN = {"kind": "column", "column": "site"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from meddiff.config.counterfactual import CounterfactualConfig, FrontConfig
+from meddiff.config.schema.counterfactual import CounterfactualConfig, FrontConfig
 
 DIFFUSION, BASELINES = ["unet", "dit"], ["resnet"]
 

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from meddiff.config import Config, load_dataset, load_model, parse_model
-from meddiff.config.augmentation import Augmentation, differences_in_words
 from meddiff.config.load import PRESETS
+from meddiff.config.schema.augmentation import Augmentation, differences_in_words
 from meddiff.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2] / "config"

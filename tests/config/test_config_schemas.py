@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from meddiff.cli import main
-from meddiff.config.schemas import schemas
+from meddiff.config.json_schemas import schemas
 
 KINDS = {"dataset": "datasets", "experiment": "experiments", "model": "models"}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from meddiff.config import Config
-from meddiff.config.dataset import RecipeSplit
+from meddiff.config.schema.dataset import RecipeSplit
 from meddiff.data.params import FetchParams, SplitParams, ValidateParams, slice_of
 from meddiff.errors import ConfigError
 

@@ -54,7 +54,7 @@ def test_commands_without_networks_import_nothing_heavy() -> None:
 
 
 def test_using_a_model_does_not_depend_on_how_it_is_trained() -> None:
-    uses = ("trained_model", "explaining.feature_network", "scoring.run", "explaining.run")
+    uses = ("models.trained", "explaining.feature_network", "scoring.run", "explaining.run")
     files = {path.relative_to(SOURCE).as_posix() for path in code_files(f"meddiff.{name}" for name in uses)}
-    assert {"trained_model.py", "scoring/run.py"} <= files
+    assert {"models/trained.py", "scoring/run.py"} <= files
     assert not [name for name in files if name.startswith("training/")]

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from meddiff import provenance
-from meddiff.models import network_module, task_module
+from meddiff.models.kinds import network_module, task_module
 from meddiff.provenance import NEUTRAL, SOURCE, code_files, code_hash, environment
 
 # Importing these must not import torch: they run on the login node, for every rule and every target.
 LIGHT = ("config", "data", "evaluate", "cli", "errors", "io", "models", "progress", "provenance")
 LIGHT += ("records", "released")
 LIGHT_FILES = ("checksums", "pretrained", "diffusion.vote", "diffusion.error_file")
-HEAVY = ("meddiff.data.tensors", "meddiff.data.augment")
+HEAVY = ("meddiff.data.stores.tensors", "meddiff.data.stores.augment")
 
 
 def modules() -> list[str]:
@@ -41,24 +41,32 @@ def test_training_of_a_unet_depends_on_its_own_modules_only():
         "training/trainer.py",
         "training/ema.py",
         "training/optim.py",
-        "checkpoint.py",
-        "data/tensors.py",
+        "models/checkpoint.py",
+        "data/stores/tensors.py",
     } <= files
-    assert {f"diffusion/{n}.py" for n in ("unet", "objective", "noise", "score", "vote", "haar")} <= files
-    assert not files & {"baselines.py", "diffusion/dit.py", "training/run.py", "scoring/run.py", "models.py"}
+    assert {f"diffusion/{n}.py" for n in ("objective", "noise", "vote", "haar")} <= files
+    assert {"networks/unet.py", "scoring/score.py"} <= files
+    others = {
+        "networks/classifier.py",
+        "networks/dit.py",
+        "training/run.py",
+        "scoring/run.py",
+        "models/kinds.py",
+    }
+    assert not files & {*others, "models/kinds.py"}
     assert not any(name.startswith(("evaluate/", "cli/")) for name in files)
 
 
 def test_networks_do_not_depend_on_each_other():
-    assert "diffusion/unet.py" not in training("dit")
-    assert "diffusion/dit.py" in training("dit")
+    assert "networks/unet.py" not in training("dit")
+    assert "networks/dit.py" in training("dit")
     assert not any(
         name.startswith("diffusion/") and name != "diffusion/noise.py" for name in training("timm")
     )
 
 
 def test_scoring_does_not_depend_on_training():
-    files = names("meddiff.diffusion.score", "meddiff.diffusion.unet")
+    files = names("meddiff.scoring.score", "meddiff.networks.unet")
     assert not files & {
         "training/trainer.py",
         "training/optim.py",
@@ -97,7 +105,7 @@ def copy(tmp_path, monkeypatch) -> Path:
 
 
 def test_hash_changes_with_the_files_it_names_only(copy):
-    parts = ["meddiff.training.trainer", "meddiff.diffusion.unet", "meddiff.diffusion.objective"]
+    parts = ["meddiff.training.trainer", "meddiff.networks.unet", "meddiff.diffusion.objective"]
     before = code_hash(parts)
     assert code_hash(reversed(parts)) == before
     used = names_in(copy, parts)
@@ -151,7 +159,7 @@ def test_imports_inside_functions_count(copy):
 
 
 def test_hash_does_not_depend_on_the_place(copy):
-    parts = ["meddiff.diffusion.score"]
+    parts = ["meddiff.scoring.score"]
     elsewhere = code_hash(parts)
     provenance._imports.cache_clear()
     provenance.SOURCE = SOURCE

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meddiff.data import archive as archive_module
-from meddiff.data.archive import Archive
+from meddiff.data.obtain import archive as archive_module
+from meddiff.data.obtain.archive import Archive
 from meddiff.errors import DataError
 
 FILES = {

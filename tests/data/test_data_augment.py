@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from torchvision.transforms.v2 import functional as reference
 
 from core_samples import tiny_config
-from meddiff.config.augmentation import Augmentation
-from meddiff.data.augment import _affine, _move, augment, augment_pixels
-from meddiff.data.tensors import to_unit_range
+from meddiff.config.schema.augmentation import Augmentation
+from meddiff.data.stores.augment import _affine, _move, augment, augment_pixels
+from meddiff.data.stores.tensors import to_unit_range
 from meddiff.diffusion.noise import noise_keys
-from meddiff.models import build_model
+from meddiff.models.kinds import build_model
 
 EVERYTHING = Augmentation(
     hflip=0.5, vflip=0.5, rotation=30, shift=0.1, scale=0.1, blur_sigma=(0.1, 2.0), fill="black"

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from meddiff.config import DatasetConfig
-from meddiff.data.fetch import fetch, read_manifest
 from meddiff.data.images import decode
+from meddiff.data.obtain.fetch import fetch, read_manifest
 from meddiff.errors import DataError
 from meddiff.io import sha256_file
 

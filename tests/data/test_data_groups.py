@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meddiff.config.dataset import RecipeSplit
+from meddiff.config.schema.dataset import RecipeSplit
 from meddiff.data.formats import read_published, read_table
 from meddiff.data.groups import connected, group_names, is_missing
 from meddiff.data.splits import draw_splits, make_splits

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from core_samples import write_store
-from meddiff.data.joint import JointStore
-from meddiff.data.store import Store
+from meddiff.data.stores.joint import JointStore
+from meddiff.data.stores.store import Store
 from meddiff.errors import DataError
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-import meddiff.data.listing as listing
+import meddiff.data.obtain.listing as listing
 from meddiff.config import DatasetConfig
-from meddiff.data.listing import SeenFiles, list_folder, refresh_manifest
+from meddiff.data.obtain.listing import SeenFiles, list_folder, refresh_manifest
 from meddiff.data.tables import SPLIT_COLUMNS, read_csv
 from meddiff.data.validate import validate_dataset
 from meddiff.errors import DataError

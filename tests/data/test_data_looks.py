@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from meddiff.data.looks import ALIKE, BITS, alike_across, look, nearest
+from meddiff.data.obtain.looks import ALIKE, BITS, alike_across, look, nearest
 from meddiff.data.splits import make_splits
 from meddiff.data.validate import validate_dataset
 

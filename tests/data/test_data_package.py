@@ -13,9 +13,9 @@ import gdown
 import pytest
 from test_data_archive import make_zip, tree
 
-from meddiff.config.dataset import PackageSource
-from meddiff.data import package
-from meddiff.data.package import prepare
+from meddiff.config.schema.dataset import PackageSource
+from meddiff.data.obtain import package
+from meddiff.data.obtain.package import prepare
 from meddiff.errors import DataError
 
 FILES = {

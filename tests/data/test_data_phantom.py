@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from meddiff.config.dataset import CheXpertFormat, ISICFormat, PhantomSource, TableFormat
+from meddiff.config.schema.dataset import CheXpertFormat, ISICFormat, PhantomSource, TableFormat
 from meddiff.data import phantom
 from meddiff.data.formats import read_table
 from meddiff.data.phantom import chest, common, skin

@@ -9,7 +9,7 @@ import pytest
 from meddiff.data.formats import read_table
 from meddiff.data.images import decode
 from meddiff.data.splits import make_splits
-from meddiff.data.store import resize
+from meddiff.data.stores.store import resize
 
 ROOT = Path(__file__).resolve().parents[3] / "shared/real/nih-cxr"
 

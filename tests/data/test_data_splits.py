@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meddiff.config.dataset import RecipeSplit
+from meddiff.config.schema.dataset import RecipeSplit
 from meddiff.data.splits import draw_splits, make_splits, write_splits
 from meddiff.data.tables import read_splits
 from meddiff.errors import DataError

@@ -15,8 +15,7 @@ from torchvision.transforms.functional import center_crop
 from torchvision.transforms.functional import resize as resize_short_side
 
 from meddiff.cli import main
-from meddiff.config.dataset import DatasetConfig
-from meddiff.data import store_files
+from meddiff.config.schema.dataset import DatasetConfig
 from meddiff.data.params import (
     FetchParams,
     SplitParams,
@@ -26,7 +25,8 @@ from meddiff.data.params import (
     parse_slice,
     slice_of,
 )
-from meddiff.data.store import Store, build_store, resize
+from meddiff.data.stores import store_files
+from meddiff.data.stores.store import Store, build_store, resize
 from meddiff.data.tables import read_splits
 from meddiff.errors import ConfigError, DataError
 from meddiff.io import sha256_file

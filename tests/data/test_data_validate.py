@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from meddiff.config import DatasetConfig
-from meddiff.data.fetch import fetch, read_manifest
+from meddiff.data.obtain.fetch import fetch, read_manifest
 from meddiff.data.tables import SPLITS
 from meddiff.data.validate import check_splits, validate_dataset
 from meddiff.errors import DataError

@@ -13,12 +13,12 @@ from diffusers.models.attention_processor import AttnProcessor2_0
 from torch import Tensor, nn
 
 from core_samples import ARCHITECTURES, tiny_config
-from meddiff.diffusion import unet as unet_module
-from meddiff.diffusion.all_classes import can_share, unet_for_all_classes
-from meddiff.diffusion.attention import attend_by_class, attends_by_class, freeze_queries
 from meddiff.diffusion.denoiser import Denoiser
-from meddiff.diffusion.score import score
-from meddiff.models import build_model
+from meddiff.models.kinds import build_model
+from meddiff.networks import unet as unet_module
+from meddiff.networks.all_classes import can_share, unet_for_all_classes
+from meddiff.networks.attention import attend_by_class, attends_by_class, freeze_queries
+from meddiff.scoring.score import score
 
 CLASSES, INPUTS, TOKEN_SIZE = 3, 5, 8
 # Where the class enters: after blocks without it, in the first block, in the middle only.

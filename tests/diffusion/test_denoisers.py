@@ -11,7 +11,7 @@ from meddiff.diffusion.denoiser import Denoiser
 from meddiff.diffusion.parameterization import eps_from_v
 from meddiff.diffusion.schedule import alpha_sigma
 from meddiff.errors import ConfigError
-from meddiff.models import BUILDERS, TASKS, build_model, network_module, task_module
+from meddiff.models.kinds import BUILDERS, TASKS, build_model, network_module, task_module
 
 CLASSES = 2
 
@@ -136,5 +136,5 @@ def test_architecture_that_the_library_refuses(kind):
 
 def test_every_kind_has_a_network_and_a_task():
     assert BUILDERS.keys() == TASKS.keys()
-    assert network_module("dit") == "meddiff.diffusion.dit"
-    assert task_module("timm") == "meddiff.baselines"
+    assert network_module("dit") == "meddiff.networks.dit"
+    assert task_module("timm") == "meddiff.networks.classifier"

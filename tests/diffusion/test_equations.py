@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meddiff.data.tensors import to_unit_range
+from meddiff.data.stores.tensors import to_unit_range
 from meddiff.diffusion import haar, parameterization
 from meddiff.diffusion.haar import haar_transform, haar_transform_of_pixels, inverse_haar_transform
 from meddiff.diffusion.schedule import ShiftedCosineSchedule, alpha_sigma

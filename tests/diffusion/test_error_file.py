@@ -13,9 +13,9 @@ import pytest
 import xarray as xr
 
 from error_samples import make_errors, save_errors
-from meddiff.diffusion import error_file
-from meddiff.diffusion.error_file import gather_errors, load_errors
 from meddiff.errors import DataError
+from meddiff.scoring import error_file
+from meddiff.scoring.error_file import gather_errors, load_errors
 
 IMAGES, STEPS = 11, 5
 
@@ -131,7 +131,7 @@ def test_a_full_disk_names_the_file_and_leaves_the_earlier_one(tmp_path, room):
 import resource, signal, sys
 import numpy as np
 from pathlib import Path
-from meddiff.diffusion.error_file import errors_file
+from meddiff.scoring.error_file import errors_file
 from meddiff.errors import DiskError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room}))

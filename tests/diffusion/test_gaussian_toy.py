@@ -18,13 +18,13 @@ import torch
 from torch import Tensor, nn
 
 from meddiff.config import parse_model
-from meddiff.data.tensors import to_unit_range
+from meddiff.data.stores.tensors import to_unit_range
 from meddiff.diffusion.denoiser import PixelDenoiser
 from meddiff.diffusion.haar import inverse_haar_transform
 from meddiff.diffusion.noise import noise_keys, noise_levels, normal
 from meddiff.diffusion.schedule import alpha_sigma
-from meddiff.diffusion.score import score
 from meddiff.diffusion.vote import majority, mean
+from meddiff.scoring.score import score
 
 DEVIATION = 0.12
 IMAGES, STEPS = 1200, 201

@@ -14,9 +14,9 @@ from meddiff.diffusion.haar import haar_transform, inverse_haar_transform
 from meddiff.diffusion.objective import diffusion_loss
 from meddiff.diffusion.sample import counterfactual
 from meddiff.diffusion.schedule import ShiftedCosineSchedule
-from meddiff.diffusion.score import classification_errors
 from meddiff.diffusion.vote import majority, mean
-from meddiff.models import build_model
+from meddiff.models.kinds import build_model
+from meddiff.scoring.score import classification_errors
 from meddiff.weights.official import load_official_diffusion
 
 

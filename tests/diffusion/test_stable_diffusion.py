@@ -14,19 +14,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core_samples import write_store
-from meddiff.config.model import StableDiffusionConfig
-from meddiff.data.store import Store
-from meddiff.diffusion.discrete_schedule import DiscreteSchedule
+from meddiff.config.schema.model import StableDiffusionConfig
+from meddiff.data.stores.store import Store
 from meddiff.diffusion.noise import noise_keys
 from meddiff.diffusion.objective import diffusion_loss
-from meddiff.diffusion.pipeline_folder import encode_prompts, with_architecture
 from meddiff.diffusion.sample import counterfactual
 from meddiff.diffusion.schedule import alpha_sigma
-from meddiff.diffusion.score import score
-from meddiff.diffusion.stable_diffusion import StableDiffusionDenoiser
-from meddiff.diffusion.tiny_stable_diffusion import make_tiny_stable_diffusion
 from meddiff.errors import CheckpointError, ConfigError
-from meddiff.models import build_model
+from meddiff.models.kinds import build_model
+from meddiff.networks.discrete_schedule import DiscreteSchedule
+from meddiff.networks.pipeline_folder import encode_prompts, with_architecture
+from meddiff.networks.stable_diffusion import StableDiffusionDenoiser
+from meddiff.networks.tiny_stable_diffusion import make_tiny_stable_diffusion
+from meddiff.scoring.score import score
 
 PROMPTS = ["image of a benign skin lesion", "image of a melanoma skin lesion"]
 SIDE = 16

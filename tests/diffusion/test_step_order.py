@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meddiff.config.experiment import ScoreConfig, StoppingConfig
+from meddiff.config.schema.experiment import ScoreConfig, StoppingConfig
 from meddiff.diffusion import vote
 from meddiff.diffusion.step_order import by_number, in_order, spread_order
 from meddiff.diffusion.stopping import cut, make_rule, stopping_steps, used_steps

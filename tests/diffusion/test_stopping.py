@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import betabinom, t
 
-from meddiff.config.experiment import StoppingConfig
+from meddiff.config.schema.experiment import StoppingConfig
 from meddiff.diffusion import vote
 from meddiff.diffusion.stopping import MajorityRule, MeanRule, cut, make_rule, stopping_steps
 from meddiff.diffusion.vote_table import catching_up, disagreement, most_rival_votes
-from meddiff.diffusion.work_queue import WorkQueue
+from meddiff.scoring.work_queue import WorkQueue
 
 quick = settings(max_examples=60, deadline=None)
 

@@ -14,6 +14,7 @@ from hypothesis import settings as example_settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
+from meddiff.artifacts.render import to_latex, to_markdown
 from meddiff.cli import main
 from meddiff.config import load_dataset
 from meddiff.data.strata import stratify
@@ -25,7 +26,6 @@ from meddiff.evaluate.audit_figure import audit_figure_data, draw_audit
 from meddiff.evaluate.audit_table import audit_grids
 from meddiff.evaluate.metrics import point_metrics
 from meddiff.evaluate.predictions import from_probabilities, is_correct, write_predictions
-from meddiff.evaluate.render import to_latex, to_markdown
 from meddiff.evaluate.settings import AuditFigureSettings, AuditSettings
 
 RESAMPLING = {"bootstrap_samples": 100, "confidence": 0.9, "bootstrap_seed": 0}

@@ -13,16 +13,16 @@ from PIL import Image
 
 from core_samples import SIDE, write_store
 from meddiff.cli import main
-from meddiff.config.counterfactual import ExplainParams
-from meddiff.data.store import Store
+from meddiff.config.schema.counterfactual import ExplainParams
+from meddiff.data.stores.store import Store
 from meddiff.errors import DataError
-from meddiff.evaluate.counterfactual_examples import choose_examples, read_examples
-from meddiff.evaluate.counterfactual_metrics import METRICS, summarise
 from meddiff.evaluate.counterfactual_settings import CounterfactualTableSettings, MeasureSettings
 from meddiff.evaluate.counterfactual_table import counterfactual_grid, counterfactual_table
-from meddiff.evaluate.make_measures import MeasureFiles, make_measures
 from meddiff.evaluate.predictions import from_probabilities, write_predictions
 from meddiff.explaining.edits import edit_table, plan
+from meddiff.explaining.examples import choose_examples, read_examples
+from meddiff.explaining.measure_run import MeasureFiles, make_measures
+from meddiff.explaining.metrics import METRICS, summarise
 from meddiff.io import sha256_file
 
 IMAGES = 24
@@ -246,7 +246,7 @@ def test_intervals_hold_their_value_and_groups_are_drawn_whole(run, metrics):
 
 
 def test_kid_and_fid_are_of_the_qualified_and_the_real_images_of_the_target(run, metrics):
-    from meddiff.evaluate.similarity import KernelDistance, frechet_distance
+    from meddiff.explaining.similarity import KernelDistance, frechet_distance
 
     measures = pd.read_csv(run.files.measures, dtype={"image_id": str})
     features = np.load(run.files.features)

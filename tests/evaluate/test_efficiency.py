@@ -12,8 +12,9 @@ import xarray as xr
 from evaluate_samples import sample_errors
 
 from error_samples import save_errors
+from meddiff.artifacts.render import to_latex, to_markdown
 from meddiff.cli import main
-from meddiff.config.experiment import FigureStyle, StoppingConfig
+from meddiff.config.schema.experiment import FigureStyle, StoppingConfig
 from meddiff.diffusion import vote
 from meddiff.diffusion.step_order import in_order, spread_order
 from meddiff.diffusion.stopping import cut, make_rule, stopping_steps
@@ -24,7 +25,6 @@ from meddiff.evaluate.efficiency_figure import draw_efficiency, efficiency_figur
 from meddiff.evaluate.efficiency_table import efficiency_grids
 from meddiff.evaluate.metrics import point_metrics
 from meddiff.evaluate.predictions import errors_in_order, from_errors, probabilities
-from meddiff.evaluate.render import to_latex, to_markdown
 from meddiff.evaluate.replay import EXACT, FIRST, SEQUENTIAL, SPREAD, Procedure, replay
 from meddiff.evaluate.settings import EfficiencyFigureSettings, EfficiencySettings
 

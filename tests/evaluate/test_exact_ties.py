@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from meddiff.config.experiment import StoppingConfig
+from meddiff.config.schema.experiment import StoppingConfig
 from meddiff.diffusion import vote
 from meddiff.diffusion.level_weights import LevelWeights, fit_level_weights
 from meddiff.diffusion.stopping import make_rule, stopping_steps

@@ -16,15 +16,17 @@ from hypothesis import strategies as st
 from matplotlib.colors import to_hex
 
 from error_samples import save_errors
+from meddiff.artifacts import style
+from meddiff.artifacts.settings import ModelEntry
 from meddiff.cli import main
-from meddiff.config.experiment import FigureStyle
+from meddiff.config.schema.experiment import FigureStyle
 from meddiff.diffusion import vote
 from meddiff.errors import ConfigError, DataError
-from meddiff.evaluate import figure_data, figures, style
+from meddiff.evaluate import figure_data, figures
 from meddiff.evaluate.metrics import selective_accuracy
 from meddiff.evaluate.predictions import is_correct, write_predictions
 from meddiff.evaluate.resampled import SelectiveAccuracy
-from meddiff.evaluate.settings import ModelEntry, StepAblationSettings, UncertaintySettings
+from meddiff.evaluate.settings import StepAblationSettings, UncertaintySettings
 
 LAYOUT: dict[str, Any] = {
     "datasets": [{"name": "chest", "title": "Chest"}, {"name": "skin", "title": "Skin"}],

@@ -16,18 +16,18 @@ from markdown_it import MarkdownIt
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from meddiff.config.dataset import DatasetConfig
+from meddiff.artifacts.render import Block, Cell, Column, Grid, to_latex, to_markdown
+from meddiff.artifacts.style import save
+from meddiff.config.schema.dataset import DatasetConfig
 from meddiff.data.params import ValidateParams, parse_slice, slice_of
 from meddiff.evaluate import figure_data, figures
 from meddiff.evaluate.audit_figure import draw_audit
-from meddiff.evaluate.counterfactual_examples import Examples
 from meddiff.evaluate.counterfactual_figure import draw_counterfactuals
 from meddiff.evaluate.counterfactual_front import draw_front
 from meddiff.evaluate.counterfactual_settings import CounterfactualFigureSettings, FrontSettings
 from meddiff.evaluate.efficiency_figure import draw_efficiency
 from meddiff.evaluate.method import example_image, step_table
 from meddiff.evaluate.method_drawing import draw_method
-from meddiff.evaluate.render import Block, Cell, Column, Grid, to_latex, to_markdown
 from meddiff.evaluate.settings import (
     AuditFigureSettings,
     EfficiencyFigureSettings,
@@ -35,7 +35,7 @@ from meddiff.evaluate.settings import (
     StepAblationSettings,
     UncertaintySettings,
 )
-from meddiff.evaluate.style import save
+from meddiff.explaining.examples import Examples
 from meddiff.text import one_line, script_safe_json
 
 HOSTILE = {

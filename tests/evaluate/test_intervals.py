@@ -14,14 +14,9 @@ from meddiff.evaluate.intervals import metric_intervals
 from meddiff.evaluate.metrics import point_metrics
 from meddiff.evaluate.predictions import from_errors, from_probabilities
 from meddiff.evaluate.resampled import ResampledMetrics
-from meddiff.evaluate.settings import (
-    EfficiencySettings,
-    Run,
-    ScoringRun,
-    StepAblationSettings,
-    UncertaintySettings,
-)
+from meddiff.evaluate.settings import EfficiencySettings, StepAblationSettings, UncertaintySettings
 from meddiff.evaluate.statistics import bootstrap
+from meddiff.runs import Run, ScoringRun
 
 LAYOUT = {
     "datasets": [{"name": "chest", "title": "Chest"}],

@@ -18,8 +18,8 @@ from PIL import Image
 
 from error_samples import save_errors
 from meddiff.cli import main
-from meddiff.config.experiment import FigureStyle
-from meddiff.data.store import build_store
+from meddiff.config.schema.experiment import FigureStyle
+from meddiff.data.stores.store import build_store
 from meddiff.diffusion import vote
 from meddiff.evaluate.method import example_image, make_method_figure, noised, step_table
 from meddiff.evaluate.method_drawing import draw_method

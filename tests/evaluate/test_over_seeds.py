@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from scipy.stats import t
 
-from meddiff.evaluate.layout import image_count, over_seeds
+from meddiff.artifacts.layout import image_count
+from meddiff.evaluate.over_seeds import over_seeds
 
 KEYS = ["model", "metric"]
 

@@ -12,6 +12,7 @@ import pytest
 from evaluate_samples import sample_errors, sample_predictions
 from scipy.stats import t
 
+from meddiff.artifacts.layout import several_seeds
 from meddiff.cli import main
 from meddiff.diffusion import vote
 from meddiff.errors import ConfigError, DataError
@@ -20,8 +21,8 @@ from meddiff.evaluate.audit_table import _seeds
 from meddiff.evaluate.counterfactual_settings import FrontSettings
 from meddiff.evaluate.efficiency import RunErrors, efficiency
 from meddiff.evaluate.efficiency_table import efficiency_grids
-from meddiff.evaluate.layout import over_seeds, several_seeds
 from meddiff.evaluate.metrics_tree import metrics_tree
+from meddiff.evaluate.over_seeds import over_seeds
 from meddiff.evaluate.predictions import is_correct, write_predictions
 from meddiff.evaluate.proportion import share_interval
 from meddiff.evaluate.recovered import limits_over_seeds, replicates
@@ -29,12 +30,12 @@ from meddiff.evaluate.settings import (
     ClassificationSettings,
     ComparisonSettings,
     EfficiencySettings,
-    Run,
     StepAblationSettings,
     UncertaintySettings,
     parse_params,
 )
 from meddiff.evaluate.summary import COLUMNS, read_metrics
+from meddiff.runs import Run
 
 KEYS = ["model", "metric"]
 LAYOUT: dict[str, Any] = {

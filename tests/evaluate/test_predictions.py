@@ -11,7 +11,6 @@ from evaluate_samples import sample_errors, sample_predictions
 
 from error_samples import save_errors
 from meddiff.diffusion import vote
-from meddiff.diffusion.error_file import load_errors
 from meddiff.errors import DataError
 from meddiff.evaluate.predictions import (
     from_errors,
@@ -20,6 +19,7 @@ from meddiff.evaluate.predictions import (
     read_predictions,
     write_predictions,
 )
+from meddiff.scoring.error_file import load_errors
 
 KINDS = ["uncertainty_vote_entropy", "uncertainty_t_score", "uncertainty_softmax_entropy"]
 

@@ -17,16 +17,16 @@ from error_samples import save_errors
 from meddiff.cli import main
 from meddiff.cli.table import SOURCES
 from meddiff.evaluate import figure_data, figures, published, tables
-from meddiff.evaluate.counterfactual_metrics import COLUMNS, METRICS
 from meddiff.evaluate.metrics import point_metrics
 from meddiff.evaluate.predictions import probabilities, write_predictions
-from meddiff.evaluate.result_csv import write_csv
 from meddiff.evaluate.settings import (
     ClassificationSettings,
     CurvesSettings,
     OverviewSettings,
     UncertaintySettings,
 )
+from meddiff.explaining.metrics import COLUMNS, METRICS
+from meddiff.result_csv import write_csv
 
 RUN = {"dataset": "isic", "model": "sd", "seed": 0}
 DECIDED = {**RUN, "decision": "majority"}

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torchmetrics.image.kid import poly_mmd
 
-from meddiff.evaluate.layout import over_seeds
-from meddiff.evaluate.set_distances import FID, KID, KID_HALVES, KID_SOURCE, set_distances
+from meddiff.evaluate.over_seeds import over_seeds
 from meddiff.evaluate.settings import Resampling
+from meddiff.explaining.set_distances import FID, KID, KID_HALVES, KID_SOURCE, set_distances
 
 SETTINGS = Resampling(bootstrap_samples=400, confidence=0.95, bootstrap_seed=0)
 

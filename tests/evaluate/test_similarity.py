@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from meddiff.evaluate import similarity
-from meddiff.evaluate.counterfactual_measures import Evidence, widen
+from meddiff.explaining import similarity
+from meddiff.explaining.measures import Evidence, widen
 
 
 def pictures(n: int, channels: int = 3, seed: int = 0, side: int = 16) -> np.ndarray:

@@ -15,9 +15,10 @@ from meddiff.errors import DataError
 from meddiff.evaluate import statistics
 from meddiff.evaluate.metrics import point_metrics
 from meddiff.evaluate.predictions import write_predictions
-from meddiff.evaluate.result_csv import write_csv
-from meddiff.evaluate.settings import MetricsSettings, Run
+from meddiff.evaluate.settings import MetricsSettings
 from meddiff.evaluate.summary import COLUMNS, read_metrics, summarise
+from meddiff.result_csv import write_csv
+from meddiff.runs import Run
 
 RUN = {"dataset": "chest", "model": "unet", "seed": 0, "decision": "majority"}
 RESAMPLING = {"bootstrap_samples": 200, "confidence": 0.95, "bootstrap_seed": 0}

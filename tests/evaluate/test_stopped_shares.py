@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from evaluate_samples import sample_errors
 
-from meddiff.config.experiment import StoppingConfig
+from meddiff.config.schema.experiment import StoppingConfig
 from meddiff.diffusion import vote
 from meddiff.diffusion.stopping import cut, make_rule, stopping_steps
 from meddiff.evaluate.metrics import label_losses, point_metrics

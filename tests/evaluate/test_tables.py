@@ -12,12 +12,13 @@ import pandas as pd
 import pytest
 from evaluate_samples import sample_predictions
 
+from meddiff.artifacts.render import Block, Cell, Column, Grid, escape_tex, to_latex, to_markdown
 from meddiff.cli import main
 from meddiff.evaluate import comparison, tables
 from meddiff.evaluate.paired_test import holm, paired_test
 from meddiff.evaluate.predictions import is_correct, write_predictions
-from meddiff.evaluate.render import Block, Cell, Column, Grid, escape_tex, to_latex, to_markdown
-from meddiff.evaluate.settings import ClassificationSettings, ComparisonSettings, OverviewSettings, Run
+from meddiff.evaluate.settings import ClassificationSettings, ComparisonSettings, OverviewSettings
+from meddiff.runs import Run
 
 LAYOUT: dict[str, Any] = {
     "datasets": [{"name": "chest", "title": "Chest_X"}, {"name": "skin", "title": "Skin"}],

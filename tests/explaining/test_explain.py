@@ -8,13 +8,13 @@ import torch
 
 from core_samples import SIDE, tiny_config
 from gaussian_samples import DEVIATION, MEANS, GaussianDenoiser
-from meddiff.data.tensors import to_unit_range
+from meddiff.data.stores.tensors import to_unit_range
 from meddiff.diffusion.noise import STREAM_SAMPLER, noise_keys, normal
 from meddiff.diffusion.sample import counterfactual, sample
 from meddiff.diffusion.schedule import alpha_sigma
 from meddiff.errors import MeddiffError
 from meddiff.explaining.counterfactuals import edit_images, to_uint8
-from meddiff.model_spec import ModelSpec
+from meddiff.models.spec import ModelSpec
 
 SETTINGS = {
     "seed": 3,

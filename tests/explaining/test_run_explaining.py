@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from core_samples import SIDE, tiny_config, write_store
-from meddiff.checkpoint import save_weights
-from meddiff.config.counterfactual import ExplainParams
-from meddiff.data.store import Store
+from meddiff.config.schema.counterfactual import ExplainParams
+from meddiff.data.stores.store import Store
 from meddiff.errors import CheckpointError, ConfigError, MeddiffError
 from meddiff.explaining import run as run_explaining
 from meddiff.explaining.edits import (
@@ -31,7 +30,8 @@ from meddiff.explaining.edits import (
 from meddiff.explaining.feature_network import FeatureNetwork
 from meddiff.explaining.run import explain_run
 from meddiff.io import sha256_file
-from meddiff.model_spec import ModelSpec
+from meddiff.models.checkpoint import save_weights
+from meddiff.models.spec import ModelSpec
 from scoring_samples import limit_memory, watch_passes
 
 IMAGES = 8
@@ -272,7 +272,7 @@ def test_images_of_an_earlier_run_do_not_stay(weights, store, tmp_path):
 
 def test_the_way_back_starts_from_the_saved_counterfactual(reference, weights, store):
     from meddiff.explaining.counterfactuals import edit_images
-    from meddiff.trained_model import load_model
+    from meddiff.models.trained import load_model
 
     table = read_edit_table(reference / "table.csv")
     back = table[table["role"] == "cycle"].iloc[0]

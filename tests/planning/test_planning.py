@@ -11,9 +11,9 @@ from types import SimpleNamespace
 import pytest
 
 from meddiff.config import Config
-from meddiff.config.compute import DEFAULT_COMPUTE
-from meddiff.diffusion import tiny_stable_diffusion
+from meddiff.config.schema.compute import DEFAULT_COMPUTE
 from meddiff.errors import ConfigError
+from meddiff.networks import tiny_stable_diffusion
 from meddiff.planning.architectures import STABLE_DIFFUSION_2_BASE, TINY_STABLE_DIFFUSION
 from meddiff.planning.networks import network_cost
 from meddiff.planning.report import ALL, _scaled, as_text, job_hours, rows

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from core_samples import SIDE, tiny_config
 from meddiff.cli import parse
-from meddiff.models import build_model
+from meddiff.models.kinds import build_model
 from meddiff.scoring import batch_size
 from meddiff.scoring.batch_size import CPU_MOST_INPUTS, MOST_INPUTS, automatic_batch_size, fitting_inputs
 from scoring_samples import run

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from meddiff.diffusion.error_file import load_errors
+from meddiff.scoring.error_file import load_errors
 from scoring_samples import assert_same, run
 
 

@@ -7,7 +7,7 @@ import os
 import numpy as np
 import pytest
 
-from meddiff.data.store import Store
+from meddiff.data.stores.store import Store
 from meddiff.errors import DataError
 from meddiff.scoring.image_rows import ImageRows
 

@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core_samples import SIDE, tiny_config
-from meddiff.config.experiment import StoppingConfig
+from meddiff.config.schema.experiment import StoppingConfig
 from meddiff.devices.out_of_memory import Halving, is_out_of_memory
-from meddiff.diffusion.score import score
 from meddiff.errors import MeddiffError
-from meddiff.models import build_model
+from meddiff.models.kinds import build_model
 from meddiff.scoring import blocks as scored_blocks
+from meddiff.scoring.score import score
 from scoring_samples import IMAGES, SETTINGS, assert_same, limit_memory, run
 
 CPU = torch.device("cpu")

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from meddiff.cli import main
-from meddiff.diffusion.error_file import gather_errors, load_errors
-from meddiff.diffusion.unet import UNetDenoiser
 from meddiff.errors import MeddiffError
+from meddiff.networks.unet import UNetDenoiser
+from meddiff.scoring.error_file import gather_errors, load_errors
 from meddiff.scoring.run import shard_rows
 from scoring_samples import IMAGES, assert_same, run
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from meddiff.diffusion.error_file import gather_errors, load_errors
 from meddiff.diffusion.step_order import in_order, spread_order
 from meddiff.diffusion.stopping import MajorityRule, cut, stopping_steps
 from meddiff.scoring import blocks as scored_blocks
 from meddiff.scoring.blocks import LabelledImages, score_to_file
+from meddiff.scoring.error_file import gather_errors, load_errors
 from meddiff.scoring.image_rows import ImageRows
 from scaled_input import ScaledInput
 
@@ -69,7 +69,7 @@ def test_memory_is_that_of_one_block(tmp_path, monkeypatch, rule):
 def test_joining_shards_takes_the_memory_of_a_part(tmp_path, monkeypatch):
     path = score_images(tmp_path, 350)
     ids = load_errors(path)["image"].values.tolist()
-    monkeypatch.setattr("meddiff.diffusion.error_file._ELEMENTS_AT_ONCE", 20 * STEPS * 2)
+    monkeypatch.setattr("meddiff.scoring.error_file._ELEMENTS_AT_ONCE", 20 * STEPS * 2)
     gather_errors([path], ids, tmp_path / "warm.nc")
     tracemalloc.start()
     gather_errors([path], ids, tmp_path / "all.nc")

@@ -10,12 +10,12 @@ import torch
 import yaml
 
 from core_samples import write_store
-from meddiff.checkpoint import save_weights
 from meddiff.errors import CheckpointError, MeddiffError
+from meddiff.models.checkpoint import save_weights
+from meddiff.models.trained import load_model
 from meddiff.scoring import blocks as scored_blocks
 from meddiff.scoring import run as run_scoring
 from meddiff.scoring.partial_errors import PartialErrors
-from meddiff.trained_model import load_model
 from scoring_samples import IMAGES, SETTINGS, assert_same, run, stop_after
 
 

@@ -10,13 +10,13 @@ import xarray as xr
 
 from error_samples import save_errors
 from meddiff.cli import main
-from meddiff.config.experiment import StoppingConfig
-from meddiff.diffusion.error_file import gather_errors, load_errors
+from meddiff.config.schema.experiment import StoppingConfig
 from meddiff.diffusion.stopping import cut, make_rule, stopping_steps
-from meddiff.diffusion.unet import UNetDenoiser
 from meddiff.errors import DataError, MeddiffError
+from meddiff.networks.unet import UNetDenoiser
 from meddiff.scoring import blocks as scored_blocks
 from meddiff.scoring import run as run_scoring
+from meddiff.scoring.error_file import gather_errors, load_errors
 from scoring_samples import IMAGES, assert_same, run, stop_after
 
 LONG = 21  # steps

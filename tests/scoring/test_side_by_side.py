@@ -12,11 +12,11 @@ import pytest
 import torch
 
 from core_samples import SIDE, tiny_config
-from meddiff.config.experiment import StoppingConfig
+from meddiff.config.schema.experiment import StoppingConfig
 from meddiff.devices.side_by_side import SideBySide
-from meddiff.diffusion.score import score
 from meddiff.diffusion.stopping import cut, make_rule, stopping_steps
-from meddiff.models import build_model
+from meddiff.models.kinds import build_model
+from meddiff.scoring.score import score
 
 CPU = torch.device("cpu")
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from meddiff.devices.transfer import evaluated, fetch, to_device
-from meddiff.diffusion import score as scoring
 from meddiff.errors import Interrupted
 from meddiff.scoring import run as run_scoring
+from meddiff.scoring import score as scoring
 from scoring_samples import IMAGES, assert_same, limit_memory, run, stop_after, watch_passes
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")

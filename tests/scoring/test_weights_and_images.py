@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from core_samples import SIDE, tiny_config, tiny_document, write_store
-from meddiff.checkpoint import save_weights
 from meddiff.cli import main
-from meddiff.model_spec import ModelSpec, write_config
+from meddiff.models.checkpoint import save_weights
+from meddiff.models.spec import ModelSpec, write_config
 
 CLASSES = ("class 0", "class 1")
 EXPLAIN = {

@@ -8,7 +8,7 @@ import pytest
 from accelerate.state import AcceleratorState
 
 from core_samples import write_store
-from meddiff.data.store import Store
+from meddiff.data.stores.store import Store
 
 
 @pytest.fixture(scope="module")

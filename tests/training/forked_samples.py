@@ -22,9 +22,9 @@ from meddiff.training.distributed import Processes
 _IMPORTED = [
     "meddiff.training.run",
     "meddiff.scoring.run",
-    "meddiff.baselines",
-    "meddiff.diffusion.unet",
-    "meddiff.diffusion.dit",
+    "meddiff.networks.classifier",
+    "meddiff.networks.unet",
+    "meddiff.networks.dit",
     "meddiff.diffusion.objective",
 ]
 _CONTEXT = multiprocessing.get_context("forkserver")

@@ -14,7 +14,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from core_samples import SIDE, tiny_config
-from meddiff.checkpoint import (
+from meddiff.errors import CheckpointError
+from meddiff.models.checkpoint import (
     TrainState,
     load_optimizer_tensors,
     load_state,
@@ -26,8 +27,7 @@ from meddiff.checkpoint import (
     with_prefix,
     without_prefix,
 )
-from meddiff.errors import CheckpointError
-from meddiff.models import build_model
+from meddiff.models.kinds import build_model
 from meddiff.weights.official import load_official_diffusion
 
 

@@ -15,13 +15,13 @@ from diffusers.models import attention_dispatch
 from diffusers.models.attention_dispatch import AttentionBackendName
 
 from core_samples import SIDE, tiny_config, write_store
-from meddiff.config.compute import ComputeConfig
-from meddiff.data.store import Store
+from meddiff.config.schema.compute import ComputeConfig
+from meddiff.data.stores.store import Store
 from meddiff.devices.prepare import compile_network, is_convolutional, prepare_network
-from meddiff.diffusion.attention import choose_backend, set_attention
-from meddiff.diffusion.score import score
 from meddiff.errors import ConfigError
-from meddiff.models import build_model
+from meddiff.models.kinds import build_model
+from meddiff.networks.attention import choose_backend, set_attention
+from meddiff.scoring.score import score
 
 CPU = torch.device("cpu")
 
@@ -184,7 +184,7 @@ def test_a_flash_attn_that_diffusers_does_not_load_is_not_used(tmp_path):
     """An old version and one whose parts are missing, asked in a process that finds them."""
     script = """
 import torch
-from meddiff.diffusion.attention import choose_backend
+from meddiff.networks.attention import choose_backend
 from meddiff.errors import ConfigError
 torch.cuda.get_device_capability = lambda device: (8, 0)
 class Card: type = "cuda"

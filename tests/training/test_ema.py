@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from core_samples import SIDE, tiny_config
-from meddiff.config.model import EMAConfig
-from meddiff.models import build_model
+from meddiff.config.schema.model import EMAConfig
+from meddiff.models.kinds import build_model
 from meddiff.training.ema import EMA
 
 

@@ -23,9 +23,9 @@ import yaml
 from forked_samples import command, end_of, start
 
 from core_samples import SIDE, tiny_document, write_store
-from meddiff.checkpoint import save_weights
 from meddiff.config import parse_model
-from meddiff.model_spec import ModelSpec
+from meddiff.models.checkpoint import save_weights
+from meddiff.models.spec import ModelSpec
 
 pytestmark = pytest.mark.slow
 

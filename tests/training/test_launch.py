@@ -16,9 +16,9 @@ import torch
 from safetensors.torch import load_file
 
 from core_samples import tiny_document, write_store
-from meddiff.checkpoint import load_state
 from meddiff.cli import main
 from meddiff.errors import ConfigError
+from meddiff.models.checkpoint import load_state
 from meddiff.training.launch import launch
 from meddiff.training.state import STATE_FILE
 

@@ -12,7 +12,7 @@ import pytest
 from core_samples import ARCHITECTURES, SIDE, tiny_config, tiny_document, write_store
 from meddiff.cli import main
 from meddiff.errors import ConfigError
-from meddiff.model_spec import ModelSpec
+from meddiff.models.spec import ModelSpec
 from meddiff.training.network_check import check_network, check_trainable
 
 

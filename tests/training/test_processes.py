@@ -16,10 +16,10 @@ from torch import Tensor
 from trainer_samples import SEED
 
 from core_samples import SIDE, tiny_config, write_store
-from meddiff.checkpoint import load_state
-from meddiff.data.store import Store
+from meddiff.data.stores.store import Store
 from meddiff.errors import CheckpointError, Interrupted, MeddiffError
-from meddiff.models import build_model, build_task
+from meddiff.models.checkpoint import load_state
+from meddiff.models.kinds import build_model, build_task
 from meddiff.training import step as train_step
 from meddiff.training.distributed import Processes
 from meddiff.training.state import STATE_FILE, TrainingState

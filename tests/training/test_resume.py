@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from trainer_samples import CONFIGS, SEED, STEPS_PER_EPOCH, trainer, weights
 
 from core_samples import SIDE
-from meddiff import checkpoint
-from meddiff.checkpoint import load_state
 from meddiff.errors import CheckpointError, Interrupted
-from meddiff.models import build_model, build_task
+from meddiff.models import checkpoint
+from meddiff.models.checkpoint import load_state
+from meddiff.models.kinds import build_model, build_task
 from meddiff.training.state import STATE_FILE
 from meddiff.training.trainer import Trainer
 

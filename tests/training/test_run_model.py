@@ -18,13 +18,13 @@ from safetensors.torch import load_file
 
 from core_samples import tiny_document, write_store
 from meddiff import signals
-from meddiff.baselines import TimmClassifier
 from meddiff.cli import main
 from meddiff.config import parse_model
 from meddiff.errors import CheckpointError
 from meddiff.io import read_json
-from meddiff.model_spec import RUN, read_spec, write_config
-from meddiff.trained_model import load_model
+from meddiff.models.spec import RUN, read_spec, write_config
+from meddiff.models.trained import load_model
+from meddiff.networks.classifier import TimmClassifier
 from meddiff.training import inputs as training_inputs
 from meddiff.training.state import STATE_FILE
 from meddiff.training.trainer import Trainer

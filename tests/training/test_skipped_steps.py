@@ -13,10 +13,10 @@ from torch import Tensor
 from trainer_samples import SEED, STEPS_PER_EPOCH, weights
 
 from core_samples import SIDE, tiny_config
-from meddiff.checkpoint import load_state
-from meddiff.data.tensors import in_unit_range
+from meddiff.data.stores.tensors import in_unit_range
 from meddiff.errors import Interrupted, MeddiffError
-from meddiff.models import build_model
+from meddiff.models.checkpoint import load_state
+from meddiff.models.kinds import build_model
 from meddiff.training.distributed import Processes
 from meddiff.training.losses import MOST_SKIPPED
 from meddiff.training.state import STATE_FILE

@@ -9,12 +9,12 @@ from torch import Tensor
 from trainer_samples import CONFIGS, SEED, Scripted, trainer, weights
 
 from core_samples import SIDE, tiny_config, write_store
-from meddiff.checkpoint import load_state
-from meddiff.data.store import Store
-from meddiff.data.tensors import in_unit_range
-from meddiff.diffusion.score import score
+from meddiff.data.stores.store import Store
+from meddiff.data.stores.tensors import in_unit_range
 from meddiff.errors import MeddiffError
-from meddiff.models import build_model
+from meddiff.models.checkpoint import load_state
+from meddiff.models.kinds import build_model
+from meddiff.scoring.score import score
 from meddiff.training.optim import epoch_batches
 from meddiff.training.state import STATE_FILE
 from meddiff.training.trainer import Trainer

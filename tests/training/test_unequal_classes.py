@@ -16,10 +16,10 @@ from torch import nn
 from trainer_samples import SEED, Scripted, trainer
 
 from core_samples import tiny_config
-from meddiff.baselines import classification_loss
 from meddiff.config.checks import model_problems
 from meddiff.errors import ConfigError
-from meddiff.models import build_task
+from meddiff.models.kinds import build_task
+from meddiff.networks.classifier import classification_loss
 from meddiff.training.optim import epoch_batches, order
 
 COUNTS = [17, 3, 6]

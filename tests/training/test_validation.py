@@ -12,17 +12,17 @@ from diffusers.models.attention_dispatch import AttentionBackendName
 from torch import Tensor, nn
 
 from core_samples import tiny_config
-from meddiff.config.compute import DEFAULT_COMPUTE
-from meddiff.data.store import Store
+from meddiff.config.schema.compute import DEFAULT_COMPUTE
+from meddiff.data.stores.store import Store
 from meddiff.devices.prepare import prepare_network
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.diffusion.objective import DiffusionTask
 from meddiff.diffusion.schedule import ShiftedCosineSchedule
-from meddiff.diffusion.score import score
 from meddiff.diffusion.vote import majority
 from meddiff.errors import MeddiffError
-from meddiff.models import build_model, build_task
+from meddiff.models.kinds import build_model, build_task
 from meddiff.provenance import code_files
+from meddiff.scoring.score import score
 from meddiff.training.trainer import Trainer
 
 SEED, IMAGES, STEPS, SIDE = 5, 40, 21, 4
@@ -113,7 +113,7 @@ def refuse_fp32(query: Tensor, key: Tensor, value: Tensor, **_: Any) -> Tensor:
 @pytest.mark.parametrize("kind", ["unet", "dit"])
 def test_trains_and_validates_with_attention_that_refuses_fp32(kind, splits, tmp_path, monkeypatch):
     """The first validation used to end such a training."""
-    monkeypatch.setattr("meddiff.diffusion.attention.dispatch_attention_fn", refuse_fp32)
+    monkeypatch.setattr("meddiff.networks.attention.dispatch_attention_fn", refuse_fp32)
     monkeypatch.setattr("meddiff.devices.prepare.choose_backend", lambda *_: AttentionBackendName.FLASH)
     settings = {"epochs": 1, "mixed_precision": "bf16"}
     config = tiny_config(kind, train=settings)

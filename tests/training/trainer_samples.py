@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from core_samples import ARCHITECTURES, SIDE, tiny_config
-from meddiff.data.tensors import in_unit_range
-from meddiff.models import build_model, build_task
+from meddiff.data.stores.tensors import in_unit_range
+from meddiff.models.kinds import build_model, build_task
 from meddiff.training.trainer import Trainer
 
 SEED = 3

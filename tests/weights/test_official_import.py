@@ -16,12 +16,12 @@ from safetensors.torch import load_file, save_file
 from core_samples import ARCHITECTURES, SIDE, tiny_config, tiny_document, write_store
 from meddiff.cli import main
 from meddiff.config import load_model, parse_model
-from meddiff.diffusion.pipeline_folder import with_architecture
-from meddiff.diffusion.tiny_stable_diffusion import make_tiny_stable_diffusion
 from meddiff.errors import CheckpointError
 from meddiff.io import read_json
-from meddiff.models import build_model
-from meddiff.trained_model import load_model as load_weights_dir
+from meddiff.models.kinds import build_model
+from meddiff.models.trained import load_model as load_weights_dir
+from meddiff.networks.pipeline_folder import with_architecture
+from meddiff.networks.tiny_stable_diffusion import make_tiny_stable_diffusion
 from meddiff.weights.official import load_official_diffusion
 from meddiff.weights.official_baselines import load_official_baseline, with_timm_names
 from release_samples import (

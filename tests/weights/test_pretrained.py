@@ -16,10 +16,10 @@ from safetensors.torch import load_file, save_file
 
 from core_samples import SIDE, tiny_config, tiny_document, write_store
 from meddiff.cli import main
-from meddiff.config.model import PretrainedConfig
+from meddiff.config.schema.model import PretrainedConfig
 from meddiff.errors import CheckpointError
 from meddiff.io import read_json
-from meddiff.models import build_model
+from meddiff.models.kinds import build_model
 from meddiff.weights.pretrained import fetch_pretrained, verified_manifest
 from weight_samples import small_weights
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from meddiff.diffusion.error_file import load_errors
+from meddiff.scoring.error_file import load_errors
 
 if TYPE_CHECKING:
     from workflow_samples import Project

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from meddiff.config import load_model
 from meddiff.io import read_json
-from meddiff.models import build_model
+from meddiff.models.kinds import build_model
 from release_samples import save_diffusion, shake, with_official_names
 
 pytestmark = pytest.mark.slow

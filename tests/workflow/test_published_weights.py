@@ -65,11 +65,11 @@ def test_stops_then_keeps_then_retrains(published):
 
 def test_an_edited_module_and_another_split_are_named(published):
     project = published
-    path = project.folder / "workflow/src/meddiff/baselines.py"
+    path = project.folder / "workflow/src/meddiff/networks/classifier.py"
     path.write_text(path.read_text() + "\n# an edit\n")
     project.edit_yaml("config/datasets/small_chest.yaml", split={"seed": 1})
     text = project.snakemake(WEIGHTS, expect=1)
-    assert "code baselines.py" in text and "images or splits are to be made again" in text
+    assert "code networks/classifier.py" in text and "images or splits are to be made again" in text
     assert (project.folder / WEIGHTS).is_file()
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from meddiff.diffusion.error_file import load_errors
+from meddiff.scoring.error_file import load_errors
 
 pytestmark = pytest.mark.slow
 

@@ -372,7 +372,7 @@ def test_nothing_after_switching_branches_and_back(finished, tmp_path):
     repository = under_git(finished, tmp_path / "repository")
     branch = repository.git("branch", "--show-current").strip()
     repository.git("switch", "--quiet", "--create", "other")
-    network = repository.folder / "workflow/src/meddiff/diffusion/dit.py"
+    network = repository.folder / "workflow/src/meddiff/networks/dit.py"
     network.write_text(network.read_text() + "\n# an edit\n")
     repository.edit_yaml("config/models/small_unet.yaml", train={"lr": 2e-3})
     repository.commit("Another network, another learning rate")

@@ -89,7 +89,7 @@ def test_title_of_a_model(project):
 
 
 def test_module_of_one_network(project):
-    path = project.folder / "workflow/src/meddiff/diffusion/dit.py"
+    path = project.folder / "workflow/src/meddiff/networks/dit.py"
     path.write_text(path.read_text() + "\n# an edit\n")
     assert project.planned() == {
         **TRAINING,

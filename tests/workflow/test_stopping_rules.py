@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from meddiff.diffusion.error_file import load_errors
+from meddiff.scoring.error_file import load_errors
 
 pytestmark = pytest.mark.slow
 

@@ -8,7 +8,7 @@ import pytest
 from test_staleness import FROM_ERRORS, REPORT
 from workflow_samples import Project
 
-from meddiff.diffusion.error_file import load_errors
+from meddiff.scoring.error_file import load_errors
 
 pytestmark = pytest.mark.slow
 

@@ -40,7 +40,7 @@ if audited_datasets():
         input:
             predictions=[prediction_file(run) for run in audited_runs()],
             strata=expand("data/{dataset}/strata.csv", dataset=audited_datasets()),
-            code=code_of("meddiff.evaluate.make_audit", "meddiff.evaluate.render"),
+            code=code_of("meddiff.evaluate.make_audit", "meddiff.artifacts.render"),
         output:
             csv=f"{RESULTS}/tables/audit.csv",
             md=report(

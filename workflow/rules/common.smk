@@ -25,12 +25,15 @@ from snakemake.exceptions import WorkflowError
 from meddiff.config import Config, top_level
 from meddiff.config.folders import check_checkout, check_folders
 from meddiff.config.sources import SPLITS, sources
-from meddiff.config.augmentation import differences_in_words
+from meddiff.config.schema.augmentation import differences_in_words
 from meddiff.config.weights import OFFICIAL_FILES, OFFICIAL_FOLDER_ID
+from meddiff.artifacts.lookup import code_of as artifact_code
+from meddiff.artifacts.lookup import planned
 from meddiff.data import params as data_params
-from meddiff.data.listing import refresh_manifest, seen_path
+from meddiff.pipeline.experiment import Experiment
+from meddiff.data.obtain.listing import refresh_manifest, seen_path
 from meddiff.errors import MeddiffError
-from meddiff.models import network_module, task_module
+from meddiff.models.kinds import network_module, task_module
 from meddiff.provenance import code_files
 from meddiff.sharing import running
 from meddiff.sharing.absent import absent_files, is_spared
@@ -46,6 +49,7 @@ try:
 except MeddiffError as error:
     raise WorkflowError(str(error)) from None
 
+EXPERIMENT = Experiment(CONFIG)
 RESULTS = f"results/{CONFIG.results_name}"
 LOGS = f"logs/{CONFIG.results_name}"
 RUN = "{dataset}/{model}/seed{seed}"

@@ -23,7 +23,7 @@ if workflow.is_main_process:
 
 rule fetch_dataset:
     input:
-        code=code_of("meddiff.data.fetch"),
+        code=code_of("meddiff.data.obtain.fetch"),
     output:
         manifest="data/{dataset}/raw.json",
     log:
@@ -134,7 +134,7 @@ rule build_store:
         train="splits/{dataset}/train.csv",
         valid="splits/{dataset}/valid.csv",
         test="splits/{dataset}/test.csv",
-        code=code_of("meddiff.data.store"),
+        code=code_of("meddiff.data.stores.store"),
     output:
         manifest="data/{dataset}/store/{size}/manifest.json",
         index="data/{dataset}/store/{size}/index.parquet",

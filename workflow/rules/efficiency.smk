@@ -22,7 +22,7 @@ if EFFICIENCY:
                 for run in scoring_runs()
                 for levels in CONFIG.experiment.score.compare_levels
             ],
-            code=code_of("meddiff.evaluate.make_efficiency", "meddiff.evaluate.render"),
+            code=code_of("meddiff.evaluate.make_efficiency", "meddiff.artifacts.render"),
         output:
             csv=f"{RESULTS}/tables/efficiency.csv",
             md=report(

@@ -2,7 +2,7 @@
 rule vote:
     input:
         errors=f"{RESULTS}/{VOTES}/errors.nc",
-        code=code_of("meddiff.evaluate.predictions", "meddiff.diffusion.error_file"),
+        code=code_of("meddiff.evaluate.predictions", "meddiff.scoring.error_file"),
     output:
         predictions=f"{RESULTS}/{VOTES}/predictions/{{decision}}.csv",
     log:
@@ -27,7 +27,7 @@ rule predict_baseline:
         config=f"{RESULTS}/{RUN}/weights/config.yaml",
         manifest=store_manifest,
         arrays=ancient(store_arrays),
-        code=code_of("meddiff.baselines", "meddiff.evaluate.predictions"),
+        code=code_of("meddiff.networks.classifier", "meddiff.evaluate.predictions"),
     output:
         predictions=f"{RESULTS}/{RUN}/predictions/{{decision}}.csv",
     log:

@@ -61,7 +61,7 @@ if counterfactual_runs():
             manifest=store_manifest,
             arrays=ancient(store_arrays),
             masks=masks_manifest,
-            code=code_of("meddiff.evaluate.make_measures"),
+            code=code_of("meddiff.explaining.measure_run"),
         output:
             measures=f"{COUNTERFACTUALS_OF}/measures.csv",
             metrics=f"{COUNTERFACTUALS_OF}/metrics.csv",
@@ -90,7 +90,7 @@ if counterfactual_runs():
     rule make_counterfactual_table:
         input:
             metrics=[counterfactual_file(run, "metrics.csv") for run in counterfactual_runs()],
-            code=code_of("meddiff.evaluate.counterfactual_table", "meddiff.evaluate.counterfactual_metrics"),
+            code=code_of("meddiff.evaluate.counterfactual_table", "meddiff.explaining.metrics"),
         output:
             csv=f"{RESULTS}/tables/counterfactuals.csv",
             md=report(

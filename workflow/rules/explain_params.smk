@@ -160,11 +160,11 @@ def example_files(wildcards):
 
 
 def counterfactual_figure_settings(wildcards):
-    style = CONFIG.experiment.figures.counterfactuals.model_dump(mode="json")
+    style = style_of(EXPERIMENT, "counterfactuals", OLD["counterfactuals"]).model_dump(mode="json")
     return to_json({**titled_layout(example_runs(wildcards.dataset)), "style": style})
 
 
 def front_settings(wildcards):
-    style = CONFIG.experiment.figures.counterfactual_front.model_dump(mode="json")
+    style = style_of(EXPERIMENT, "counterfactual_front", OLD["counterfactual_front"]).model_dump(mode="json")
     confidence = CONFIG.experiment.evaluate.confidence
     return to_json({**titled_layout(counterfactual_runs()), "confidence": confidence, "style": style})

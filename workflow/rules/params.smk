@@ -93,4 +93,4 @@ def further_scoring_settings(wildcards):
 def scoring_code(wildcards):
     kind = CONFIG.model(wildcards.model, wildcards.dataset).kind
     stopping = ["meddiff.diffusion.stopping"] if stops_early() else []
-    return code_of("meddiff.diffusion.score", "meddiff.diffusion.error_file", network_module(kind), *stopping)
+    return code_of("meddiff.scoring.score", "meddiff.scoring.error_file", network_module(kind), *stopping)

@@ -1,48 +1,21 @@
 TABLES = expand(
     f"{RESULTS}/tables/{{kind}}.{{suffix}}",
-    kind=["classification", "comparison", "metrics"]
+    kind=["comparison", "metrics"]
     + (["published"] if CONFIG.experiment.published and scoring_runs() else []),
     suffix=["csv", "md", "tex"],
 )
 METRICS = f"{RESULTS}/metrics.json"
 FIGURES = expand(
     f"{RESULTS}/figures/{{kind}}.{{suffix}}",
-    kind=["uncertainty"]
-    + (["step_ablation"] if scoring_runs() else [])
-    + (["method"] if drawable_runs() else []),
+    kind=["uncertainty"] + (["method"] if drawable_runs() else []),
     suffix=["csv", "png", "pdf"],
 )
-
-
-rule make_classification_table:
-    input:
-        metrics=[metrics_file(run) for run in decision_runs()],
-        code=code_of("meddiff.evaluate.make_table", "meddiff.evaluate.render"),
-    output:
-        csv=f"{RESULTS}/tables/classification.csv",
-        md=report(
-            f"{RESULTS}/tables/classification.md",
-            caption="../report/classification.rst",
-            category="Tables",
-        ),
-        tex=f"{RESULTS}/tables/classification.tex",
-    log:
-        f"{LOGS}/tables/classification.log",
-    conda:
-        "../../envs/cpu.yaml"
-    params:
-        settings=classification_settings,
-    message:
-        "Making the classification table"
-    shell:
-        "python -m meddiff table --kind classification --params {params.settings:q} --metrics {input.metrics:q}"
-        " --out-csv {output.csv:q} --out-md {output.md:q} --out-tex {output.tex:q} > {log:q} 2>&1"
 
 
 rule make_comparison_table:
     input:
         predictions=[prediction_file(run) for run in decision_runs()],
-        code=code_of("meddiff.evaluate.make_table", "meddiff.evaluate.render"),
+        code=code_of("meddiff.evaluate.make_table", "meddiff.artifacts.render"),
     output:
         csv=f"{RESULTS}/tables/comparison.csv",
         md=report(
@@ -67,7 +40,7 @@ rule make_comparison_table:
 rule make_metrics_table:
     input:
         metrics=[metrics_file(run) for run in decision_runs()],
-        code=code_of("meddiff.evaluate.make_table", "meddiff.evaluate.render"),
+        code=code_of("meddiff.evaluate.make_table", "meddiff.artifacts.render"),
     output:
         csv=f"{RESULTS}/tables/metrics.csv",
         md=report(
@@ -110,7 +83,7 @@ if CONFIG.experiment.published and scoring_runs():
     rule make_published_table:
         input:
             figures=expand(f"{RESULTS}/figures/{{kind}}.csv", kind=["step_ablation", "uncertainty"]),
-            code=code_of("meddiff.evaluate.published", "meddiff.evaluate.render"),
+            code=code_of("meddiff.evaluate.published", "meddiff.artifacts.render"),
         output:
             csv=f"{RESULTS}/tables/published.csv",
             md=report(
@@ -130,31 +103,6 @@ if CONFIG.experiment.published and scoring_runs():
         shell:
             "python -m meddiff table --kind published --params {params.settings:q} --figures {input.figures:q}"
             " --out-csv {output.csv:q} --out-md {output.md:q} --out-tex {output.tex:q} > {log:q} 2>&1"
-
-
-rule plot_step_ablation:
-    input:
-        errors=[errors_file(run) for run in scoring_runs()],
-        code=code_of("meddiff.evaluate.make_figure"),
-    output:
-        csv=f"{RESULTS}/figures/step_ablation.csv",
-        png=report(
-            f"{RESULTS}/figures/step_ablation.png",
-            caption="../report/step_ablation.rst",
-            category="Figures",
-        ),
-        pdf=f"{RESULTS}/figures/step_ablation.pdf",
-    log:
-        f"{LOGS}/figures/step_ablation.log",
-    conda:
-        "../../envs/cpu.yaml"
-    params:
-        settings=step_ablation_settings,
-    message:
-        "Drawing accuracy against classification steps"
-    shell:
-        "python -m meddiff figure --kind step_ablation --params {params.settings:q} --errors {input.errors:q}"
-        " --out-csv {output.csv:q} --out-png {output.png:q} --out-pdf {output.pdf:q} > {log:q} 2>&1"
 
 
 rule plot_uncertainty:

@@ -1,3 +1,15 @@
+from meddiff.artifacts.artifact import style_of
+from meddiff.config.schema.figure import FigureStyle
+
+OLD = {
+    "uncertainty": FigureStyle(),
+    "method": FigureStyle(width=9.0, height=4.7),
+    "efficiency": FigureStyle(width=9.0, height=2.6),
+    "counterfactuals": FigureStyle(width=7.6, height=1.2),
+    "counterfactual_front": FigureStyle(),
+    "audit": FigureStyle(),
+}
+
 # What metrics, tables and figures take from the configuration.
 
 
@@ -39,54 +51,12 @@ def resampling():
     }
 
 
-def classification_settings(wildcards):
-    return to_json(
-        {
-            **layout(decision_runs()),
-            "confidence": CONFIG.experiment.evaluate.confidence,
-            "published": CONFIG.published("classification"),
-            "other_splits": other_splits() if CONFIG.experiment.published else [],
-            "classes": class_names(),
-            "augmentation": unequal_augmentation(),
-        }
-    )
-
-
-def unequal_augmentation():
-    """Datasets on which the training images of the models are not changed alike, and what is done to each model's."""
-    found = {}
-    for name in CONFIG.datasets:
-        models = [CONFIG.model(model, name) for model in CONFIG.experiment.models]
-        trained = {model.title: model.train.augmentation for model in models if model.train}
-        if words := differences_in_words(trained):
-            found[name] = words
-    return found
-
-
-def other_splits():
-    """Datasets whose splits are not the published ones."""
-    return [name for name, dataset in CONFIG.datasets.items() if dataset.split.kind != "official"]
-
-
 def comparison_settings(wildcards):
     return to_json({**layout(decision_runs()), "confidence": CONFIG.experiment.evaluate.confidence})
 
 
 def metrics_table_settings(wildcards):
     return to_json({**layout(decision_runs()), "classes": class_names()})
-
-
-def step_ablation_settings(wildcards):
-    experiment = CONFIG.experiment
-    return to_json(
-        {
-            **layout(scoring_runs()),
-            "confidence": experiment.evaluate.confidence,
-            "steps": experiment.evaluate.ablation_steps,
-            "style": experiment.figures.step_ablation.model_dump(mode="json"),
-            "published": CONFIG.published("step_ablation"),
-        }
-    )
 
 
 def efficiency_settings(wildcards):
@@ -109,7 +79,7 @@ def efficiency_figure_settings(wildcards):
         {
             **layout(scoring_runs()),
             "confidence": experiment.evaluate.confidence,
-            "style": experiment.figures.efficiency.model_dump(mode="json"),
+            "style": style_of(EXPERIMENT, "efficiency", OLD["efficiency"]).model_dump(mode="json"),
         }
     )
 
@@ -132,7 +102,7 @@ def method_settings(wildcards):
     return to_json(
         {
             "wavelet": CONFIG.model(run["model"], run["dataset"]).wavelet,
-            "style": CONFIG.experiment.figures.method.model_dump(mode="json"),
+            "style": style_of(EXPERIMENT, "method", OLD["method"]).model_dump(mode="json"),
         }
     )
 
@@ -153,7 +123,7 @@ def uncertainty_settings(wildcards):
         {
             **layout(uncertainty_runs()),
             **resampling(),
-            "style": CONFIG.experiment.figures.uncertainty.model_dump(mode="json"),
+            "style": style_of(EXPERIMENT, "uncertainty", OLD["uncertainty"]).model_dump(mode="json"),
             "published": CONFIG.published("uncertainty"),
         }
     )
@@ -202,6 +172,6 @@ def audit_figure_settings(wildcards):
         {
             **audited_layout(),
             "confidence": experiment.evaluate.confidence,
-            "style": experiment.figures.audit.model_dump(mode="json"),
+            "style": style_of(EXPERIMENT, "audit", OLD["audit"]).model_dump(mode="json"),
         }
     )

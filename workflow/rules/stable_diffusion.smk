@@ -6,7 +6,7 @@ if generated_pretrained():
         input:
             manifests=generating_manifests,
             arrays=ancient(generating_arrays),
-            code=code_of("meddiff.diffusion.tiny_stable_diffusion"),
+            code=code_of("meddiff.networks.tiny_stable_diffusion"),
         output:
             manifest="data/pretrained/{pretrained}/manifest.json",
         log:

@@ -15,11 +15,12 @@ PACKAGE = "meddiff"
 SOURCE = Path(__file__).parent
 
 # Modules that cannot change a result by themselves: editing them must not make one stale. Configuration
-# is among them because its resolved values reach every rule as params, which are tracked.
+# and what rules take of it are among them because values reach every rule as params, which are tracked.
 NEUTRAL = (
     "meddiff.config",
     "meddiff.errors",
     "meddiff.io",
+    "meddiff.pipeline",
     "meddiff.progress",
     "meddiff.provenance",
     "meddiff.records",

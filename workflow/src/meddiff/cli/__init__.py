@@ -55,6 +55,7 @@ RULES: dict[str, str] = {
     "collect": "collect all metrics of an experiment in one JSON file",
     "explain": "make the counterfactuals of a diffusion model and have them classified",
     "measure": "compute the metrics of counterfactuals",
+    "artifact": "make a table or a figure",
     "table": "make a table of the paper",
     "figure": "draw a figure of the paper",
 }

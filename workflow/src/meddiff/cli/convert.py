@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def files(args: argparse.Namespace) -> Files:
     """What the command reads and writes."""
-    from meddiff.models import network_module
+    from meddiff.models.kinds import network_module
     from meddiff.weights.released import importer_module
 
     kind = parsed_params(args)["model"]["kind"]
@@ -30,7 +30,7 @@ def files(args: argparse.Namespace) -> Files:
 
 def run(args: argparse.Namespace) -> None:
     from meddiff.config import parse_model
-    from meddiff.model_spec import ModelSpec
+    from meddiff.models.spec import ModelSpec
     from meddiff.weights.run_import import import_released
 
     keys = ("model", "num_classes", "channels", "image_size", "seed", "release")

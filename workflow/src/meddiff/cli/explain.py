@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> None:
     import torch
 
     from meddiff.cli.train import state_root
-    from meddiff.config.counterfactual import ExplainParams
+    from meddiff.config.schema.counterfactual import ExplainParams
     from meddiff.evaluate.settings import parse_params
     from meddiff.explaining.run import explain_run
 

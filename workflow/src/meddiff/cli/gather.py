@@ -26,8 +26,8 @@ def files(args: argparse.Namespace) -> Files:
 
 
 def run(args: argparse.Namespace) -> None:
-    from meddiff.data.store import Store
-    from meddiff.diffusion.error_file import gather_errors
+    from meddiff.data.stores.store import Store
+    from meddiff.scoring.error_file import gather_errors
     from meddiff.scoring.shards import check_shards
 
     check_shards(args.shards, args.weights, args.store, args.split, args.params)

@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def files(args: argparse.Namespace) -> Files:
     """What the command reads and writes."""
     inputs = [store_manifest(folder) for folder in args.stores]
-    return Files(inputs, [args.out / "manifest.json"], ["meddiff.diffusion.tiny_stable_diffusion"])
+    return Files(inputs, [args.out / "manifest.json"], ["meddiff.networks.tiny_stable_diffusion"])
 
 
 def gpus(args: argparse.Namespace) -> int:
@@ -31,8 +31,8 @@ def run(args: argparse.Namespace) -> None:
     import torch
 
     from meddiff.checksums import checksums
-    from meddiff.diffusion.tiny_stable_diffusion import make_tiny_stable_diffusion
     from meddiff.io import write_json
+    from meddiff.networks.tiny_stable_diffusion import make_tiny_stable_diffusion
     from meddiff.records.record import FOLDER
     from meddiff.weights.pretrained import MANIFEST
 

@@ -26,7 +26,7 @@ def files(args: argparse.Namespace) -> Files:
 
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
-    from meddiff.data.official_splits import collect_official, places_to_look
+    from meddiff.data.obtain.official_splits import collect_official, places_to_look
     from meddiff.data.params import OfficialParams, parse_slice
 
     split = parse_slice(args.params, OfficialParams).split

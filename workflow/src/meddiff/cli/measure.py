@@ -31,12 +31,12 @@ def files(args: argparse.Namespace) -> Files:
     if parsed_params(args)["phantom"]:
         inputs.append(raw_manifest(args.store))  # masks lie among the images
     outputs = [args.out_measures, args.out_metrics, args.out_examples]
-    return Files(inputs, outputs, ["meddiff.evaluate.make_measures"])
+    return Files(inputs, outputs, ["meddiff.explaining.measure_run"])
 
 
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
-    from meddiff.evaluate.make_measures import MeasureFiles, make_measures
+    from meddiff.explaining.measure_run import MeasureFiles, make_measures
 
     files = MeasureFiles(
         table=args.table,

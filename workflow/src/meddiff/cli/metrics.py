@@ -30,9 +30,9 @@ def run(args: argparse.Namespace) -> None:
 
     from meddiff.evaluate.class_balance import few_images, from_text
     from meddiff.evaluate.predictions import read_predictions
-    from meddiff.evaluate.result_csv import write_csv
     from meddiff.evaluate.settings import MetricsSettings, parse_params
     from meddiff.evaluate.summary import summarise
+    from meddiff.result_csv import write_csv
 
     settings = parse_params(MetricsSettings, args.params)
     table = summarise(read_predictions(args.predictions), settings)

@@ -13,7 +13,7 @@ from meddiff.errors import ConfigError
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from meddiff.config.compute import ComputeConfig
+    from meddiff.config.schema.compute import ComputeConfig
 
 M = TypeVar("M", bound="BaseModel")
 
@@ -54,7 +54,7 @@ def compute_of(args: argparse.Namespace) -> ComputeConfig:
     Raises:
         ConfigError: naming the key.
     """
-    from meddiff.config.compute import ComputeConfig
+    from meddiff.config.schema.compute import ComputeConfig
 
     return parsed(ComputeConfig, args.compute, "--compute")
 

@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def files(args: argparse.Namespace) -> Files:
     """What the command reads and writes."""
     inputs = [*weights_inputs(args.weights), store_manifest(args.store)]
-    code = ["meddiff.baselines", "meddiff.evaluate.predictions"]
+    code = ["meddiff.networks.classifier", "meddiff.evaluate.predictions"]
     return Files(inputs, [args.out], code, {"split": args.split})
 
 
@@ -32,11 +32,11 @@ def gpus(args: argparse.Namespace) -> int:
 def run(args: argparse.Namespace) -> None:
     import torch
 
-    from meddiff.baselines import predict_probabilities
-    from meddiff.data.store import Store
+    from meddiff.data.stores.store import Store
     from meddiff.evaluate.predictions import from_probabilities, write_predictions
-    from meddiff.model_spec import read_spec
-    from meddiff.trained_model import default_device, load_model
+    from meddiff.models.spec import read_spec
+    from meddiff.models.trained import default_device, load_model
+    from meddiff.networks.classifier import predict_probabilities
 
     if args.threads:
         torch.set_num_threads(args.threads)

@@ -11,7 +11,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from meddiff.config.schemas import schemas
+    from meddiff.config.json_schemas import schemas
     from meddiff.io import write_json
 
     for name, schema in schemas().items():

@@ -54,7 +54,7 @@ def scoring_files(args: argparse.Namespace) -> tuple[list[Path], list[str] | Non
     """The files and the modules that errors depend on."""
     inputs = [*weights_inputs(args.weights), store_manifest(args.store)]
     stopping = ["meddiff.diffusion.stopping"] if "stopping" in parsed_params(args) else []
-    code = with_network(args.weights, "meddiff.diffusion.score", "meddiff.diffusion.error_file", *stopping)
+    code = with_network(args.weights, "meddiff.scoring.score", "meddiff.scoring.error_file", *stopping)
     return inputs, code
 
 
@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> None:
     import torch
 
     from meddiff.cli.train import state_root
-    from meddiff.config.experiment import ScoreConfig
+    from meddiff.config.schema.experiment import ScoreConfig
     from meddiff.scoring.run import score_shard
 
     keys = ("steps", "noise_levels", "precision")

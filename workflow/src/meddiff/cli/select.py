@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def files(args: argparse.Namespace) -> Files:
     """What the command reads and writes."""
-    from meddiff.models import network_module
+    from meddiff.models.kinds import network_module
 
     code = ["meddiff.weights.stable_diffusion", network_module(parsed_params(args)["model"]["kind"])]
     return Files(weights_inputs(args.joint), weights_outputs(args.out), code)
@@ -27,7 +27,7 @@ def files(args: argparse.Namespace) -> Files:
 
 def run(args: argparse.Namespace) -> None:
     from meddiff.config import parse_model
-    from meddiff.model_spec import ModelSpec, read_spec
+    from meddiff.models.spec import ModelSpec, read_spec
     from meddiff.weights.stable_diffusion import take_classes
 
     keys = ("model", "num_classes", "channels", "image_size", "seed", "first_class")

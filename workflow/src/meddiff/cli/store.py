@@ -31,13 +31,15 @@ def _size(text: str) -> tuple[int, str]:
 def files(args: argparse.Namespace) -> Files:
     """What the command reads and writes."""
     inputs = [raw_manifest(args.out_dir), *split_files(args.splits_dir)]
-    return Files(inputs, store_outputs(args.out_dir), ["meddiff.data.store"], {"size": list(args.size)})
+    return Files(
+        inputs, store_outputs(args.out_dir), ["meddiff.data.stores.store"], {"size": list(args.size)}
+    )
 
 
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
     from meddiff.data.params import StoreParams, parse_slice
-    from meddiff.data.store import build_store
+    from meddiff.data.stores.store import build_store
 
     size, geometry = args.size
     dataset = parse_slice(args.params, StoreParams)

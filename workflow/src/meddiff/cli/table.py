@@ -22,18 +22,18 @@ SOURCES = {
     "efficiency": "errors",
     "published": "figures",
 }
-_MADE = ("meddiff.evaluate.make_table", "meddiff.evaluate.render")
+_MADE = ("meddiff.evaluate.make_table", "meddiff.artifacts.render")
 CODE = {
     "classification": _MADE,
     "comparison": _MADE,
     "metrics": _MADE,
-    "audit": ("meddiff.evaluate.make_audit", "meddiff.evaluate.render"),
+    "audit": ("meddiff.evaluate.make_audit", "meddiff.artifacts.render"),
     "counterfactuals": (
         "meddiff.evaluate.counterfactual_table",
-        "meddiff.evaluate.counterfactual_metrics",
+        "meddiff.explaining.metrics",
     ),
-    "efficiency": ("meddiff.evaluate.make_efficiency", "meddiff.evaluate.render"),
-    "published": ("meddiff.evaluate.published", "meddiff.evaluate.render"),
+    "efficiency": ("meddiff.evaluate.make_efficiency", "meddiff.artifacts.render"),
+    "published": ("meddiff.evaluate.published", "meddiff.artifacts.render"),
 }
 
 
@@ -71,10 +71,10 @@ def files(args: argparse.Namespace) -> Files:
 
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
+    from meddiff.artifacts.render import to_latex, to_markdown
     from meddiff.errors import ConfigError
-    from meddiff.evaluate.render import to_latex, to_markdown
-    from meddiff.evaluate.result_csv import write_csv
     from meddiff.io import write_text
+    from meddiff.result_csv import write_csv
 
     option = SOURCES[args.kind]
     paths = getattr(args, option)

@@ -52,7 +52,7 @@ def add_publication_arguments(parser: argparse.ArgumentParser) -> None:
 
 def files(args: argparse.Namespace) -> Files:
     """What the command reads and writes."""
-    from meddiff.models import network_module, task_module
+    from meddiff.models.kinds import network_module, task_module
 
     kind = parsed_params(args)["model"]["kind"]
     inputs = [store_manifest(folder) for folder in args.store]
@@ -92,8 +92,8 @@ def run(args: argparse.Namespace) -> None:
     import torch
 
     from meddiff.config import parse_model
-    from meddiff.training.approval import publication_of
     from meddiff.training.run import train_model
+    from meddiff.weights.approval import publication_of
 
     if args.threads:
         torch.set_num_threads(max(1, args.threads // started))

@@ -17,13 +17,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def files(args: argparse.Namespace) -> Files:
     """What the command reads and writes."""
-    code = ["meddiff.evaluate.predictions", "meddiff.diffusion.error_file"]
+    code = ["meddiff.evaluate.predictions", "meddiff.scoring.error_file"]
     return Files([args.errors], [args.out], code, {"decision": args.decision})
 
 
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
-    from meddiff.diffusion.error_file import load_errors
     from meddiff.evaluate.predictions import from_errors, write_predictions
+    from meddiff.scoring.error_file import load_errors
 
     write_predictions(from_errors(load_errors(args.errors), args.decision), args.out)

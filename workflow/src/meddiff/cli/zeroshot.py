@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def files(args: argparse.Namespace) -> Files:
     """What the command reads and writes."""
-    from meddiff.models import network_module
+    from meddiff.models.kinds import network_module
 
     code = ["meddiff.weights.stable_diffusion", network_module(parsed_params(args)["model"]["kind"])]
     return Files([args.pretrained / "manifest.json"], weights_outputs(args.out), code)
@@ -25,7 +25,7 @@ def files(args: argparse.Namespace) -> Files:
 
 def run(args: argparse.Namespace) -> None:
     from meddiff.config import parse_model
-    from meddiff.model_spec import ModelSpec
+    from meddiff.models.spec import ModelSpec
     from meddiff.weights.stable_diffusion import take_pretrained
 
     keys = ("model", "num_classes", "channels", "image_size", "seed")

@@ -1,9 +1,9 @@
 """Configuration: what may be said (`schema`) and how it is read (`load`)."""
 
-from meddiff.config.dataset import DatasetConfig
-from meddiff.config.experiment import ExperimentConfig
 from meddiff.config.load import Config, load_dataset, load_model, parse_model, top_level
-from meddiff.config.model import DiffusionModelConfig, TimmModelConfig
+from meddiff.config.schema.dataset import DatasetConfig
+from meddiff.config.schema.experiment import ExperimentConfig
+from meddiff.config.schema.model import DiffusionModelConfig, TimmModelConfig
 
 __all__ = [
     "Config",

@@ -6,11 +6,16 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from meddiff.config.dataset import DatasetConfig
-from meddiff.config.model import AnyModel, DiffusionModelConfig, GeneratedPretrained, StableDiffusionConfig
+from meddiff.config.schema.dataset import DatasetConfig
+from meddiff.config.schema.model import (
+    AnyModel,
+    DiffusionModelConfig,
+    GeneratedPretrained,
+    StableDiffusionConfig,
+)
 from meddiff.errors import ConfigError
 
-# As `Name` of `meddiff.config.strict`: it is a part of paths.
+# As `Name` of `meddiff.config.schema.strict`: it is a part of paths.
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _DIT_PATCH = 2  # of diffusers, where the file says nothing
 

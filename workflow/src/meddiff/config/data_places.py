@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from meddiff.config.dataset import (
+from meddiff.config.schema.dataset import (
     DatasetConfig,
     LocalSource,
     OfficialSplit,

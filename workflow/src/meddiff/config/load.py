@@ -9,15 +9,15 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from meddiff.config.augmentation import Augmentation
 from meddiff.config.checks import model_problems, named_file
 from meddiff.config.data_places import DataPlaces
-from meddiff.config.dataset import DatasetConfig
 from meddiff.config.decisions import Decisions
-from meddiff.config.experiment import ExperimentConfig
-from meddiff.config.model import AnyModel, ModelConfig, StableDiffusionConfig
 from meddiff.config.published import check_published, published_values
 from meddiff.config.reasons import lines_of
+from meddiff.config.schema.augmentation import Augmentation
+from meddiff.config.schema.dataset import DatasetConfig
+from meddiff.config.schema.experiment import ExperimentConfig
+from meddiff.config.schema.model import AnyModel, ModelConfig, StableDiffusionConfig
 from meddiff.config.weights import WeightSources
 from meddiff.config.yaml_file import read_yaml
 from meddiff.errors import ConfigError

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from meddiff.config.dataset import GivenSplit
+from meddiff.config.schema.dataset import GivenSplit
 
 if TYPE_CHECKING:
     from meddiff.config.load import Config

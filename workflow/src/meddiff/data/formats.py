@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from meddiff.config.dataset import (
+from meddiff.config.schema.dataset import (
     CheXpertFormat,
     ClassConfig,
     DatasetConfig,

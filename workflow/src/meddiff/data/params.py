@@ -11,9 +11,17 @@ from typing import Literal, TypeVar
 
 from pydantic import Field, ValidationError
 
-from meddiff.config.audit import AuditConfig
-from meddiff.config.dataset import Bits, ClassConfig, DatasetConfig, Format, OfficialSplit, Source, Split
-from meddiff.config.strict import Strict
+from meddiff.config.schema.audit import AuditConfig
+from meddiff.config.schema.dataset import (
+    Bits,
+    ClassConfig,
+    DatasetConfig,
+    Format,
+    OfficialSplit,
+    Source,
+    Split,
+)
+from meddiff.config.schema.strict import Strict
 from meddiff.errors import ConfigError
 from meddiff.text import script_safe_json
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from meddiff.config.audit import ALL_IMAGES, AuditConfig, ColumnValue, ImageIdValue, Stratum
-from meddiff.config.dataset import CheXpertFormat, DatasetConfig, Format, ISICFormat
+from meddiff.config.schema.audit import ALL_IMAGES, AuditConfig, ColumnValue, ImageIdValue, Stratum
+from meddiff.config.schema.dataset import CheXpertFormat, DatasetConfig, Format, ISICFormat
 from meddiff.data.folder import ImageFolder
 from meddiff.data.formats import canonical_label
 from meddiff.data.params import StratifyParams

@@ -7,9 +7,9 @@ import logging
 import torch
 from torch import nn
 
-from meddiff.config.compute import ComputeConfig
+from meddiff.config.schema.compute import ComputeConfig
 from meddiff.devices.host_memory import keep_freed_memory
-from meddiff.diffusion.attention import choose_backend, set_attention
+from meddiff.networks.attention import choose_backend, set_attention
 
 log = logging.getLogger("meddiff")
 

@@ -8,8 +8,8 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor, nn
 
-from meddiff.config.model import DiffusionModelConfig
-from meddiff.data.tensors import to_unit_range
+from meddiff.config.schema.model import DiffusionModelConfig
+from meddiff.data.stores.tensors import to_unit_range
 from meddiff.diffusion.haar import haar_transform, haar_transform_of_pixels, inverse_haar_transform
 from meddiff.diffusion.parameterization import eps_from_v, x_from_eps, x_from_v
 from meddiff.diffusion.schedule import ShiftedCosineSchedule, alpha_sigma

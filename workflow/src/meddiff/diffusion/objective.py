@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from meddiff.config.model import DiffusionBase
-from meddiff.data.store import Store
+from meddiff.config.schema.model import DiffusionBase
+from meddiff.data.stores.store import Store
 from meddiff.devices.autocast import training_precision
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.diffusion.majority_rule import MajorityRule
@@ -21,10 +21,10 @@ from meddiff.diffusion.noise import (
     uniform,
 )
 from meddiff.diffusion.schedule import alpha_sigma
-from meddiff.diffusion.score import score
 from meddiff.diffusion.vote import majority
 from meddiff.diffusion.weighting import loss_weight
 from meddiff.errors import MeddiffError
+from meddiff.scoring.score import score
 
 
 def diffusion_loss(

@@ -38,7 +38,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from meddiff.config.experiment import StoppingConfig
+from meddiff.config.schema.experiment import StoppingConfig
 from meddiff.diffusion.majority_rule import MajorityRule
 from meddiff.diffusion.step_order import by_number
 from meddiff.diffusion.vote_table import most_rival_votes

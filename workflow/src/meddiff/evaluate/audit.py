@@ -17,16 +17,18 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from meddiff.config.audit import ALL_IMAGES
+from meddiff.artifacts.layout import in_layout_order
+from meddiff.config.schema.audit import ALL_IMAGES
 from meddiff.errors import DataError
 from meddiff.evaluate.intervals import equal_share_of_classes, metric_intervals
-from meddiff.evaluate.layout import in_layout_order, over_seeds
+from meddiff.evaluate.over_seeds import over_seeds
 from meddiff.evaluate.predictions import from_probabilities, is_correct
 from meddiff.evaluate.proportion import Sample, bounded_interval
 from meddiff.evaluate.recovered import difference_limits
 from meddiff.evaluate.resampled import Discrimination
-from meddiff.evaluate.settings import AuditEntry, AuditSettings, Run
+from meddiff.evaluate.settings import AuditEntry, AuditSettings
 from meddiff.evaluate.statistics import bootstrap
+from meddiff.runs import Run
 
 RULE = "(rule)"  # no model has this name: brackets are not allowed in names
 RIGHT, WRONG, GAP = "accuracy_rule_right", "accuracy_rule_wrong", "cue_gap"

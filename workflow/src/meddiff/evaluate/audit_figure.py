@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from meddiff.artifacts.layout import row_title, rows_of
+from meddiff.artifacts.style import PANELS_PER_ROW, drawing, legend_below, looks, marker, panels
 from meddiff.evaluate.audit import RIGHT, RULE, WRONG
-from meddiff.evaluate.layout import row_title, rows_of
 from meddiff.evaluate.settings import AuditFigureSettings
-from meddiff.evaluate.style import PANELS_PER_ROW, drawing, legend_below, looks, marker, panels
 
 _GREY = "#555555"
 _SIDES = {RIGHT: "right", WRONG: "wrong"}

@@ -6,7 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-from meddiff.config.audit import ALL_IMAGES
+from meddiff.artifacts.layout import row_title, rows_of, signed, vote_seeds
+from meddiff.artifacts.render import Block, Cell, Column, Grid
+from meddiff.config.schema.audit import ALL_IMAGES
 from meddiff.evaluate.audit import (
     AGAINST,
     FOLLOWS,
@@ -18,8 +20,6 @@ from meddiff.evaluate.audit import (
     UNDEFINED,
     WRONG,
 )
-from meddiff.evaluate.layout import row_title, rows_of, signed, vote_seeds
-from meddiff.evaluate.render import Block, Cell, Column, Grid
 from meddiff.evaluate.settings import AuditEntry, AuditSettings
 
 _NONE = Cell("–")

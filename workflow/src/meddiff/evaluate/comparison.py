@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from meddiff.artifacts.layout import in_layout_order, row_title, signed
+from meddiff.artifacts.render import Block, Cell, Column, Grid
 from meddiff.errors import DataError
-from meddiff.evaluate.layout import in_layout_order, row_title, signed
 from meddiff.evaluate.paired_test import holm, paired_test
 from meddiff.evaluate.predictions import is_correct
 from meddiff.evaluate.proportion import difference_interval
-from meddiff.evaluate.render import Block, Cell, Column, Grid
-from meddiff.evaluate.settings import ComparisonSettings, Run
+from meddiff.evaluate.settings import ComparisonSettings
+from meddiff.runs import Run
 
 
 def compare(tables: Sequence[tuple[Run, pd.DataFrame]], settings: ComparisonSettings) -> pd.DataFrame:

@@ -15,10 +15,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from meddiff.evaluate.counterfactual_examples import Examples
+from meddiff.artifacts.style import drawing
 from meddiff.evaluate.counterfactual_settings import CounterfactualFigureSettings
-from meddiff.evaluate.runs import TrainedRun
-from meddiff.evaluate.style import drawing
+from meddiff.explaining.examples import Examples
+from meddiff.runs import TrainedRun
 
 _COLUMNS = ("input", "factual", "counterfactual", "counterfactual\n− factual", "counterfactual\n− input")
 _CLIPPED = 0.995  # quantile of the differences that the colours reach to

@@ -10,13 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from meddiff.artifacts.style import Look, drawing, legend_below, line, looks, marker, panels
 from meddiff.errors import DataError
 from meddiff.evaluate.counterfactual_settings import FrontSettings
-from meddiff.evaluate.layout import over_seeds
+from meddiff.evaluate.over_seeds import over_seeds
 from meddiff.evaluate.proportion import share_interval
-from meddiff.evaluate.runs import TrainedRun
-from meddiff.evaluate.style import Look, drawing, legend_below, line, looks, marker, panels
 from meddiff.explaining.edits import COUNTERFACTUAL
+from meddiff.runs import TrainedRun
 
 COLUMNS = ["dataset", "model", "judge", "from_t", "cfg_scale", "validity_percent", "ci_low_percent"]
 COLUMNS += ["ci_high_percent", "control_percent", "l1", "images", "seeds"]
@@ -32,7 +32,7 @@ def front_data(runs: Iterable[tuple[TrainedRun, pd.DataFrame]], settings: FrontS
     """What the figure shows: one row a model, judge and setting, over all directions, mean over seeds.
 
     Args:
-        runs: each with its measures (`meddiff.evaluate.counterfactual_measures.measure`).
+        runs: each with its measures (`meddiff.explaining.measures.measure`).
 
     Returns:
         Columns `COLUMNS`, settings ascending; of images that the classifier, and the judge, decide for their

@@ -6,8 +6,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from meddiff.config.figure import FigureStyle
-from meddiff.evaluate.settings import Layout, Line, Resampling, TrainedRun
+from meddiff.artifacts.settings import Layout, Line
+from meddiff.config.schema.figure import FigureStyle
+from meddiff.evaluate.settings import Resampling
+from meddiff.runs import TrainedRun
 
 
 class MeasureSettings(TrainedRun, Resampling):

@@ -6,12 +6,19 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from meddiff.evaluate.counterfactual_metrics import METRICS
+from meddiff.artifacts.layout import image_count, with_preset
+from meddiff.artifacts.render import Block, Cell, Column, Grid
 from meddiff.evaluate.counterfactual_settings import CounterfactualTableSettings
-from meddiff.evaluate.layout import image_count, over_seeds, with_preset
-from meddiff.evaluate.render import Block, Cell, Column, Grid
-from meddiff.evaluate.set_distances import FID_IMAGES_PER_DIMENSION, KID, KID_HALVES, KID_SOURCE, SET_METRICS
-from meddiff.evaluate.similarity import CHANGED
+from meddiff.evaluate.over_seeds import over_seeds
+from meddiff.explaining.metrics import METRICS
+from meddiff.explaining.set_distances import (
+    FID_IMAGES_PER_DIMENSION,
+    KID,
+    KID_HALVES,
+    KID_SOURCE,
+    SET_METRICS,
+)
+from meddiff.explaining.similarity import CHANGED
 
 KEYS = ["dataset", "model", "source", "target", "metric"]
 _NONE = Cell("–")

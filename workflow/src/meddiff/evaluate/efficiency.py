@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from meddiff.artifacts.layout import in_layout_order
 from meddiff.diffusion.level_weights import LevelWeights, fit_level_weights
 from meddiff.diffusion.step_order import spread_order
 from meddiff.errors import DataError
 from meddiff.evaluate.efficiency_limits import METRICS, Replayed
 from meddiff.evaluate.figure_data import counts, one_value, same_images
-from meddiff.evaluate.layout import in_layout_order
 from meddiff.evaluate.predictions import error_array
 from meddiff.evaluate.recovered import replicates
 from meddiff.evaluate.replay import (
@@ -37,8 +37,9 @@ from meddiff.evaluate.replay import (
     replay,
 )
 from meddiff.evaluate.resampled import CalibrationError, RiskCoverage
-from meddiff.evaluate.settings import EfficiencySettings, ScoringRun
+from meddiff.evaluate.settings import EfficiencySettings
 from meddiff.evaluate.statistics import bootstrap
+from meddiff.runs import ScoringRun
 
 if TYPE_CHECKING:
     import xarray as xr

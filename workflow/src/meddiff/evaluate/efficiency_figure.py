@@ -12,9 +12,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
+from meddiff.artifacts.style import Look, drawing, legend_below, line, looks, panels
 from meddiff.evaluate.replay import EXACT, FIRST, SEQUENTIAL, SPREAD
 from meddiff.evaluate.settings import EfficiencyFigureSettings
-from meddiff.evaluate.style import Look, drawing, legend_below, line, looks, panels
 
 _SHOWN = {"accuracy": "Accuracy (%)", "agreement": "Agreement with all steps (%)", "aurc": "AURC"}
 _GREY = "#555555"

@@ -6,9 +6,9 @@ from typing import Any
 
 import pandas as pd
 
+from meddiff.artifacts.layout import row_title, rows_of, signed, vote_seeds
+from meddiff.artifacts.render import Block, Cell, Column, Grid
 from meddiff.evaluate.efficiency_limits import METRICS
-from meddiff.evaluate.layout import row_title, rows_of, signed, vote_seeds
-from meddiff.evaluate.render import Block, Cell, Column, Grid
 from meddiff.evaluate.replay import EXACT, FIRST, SEQUENTIAL, SPREAD, WEIGHTED
 from meddiff.evaluate.settings import EfficiencySettings
 

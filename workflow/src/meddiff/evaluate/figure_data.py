@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 import pandas as pd
 
+from meddiff.artifacts.layout import in_layout_order
 from meddiff.diffusion import vote
 from meddiff.errors import ConfigError, DataError
-from meddiff.evaluate.layout import in_layout_order
 from meddiff.evaluate.metrics import selective_accuracy
 from meddiff.evaluate.predictions import UNCERTAINTY, errors_in_order, is_correct
 from meddiff.evaluate.proportion import Sample, bounded_interval, share_interval
 from meddiff.evaluate.recovered import limits_over_seeds, replicates
 from meddiff.evaluate.resampled import SelectiveAccuracy
-from meddiff.evaluate.settings import Run, ScoringRun, StepAblationSettings, UncertaintySettings
+from meddiff.evaluate.settings import StepAblationSettings, UncertaintySettings
 from meddiff.evaluate.statistics import bootstrap
+from meddiff.runs import Run, ScoringRun
 
 if TYPE_CHECKING:
     import xarray as xr

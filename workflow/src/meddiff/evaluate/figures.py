@@ -11,10 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator
 
-from meddiff.config.figure import FigureStyle
+from meddiff.artifacts.settings import DECISION_TITLES, Layout
+from meddiff.artifacts.style import Look, drawing, legend_below, line, looks, marker, open_marker, panels
+from meddiff.config.schema.figure import FigureStyle
 from meddiff.evaluate.figure_data import OURS, PUBLISHED, PUBLISHED_VALIDATION
-from meddiff.evaluate.settings import DECISION_TITLES, Layout, StepAblationSettings, UncertaintySettings
-from meddiff.evaluate.style import Look, drawing, legend_below, line, looks, marker, open_marker, panels
+from meddiff.evaluate.settings import StepAblationSettings, UncertaintySettings
 
 _GREY = "#555555"
 _MEAN_DASHES = (0, (3.2, 1.5))

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pandas as pd
 
+from meddiff.artifacts.layout import with_preset
+from meddiff.artifacts.render import Grid
 from meddiff.data.strata import read_strata
 from meddiff.errors import ConfigError
 from meddiff.evaluate.audit import COLUMNS, audit, fit_rule
 from meddiff.evaluate.audit_table import audit_grids
-from meddiff.evaluate.layout import with_preset
 from meddiff.evaluate.predictions import read_predictions
-from meddiff.evaluate.render import Grid
-from meddiff.evaluate.result_csv import read_csv, write_csv
 from meddiff.evaluate.settings import AuditFigureSettings, AuditSettings, pair_files, parse_params
+from meddiff.result_csv import read_csv, write_csv
 
 _NUMBERS = ("value", "ci_low", "ci_high", "sd", "seeds", "votes", "n")
 
@@ -61,8 +61,8 @@ def make_audit_figure(params: str, table: Path, csv: Path, png: Path, pdf: Path)
         DataError: if `table` is no such CSV.
     """
     # Not above: the table, made by the other function here, needs no Matplotlib.
+    from meddiff.artifacts.style import save
     from meddiff.evaluate.audit_figure import audit_figure_data, draw_audit
-    from meddiff.evaluate.style import save
 
     settings = parse_params(AuditFigureSettings, params)
     write_csv(

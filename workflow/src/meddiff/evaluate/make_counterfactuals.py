@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pandas as pd
 
+from meddiff.artifacts.render import Grid
 from meddiff.evaluate import counterfactual_table
-from meddiff.evaluate.counterfactual_examples import read_examples
-from meddiff.evaluate.counterfactual_metrics import read_metrics
 from meddiff.evaluate.counterfactual_settings import (
     CounterfactualFigureSettings,
     CounterfactualTableSettings,
     FrontSettings,
 )
-from meddiff.evaluate.render import Grid
-from meddiff.evaluate.result_csv import read_csv, write_csv
 from meddiff.evaluate.settings import pair_files, parse_params
+from meddiff.explaining.examples import read_examples
+from meddiff.explaining.metrics import read_metrics
+from meddiff.result_csv import read_csv, write_csv
 
 _TEXT = {"image_id": str, "group": str}
 _MEASURED = ("group", "role", "front", "qualified", "from_t", "cfg_scale", "valid", "control", "l1")
@@ -53,8 +53,8 @@ def make_counterfactual_figure(params: str, paths: list[Path], csv: Path, png: P
         DataError: if a file is.
     """
     # Not above: the table, made by another function here, needs no Matplotlib.
+    from meddiff.artifacts.style import save
     from meddiff.evaluate import counterfactual_figure
-    from meddiff.evaluate.style import save
 
     settings = parse_params(CounterfactualFigureSettings, params)
     runs = [(run, read_examples(path)) for run, path in pair_files(settings.runs, paths, "--examples")]
@@ -75,8 +75,8 @@ def make_front_figure(params: str, paths: list[Path], csv: Path, png: Path, pdf:
         DataError: if a file is, or there is nothing to draw.
     """
     # Not above: the table, made by another function here, needs no Matplotlib.
+    from meddiff.artifacts.style import save
     from meddiff.evaluate import counterfactual_front
-    from meddiff.evaluate.style import save
 
     settings = parse_params(FrontSettings, params)
     pairs = pair_files(settings.runs, paths, "--measures")

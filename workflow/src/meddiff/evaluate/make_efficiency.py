@@ -6,18 +6,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from meddiff.artifacts.layout import with_preset
+from meddiff.artifacts.render import Grid
 from meddiff.errors import ConfigError
 from meddiff.evaluate.efficiency import COLUMNS, RunErrors, efficiency
 from meddiff.evaluate.efficiency_table import efficiency_grids
-from meddiff.evaluate.layout import with_preset
-from meddiff.evaluate.render import Grid
-from meddiff.evaluate.result_csv import read_csv, write_csv
-from meddiff.evaluate.settings import (
-    EfficiencyFigureSettings,
-    EfficiencySettings,
-    pair_files,
-    parse_params,
-)
+from meddiff.evaluate.settings import EfficiencyFigureSettings, EfficiencySettings, pair_files, parse_params
+from meddiff.result_csv import read_csv, write_csv
 
 _NUMBERS = COLUMNS[COLUMNS.index("value") :]
 
@@ -37,7 +32,7 @@ def make_efficiency_table(
         ConfigError: if params or the number of files are wrong.
         DataError: if a file is.
     """
-    from meddiff.diffusion.error_file import load_errors  # not above: the figure needs no xarray
+    from meddiff.scoring.error_file import load_errors  # not above: the figure needs no xarray
 
     settings = parse_params(EfficiencySettings, params)
     kinds = settings.variants
@@ -77,8 +72,8 @@ def make_efficiency_figure(params: str, table: Path, csv: Path, png: Path, pdf: 
         DataError: if `table` is no such CSV.
     """
     # Not above: the table, made by the other function here, needs no Matplotlib.
+    from meddiff.artifacts.style import save
     from meddiff.evaluate.efficiency_figure import draw_efficiency, efficiency_figure_data
-    from meddiff.evaluate.style import save
 
     settings = parse_params(EfficiencyFigureSettings, params)
     write_csv(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from meddiff.artifacts.style import save
 from meddiff.evaluate import figure_data, figures
 from meddiff.evaluate.predictions import read_predictions
-from meddiff.evaluate.result_csv import read_csv, write_csv
 from meddiff.evaluate.settings import StepAblationSettings, UncertaintySettings, pair_files, parse_params
-from meddiff.evaluate.style import save
+from meddiff.result_csv import read_csv, write_csv
 
 
 def make_figure(kind: str, params: str, paths: list[Path], csv: Path, png: Path, pdf: Path) -> None:
@@ -25,7 +25,7 @@ def make_figure(kind: str, params: str, paths: list[Path], csv: Path, png: Path,
         DataError: if a file is.
     """
     if kind == "step_ablation":
-        from meddiff.diffusion.error_file import load_errors  # not above: the other kind needs no xarray
+        from meddiff.scoring.error_file import load_errors  # not above: the other kind needs no xarray
 
         settings = parse_params(StepAblationSettings, params)
         pairs = pair_files(settings.runs, paths, "--errors")

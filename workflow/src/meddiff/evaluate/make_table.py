@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pandas as pd
 
+from meddiff.artifacts.layout import in_layout_order, with_preset
+from meddiff.artifacts.render import Grid
+from meddiff.artifacts.settings import DecidedLayout
 from meddiff.errors import ConfigError
 from meddiff.evaluate import comparison, published, tables
-from meddiff.evaluate.layout import in_layout_order, with_preset
 from meddiff.evaluate.predictions import read_predictions
-from meddiff.evaluate.render import Grid
 from meddiff.evaluate.settings import (
     ClassificationSettings,
     ComparisonSettings,
     CurvesSettings,
-    DecidedLayout,
     OverviewSettings,
     pair_files,
     parse_params,

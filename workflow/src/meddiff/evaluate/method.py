@@ -8,15 +8,15 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from meddiff.data.store import Store
+from meddiff.artifacts.style import save
+from meddiff.data.stores.store import Store
 from meddiff.diffusion import vote
-from meddiff.diffusion.error_file import load_errors
 from meddiff.errors import DataError
 from meddiff.evaluate.method_drawing import draw_method
 from meddiff.evaluate.predictions import error_array
-from meddiff.evaluate.result_csv import write_csv
 from meddiff.evaluate.settings import MethodSettings, parse_params
-from meddiff.evaluate.style import save
+from meddiff.result_csv import write_csv
+from meddiff.scoring.error_file import load_errors
 
 # Shares of an image's steps that have more noise than the ones shown as images: from readable to hidden.
 _SHOWN_QUANTILES = (0.95, 0.8, 0.55)

@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import ConnectionPatch
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator
 
+from meddiff.artifacts.style import drawing
 from meddiff.diffusion.vote import DIVIDED, entropy, votes
 from meddiff.evaluate.settings import MethodSettings
-from meddiff.evaluate.style import drawing
 from meddiff.text import one_line
 
 _GREY = "#555555"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from meddiff.evaluate.result_csv import read_csv
+from meddiff.result_csv import read_csv
 
 _LEVELS = ["dataset", "model", "decision", "metric"]
 

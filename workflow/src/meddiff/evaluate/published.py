@@ -8,8 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from meddiff.evaluate.figure_data import OURS, PUBLISHED, PUBLISHED_VALIDATION
-from meddiff.evaluate.layout import (
+from meddiff.artifacts.layout import (
     VALIDATION_MARK,
     VALIDATION_WORDS,
     row_title,
@@ -17,9 +16,10 @@ from meddiff.evaluate.layout import (
     signed,
     with_preset,
 )
-from meddiff.evaluate.render import Block, Cell, Column, Grid
-from meddiff.evaluate.result_csv import read_csv
+from meddiff.artifacts.render import Block, Cell, Column, Grid
+from meddiff.evaluate.figure_data import OURS, PUBLISHED, PUBLISHED_VALIDATION
 from meddiff.evaluate.settings import CurvesSettings
+from meddiff.result_csv import read_csv
 
 # Figure -> the column with the position on its horizontal axis.
 POSITIONS = {"step_ablation": "steps", "uncertainty": "removed_percent"}

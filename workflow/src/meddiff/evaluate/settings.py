@@ -3,32 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from meddiff.config.figure import FigureStyle
-from meddiff.config.strict import Strict
+from meddiff.artifacts.settings import DecidedLayout, Line, ScoredLayout
+from meddiff.config.schema.figure import FigureStyle
+from meddiff.config.schema.strict import Strict
 from meddiff.errors import ConfigError
-from meddiff.evaluate.runs import Decision, Run, ScoringRun, TrainedRun
-from meddiff.text import one_line
-
-# What is shown of a name: figures and tables have one line for it.
-Line = Annotated[str, AfterValidator(one_line)]
+from meddiff.runs import Decision, Run, TrainedRun
 
 M = TypeVar("M", bound=BaseModel)
 R = TypeVar("R", bound="TrainedRun")
-
-Family = Literal["cnn", "transformer", "diffusion"]
-
-DECISION_TITLES: dict[str, str] = {
-    "majority": "majority",
-    "weighted_votes": "weighted votes",
-    "mean": "mean error",
-    "weighted_errors": "weighted errors",
-    "softmax": "softmax",
-}
-FAMILY_TITLES: dict[str, str] = {"cnn": "CNN", "transformer": "Transformer", "diffusion": "Diffusion"}
 
 
 class Resampling(Strict):
@@ -41,62 +27,6 @@ class Resampling(Strict):
 
 class MetricsSettings(Run, Resampling):
     """Params of ``metrics``."""
-
-
-class DatasetEntry(Strict):
-    """A dataset as shown."""
-
-    name: str
-    title: Line
-
-
-class ModelEntry(DatasetEntry):
-    """A model as shown, in its block of the table."""
-
-    family: Family
-
-
-class Layout(Strict):
-    """Datasets and models in the order in which they are shown."""
-
-    datasets: list[DatasetEntry] = Field(min_length=1)
-    models: list[ModelEntry] = Field(min_length=1)
-    runs: list[TrainedRun] = Field(min_length=1)
-    preset: Literal["fixed", "official"] | None = Field(
-        default=None, description="what was done where the authors' code has a bug; said in every table"
-    )
-    released: bool = Field(default=False, description="whether the weights are those the authors released")
-
-    @model_validator(mode="after")
-    def _runs_are_known_and_distinct(self) -> Layout:
-        for kind in ("dataset", "model"):
-            known = [entry.name for entry in getattr(self, f"{kind}s")]
-            for run in self.runs:
-                if getattr(run, kind) not in known:
-                    raise ValueError(f"runs: {kind} {getattr(run, kind)!r} is not one of {known}")
-        if len(set(self.runs)) != len(self.runs):
-            raise ValueError("runs: every run must appear once")
-        return self
-
-    def dataset_titles(self) -> dict[str, str]:
-        """Name -> title."""
-        return {entry.name: entry.title for entry in self.datasets}
-
-    def model_titles(self) -> dict[str, str]:
-        """Name -> title."""
-        return {entry.name: entry.title for entry in self.models}
-
-
-class ScoredLayout(Layout):
-    """A layout of errors."""
-
-    runs: list[ScoringRun] = Field(min_length=1)
-
-
-class DecidedLayout(Layout):
-    """A layout of predictions or metrics."""
-
-    runs: list[Run] = Field(min_length=1)
 
 
 class PublishedScores(Strict):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -12,9 +13,10 @@ from meddiff.evaluate.intervals import metric_intervals
 from meddiff.evaluate.metrics import point_metrics
 from meddiff.evaluate.predictions import probabilities
 from meddiff.evaluate.resampled import ResampledMetrics
-from meddiff.evaluate.result_csv import read_csv
-from meddiff.evaluate.settings import MetricsSettings, Run
+from meddiff.evaluate.settings import MetricsSettings
 from meddiff.evaluate.statistics import bootstrap
+from meddiff.result_csv import read_csv
+from meddiff.runs import Run
 
 COLUMNS = [
     "dataset",
@@ -71,3 +73,8 @@ def read_metrics(path: str | Path, run: Run) -> pd.DataFrame:
                 f"{path}: {key} is {found}, expected {expected!r}; files go in the order of the runs"
             )
     return table.astype({"votes": "Int64"})
+
+
+def read_all_metrics(files: Iterable[tuple[Run, Path]]) -> pd.DataFrame:
+    """The metrics files of several runs, one below the other; see `read_metrics`."""
+    return pd.concat([read_metrics(path, run) for run, path in files], ignore_index=True)

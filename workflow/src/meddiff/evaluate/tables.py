@@ -10,21 +10,21 @@ from typing import Any
 
 import pandas as pd
 
-from meddiff.evaluate.class_balance import Sizes, from_text, is_unequal, most_frequent_share, sentences
-from meddiff.evaluate.class_words import class_words
-from meddiff.evaluate.layout import (
-    RESULT_KEYS,
+from meddiff.artifacts.class_words import class_words
+from meddiff.artifacts.layout import (
     VALIDATION_MARK,
     VALIDATION_WORDS,
     in_layout_order,
-    over_seeds,
     row_title,
     rows_of,
     several_seeds,
     signed,
 )
-from meddiff.evaluate.render import Block, Cell, Column, Grid
-from meddiff.evaluate.settings import FAMILY_TITLES, ClassificationSettings, OverviewSettings
+from meddiff.artifacts.render import Block, Cell, Column, Grid
+from meddiff.artifacts.settings import FAMILY_TITLES
+from meddiff.evaluate.class_balance import Sizes, from_text, is_unequal, most_frequent_share, sentences
+from meddiff.evaluate.over_seeds import RESULT_KEYS, over_seeds
+from meddiff.evaluate.settings import ClassificationSettings, OverviewSettings
 
 SHOWN = {
     "accuracy": "Accuracy (%)",

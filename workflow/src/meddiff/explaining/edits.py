@@ -12,7 +12,7 @@ from urllib.parse import quote
 import numpy as np
 import pandas as pd
 
-from meddiff.config.counterfactual import ExplainParams
+from meddiff.config.schema.counterfactual import ExplainParams
 from meddiff.csv_text import check_numbers, read_rows
 from meddiff.data.pictures import open_picture
 from meddiff.errors import DataError

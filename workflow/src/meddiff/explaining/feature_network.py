@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from meddiff.baselines import TimmClassifier
-from meddiff.data.tensors import to_unit_range
+from meddiff.data.stores.tensors import to_unit_range
 from meddiff.errors import ConfigError
-from meddiff.trained_model import load_model
+from meddiff.models.trained import load_model
+from meddiff.networks.classifier import TimmClassifier
 
 _EPS = 1e-10
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from meddiff.config.counterfactual import ExplainParams
-from meddiff.data.store import Store
+from meddiff.config.schema.counterfactual import ExplainParams
+from meddiff.data.stores.store import Store
 from meddiff.devices.out_of_memory import Halving
 from meddiff.diffusion import vote
 from meddiff.diffusion.denoiser import Denoiser

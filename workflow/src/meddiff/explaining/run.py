@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from meddiff.config.compute import DEFAULT_COMPUTE, ComputeConfig
-from meddiff.config.counterfactual import ExplainParams
-from meddiff.data.store import Store
+from meddiff.config.schema.compute import DEFAULT_COMPUTE, ComputeConfig
+from meddiff.config.schema.counterfactual import ExplainParams
+from meddiff.data.stores.store import Store
 from meddiff.devices.out_of_memory import Halving
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.errors import Interrupted
@@ -24,14 +24,14 @@ from meddiff.explaining.edits import COUNTERFACTUAL, Edit, batches, edit_table, 
 from meddiff.explaining.feature_network import FeatureNetwork
 from meddiff.explaining.judging import SelfJudge, feature_distances, oracle_columns, write_features
 from meddiff.io import atomic_path, sha256_file, sha256_json
-from meddiff.model_spec import WEIGHTS, ModelSpec, read_spec
-from meddiff.models import network_module
+from meddiff.models.kinds import network_module
+from meddiff.models.spec import WEIGHTS, ModelSpec, read_spec
+from meddiff.models.trained import default_device, device_name, load_model
 from meddiff.progress import track
 from meddiff.provenance import code_hash
 from meddiff.scoring.batch_size import automatic_batch_size
 from meddiff.signals import stop_signal
 from meddiff.state_folder import reserved
-from meddiff.trained_model import default_device, device_name, load_model
 
 log = logging.getLogger("meddiff")
 
@@ -96,7 +96,7 @@ def explain_run(
     with reserved(made, stop):
         make_images(denoiser, store, edits, made, params, batch_size, stop)
         checksums = [sha256_file(made / edit.file) for edit in edits]
-        code = code_hash(["meddiff.diffusion.score", network_module(spec.model.kind)])
+        code = code_hash(["meddiff.scoring.score", network_module(spec.model.kind)])
         judge = SelfJudge(denoiser, code, params, batch_size, save_every_seconds, stop, str(weights_dir))
         columns = judge.columns(edits, checksums, made)
         if oracle:

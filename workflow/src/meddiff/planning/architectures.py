@@ -37,7 +37,7 @@ STABLE_DIFFUSION_2_BASE: dict[str, Any] = {
 }
 TEXT_ENCODER_PARAMETERS = 340_387_840
 
-# What `meddiff.diffusion.tiny_stable_diffusion` makes.
+# What `meddiff.networks.tiny_stable_diffusion` makes.
 TINY_STABLE_DIFFUSION: dict[str, Any] = {
     "unet": {
         "in_channels": 4,

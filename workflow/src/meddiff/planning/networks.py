@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from meddiff.config import parse_model
-from meddiff.config.model import AnyModel, StableDiffusionConfig
-from meddiff.models import build_model, with_pretrained_architecture
+from meddiff.config.schema.model import AnyModel, StableDiffusionConfig
+from meddiff.models.kinds import build_model, with_pretrained_architecture
 from meddiff.planning.architectures import STABLE_DIFFUSION_2_BASE, TINY_STABLE_DIFFUSION
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from meddiff.config.dataset import DatasetConfig, PhantomSource, RecipeSplit
+from meddiff.config.schema.dataset import DatasetConfig, PhantomSource, RecipeSplit
 from meddiff.errors import ConfigError
 
 SPLITS = ("train", "valid", "test")

@@ -10,11 +10,11 @@ from functools import partial
 
 import torch
 
-from meddiff.config.compute import ComputeConfig
-from meddiff.config.model import AnyModel
+from meddiff.config.schema.compute import ComputeConfig
+from meddiff.config.schema.model import AnyModel
 from meddiff.devices.autocast import autocast, training_precision
 from meddiff.devices.prepare import prepare_network
-from meddiff.models import build_model
+from meddiff.models.kinds import build_model
 from meddiff.planning.networks import NetworkCost, network_input, training_passes
 
 log = logging.getLogger("meddiff")

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from meddiff.config import Config, parse_model
-from meddiff.config.counterfactual import ExplainParams
-from meddiff.config.model import AnyModel
+from meddiff.config.schema.counterfactual import ExplainParams
+from meddiff.config.schema.model import AnyModel
 from meddiff.explaining.edits import plan
 from meddiff.planning.networks import NetworkCost, network_cost, training_passes, with_architecture
 from meddiff.planning.sizes import SplitSizes

@@ -11,8 +11,8 @@ from typing import Any
 
 import yaml
 
-# The names that `meddiff.model_spec`, `meddiff.data.store` and `meddiff.data.fetch` write; not imported from
-# there, because a command says what it reads before it imports torch or pandas.
+# The names that `meddiff.models.spec`, `meddiff.data.stores.store` and `meddiff.data.obtain.fetch` write; not
+# imported from there, because a command says what it reads before it imports torch or pandas.
 _WEIGHTS = ("model.safetensors", "config.yaml")
 _SPLITS = ("train", "valid", "test")
 RAW = "raw.json"
@@ -78,7 +78,7 @@ def parsed_params(args: Any) -> Any:
 
 def with_network(weights: Path, *modules: str) -> list[str] | None:
     """`modules` and the one of the network whose weights lie in a folder; None while there are none."""
-    from meddiff.models import network_module
+    from meddiff.models.kinds import network_module
 
     config = weights / _WEIGHTS[1]
     if not config.is_file():

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from meddiff.diffusion.denoiser import Denoiser
-from meddiff.diffusion.score import score
+from meddiff.scoring.score import score
 
 log = logging.getLogger("meddiff")
 
@@ -46,7 +46,7 @@ def automatic_batch_size(denoiser: Denoiser, image_shape: Sequence[int], precisi
     Args:
         denoiser: on the device to compute on.
         image_shape: (height, width, channels) of stored images.
-        precision: as in `meddiff.diffusion.score.score`.
+        precision: as in `meddiff.scoring.score.score`.
 
     Raises:
         MeddiffError: if one image does not fit into the memory.

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 
 from meddiff.diffusion.denoiser import Denoiser
-from meddiff.diffusion.error_file import errors_file
-from meddiff.diffusion.score import Images, passes_in_parts, step_logsnr
 from meddiff.diffusion.step_order import spread_order
 from meddiff.diffusion.stopping import Rule, cut
+from meddiff.scoring.error_file import errors_file
 from meddiff.scoring.partial_errors import PartialErrors
 from meddiff.scoring.resumed import resumed_score
+from meddiff.scoring.score import Images, passes_in_parts, step_logsnr
 
 log = logging.getLogger("meddiff")
 
@@ -89,7 +89,7 @@ def score_to_file(
         out: the errors file to write.
         folder: where the errors of blocks are kept; its name identifies what they are of.
         attributes: of the errors file.
-        seed, steps, noise_levels, batch_size, precision: see `meddiff.diffusion.score.score`.
+        seed, steps, noise_levels, batch_size, precision: see `meddiff.scoring.score.score`.
         model: name of the weights, for messages.
         rule: where images stop; the file has NaN after that.
         spread: whether steps are evaluated in the spread order (`meddiff.diffusion.step_order`).

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from meddiff.diffusion.error_file import open_errors
 from meddiff.errors import DataError
+from meddiff.scoring.error_file import open_errors
 
 log = logging.getLogger("meddiff")
 

@@ -22,7 +22,7 @@ class ImageRows:
         """Open the file of `images`.
 
         Args:
-            images: [N, H, W, C], as `meddiff.data.store.Store` opens them.
+            images: [N, H, W, C], as `meddiff.data.stores.store.Store` opens them.
             rows: int [I], which of them.
         """
         self._path, self._offset, self._dtype = images.filename, images.offset, images.dtype

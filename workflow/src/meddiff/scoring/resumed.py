@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from meddiff.diffusion.denoiser import Denoiser
-from meddiff.diffusion.score import Images, score
 from meddiff.diffusion.step_order import in_order
 from meddiff.diffusion.stopping import Rule, stopping_steps, used_steps
 from meddiff.errors import MeddiffError
 from meddiff.scoring.partial_errors import PartialErrors
+from meddiff.scoring.score import Images, score
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,10 @@ def resumed_score(
     """Complete the errors in `partial`.
 
     Args:
-        denoiser, images, image_ids, steps, precision: see `meddiff.diffusion.score.score`.
+        denoiser, images, image_ids, steps, precision: see `meddiff.scoring.score.score`.
         partial: where the errors are kept.
         rule: where images stop; None evaluates all steps.
-        order: [I, S] of their steps, see `meddiff.diffusion.score.score`.
+        order: [I, S] of their steps, see `meddiff.scoring.score.score`.
         model, setting: names of the weights and of the key that sets `precision`, for a message.
         settings: others of `score`.
 

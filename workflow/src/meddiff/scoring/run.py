@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from meddiff.config.compute import DEFAULT_COMPUTE, ComputeConfig
-from meddiff.config.experiment import ALL_STEPS, StoppingConfig
-from meddiff.data.store import Store
+from meddiff.config.schema.compute import DEFAULT_COMPUTE, ComputeConfig
+from meddiff.config.schema.experiment import ALL_STEPS, StoppingConfig
+from meddiff.data.stores.store import Store
 from meddiff.diffusion.stopping import make_rule
 from meddiff.io import sha256_file, sha256_json
-from meddiff.model_spec import WEIGHTS, read_spec
-from meddiff.models import network_module
+from meddiff.models.kinds import network_module
+from meddiff.models.spec import WEIGHTS, read_spec
+from meddiff.models.trained import default_device, device_name, load_model
 from meddiff.provenance import code_hash, environment
 from meddiff.scoring.batch_size import automatic_batch_size
 from meddiff.scoring.blocks import LabelledImages, score_to_file
@@ -24,7 +25,6 @@ from meddiff.scoring.earlier import MADE_FROM, earlier_errors
 from meddiff.scoring.image_rows import ImageRows
 from meddiff.signals import stop_signal
 from meddiff.state_folder import reserved
-from meddiff.trained_model import default_device, device_name, load_model
 
 log = logging.getLogger("meddiff")
 
@@ -64,7 +64,7 @@ def score_shard(
         store_dir, split: the images.
         out: the errors file to write.
         state_root: where partial results live.
-        seed, steps, noise_levels, precision: see `meddiff.diffusion.score.score`.
+        seed, steps, noise_levels, precision: see `meddiff.scoring.score.score`.
         batch_size: network inputs a pass; 0 for what fits the device (`meddiff.scoring.batch_size`).
         stopping: when the classification of an image stops.
         shard, shards: which share of the images, counted from 1.
@@ -93,7 +93,7 @@ def score_shard(
         "precision": precision,
         "model": spec.model.title,
     }
-    code = code_hash(["meddiff.diffusion.score", network_module(spec.model.kind)])
+    code = code_hash(["meddiff.scoring.score", network_module(spec.model.kind)])
     # The configuration too: the same weights mean something else under another schedule or prediction.
     made_from = {**attributes, "spec": spec.to_dict(), "code": code}
     attributes[MADE_FROM] = sha256_json(made_from)

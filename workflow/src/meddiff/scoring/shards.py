@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from meddiff.diffusion.error_file import open_errors
 from meddiff.errors import DataError
 from meddiff.io import sha256_file
+from meddiff.scoring.error_file import open_errors
 
 _SETTINGS = ("seed", "noise_levels", "precision")
 

@@ -15,7 +15,7 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
-from meddiff.data.archive import Archive
+from meddiff.data.obtain.archive import Archive
 from meddiff.errors import ReleaseError
 from meddiff.io import atomic_path, read_json
 

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from meddiff.config.model import AnyModel
-from meddiff.data.joint import JointStore
-from meddiff.data.store import Store
+from meddiff.config.schema.model import AnyModel
+from meddiff.data.stores.joint import JointStore
+from meddiff.data.stores.store import Store
 from meddiff.io import sha256_file, sha256_json
-from meddiff.model_spec import ModelSpec
-from meddiff.models import network_module, task_module
+from meddiff.models.kinds import network_module, task_module
+from meddiff.models.spec import ModelSpec
 from meddiff.provenance import code_hashes
 from meddiff.weights.pretrained import verified_manifest
 

@@ -11,9 +11,9 @@ from difflib import get_close_matches
 import torch
 from torch import nn
 
-from meddiff.config.model import AnyModel
+from meddiff.config.schema.model import AnyModel
 from meddiff.errors import ConfigError, MeddiffError
-from meddiff.model_spec import ModelSpec
+from meddiff.models.spec import ModelSpec
 from meddiff.planning.networks import network_input
 
 # Twenty times the largest network of the paper. More is a slip of the pen, and 160 GB of weights.

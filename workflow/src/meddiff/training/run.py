@@ -14,23 +14,23 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 
-from meddiff.checkpoint import save_weights
-from meddiff.config.compute import DEFAULT_COMPUTE, ComputeConfig
-from meddiff.config.model import AnyModel
-from meddiff.data.store_files import check_images
+from meddiff.config.schema.compute import DEFAULT_COMPUTE, ComputeConfig
+from meddiff.config.schema.model import AnyModel
+from meddiff.data.stores.store_files import check_images
 from meddiff.devices.prepare import compile_network, prepare_network
 from meddiff.errors import ConfigError
 from meddiff.io import sha256_json, write_json
-from meddiff.model_spec import RUN, WEIGHTS, ModelSpec, write_config
-from meddiff.models import build_task, with_pretrained_architecture
+from meddiff.models.checkpoint import save_weights
+from meddiff.models.kinds import build_task, with_pretrained_architecture
+from meddiff.models.spec import RUN, WEIGHTS, ModelSpec, write_config
+from meddiff.models.trained import device_name
 from meddiff.provenance import environment
 from meddiff.signals import stop_signal
 from meddiff.state_folder import reserved
-from meddiff.trained_model import device_name
-from meddiff.training.approval import Publication, check_may_train, version_to_take
 from meddiff.training.distributed import Processes
 from meddiff.training.inputs import open_stores, training_inputs
 from meddiff.training.trainer import Trainer
+from meddiff.weights.approval import Publication, check_may_train, version_to_take
 from meddiff.weights.claim import Claim
 from meddiff.weights.versions import keep_version, take_version
 

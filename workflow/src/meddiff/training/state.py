@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from meddiff.checkpoint import (
+from meddiff.errors import CheckpointError
+from meddiff.models.checkpoint import (
     TrainState,
     load_optimizer_tensors,
     load_state,
@@ -22,7 +23,6 @@ from meddiff.checkpoint import (
     with_prefix,
     without_prefix,
 )
-from meddiff.errors import CheckpointError
 from meddiff.training.ema import EMA
 from meddiff.training.losses import Losses
 

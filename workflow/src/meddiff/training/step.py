@@ -8,9 +8,9 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from meddiff.config.augmentation import Augmentation
-from meddiff.config.model import TrainConfig
-from meddiff.data.augment import augment_pixels
+from meddiff.config.schema.augmentation import Augmentation
+from meddiff.config.schema.model import TrainConfig
+from meddiff.data.stores.augment import augment_pixels
 from meddiff.training.batches import Batch, Part
 from meddiff.training.distributed import Processes
 from meddiff.training.shared_norm import SharedNorm

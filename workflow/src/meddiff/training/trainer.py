@@ -17,8 +17,8 @@ from accelerate import Accelerator
 from sklearn.metrics import accuracy_score, f1_score
 from torch import nn
 
-from meddiff.config.model import TrainConfig
-from meddiff.data.store import Store
+from meddiff.config.schema.model import TrainConfig
+from meddiff.data.stores.store import Store
 from meddiff.errors import CheckpointError, Interrupted, MeddiffError
 from meddiff.progress import track
 from meddiff.training.batches import Batch, BatchReader

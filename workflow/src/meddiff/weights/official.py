@@ -9,8 +9,8 @@ from pathlib import Path
 
 from torch import nn
 
-from meddiff.checkpoint import load_tensors, read_tensors, without_prefix
 from meddiff.errors import CheckpointError
+from meddiff.models.checkpoint import load_tensors, read_tensors, without_prefix
 
 ONLINE, EMA, EMBEDDING = "model.safetensors", "model_1.safetensors", "model_2.safetensors"
 

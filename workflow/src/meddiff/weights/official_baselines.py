@@ -6,9 +6,9 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from meddiff.baselines import TimmClassifier
-from meddiff.checkpoint import load_tensors, read_tensors
 from meddiff.errors import CheckpointError
+from meddiff.models.checkpoint import load_tensors, read_tensors
+from meddiff.networks.classifier import TimmClassifier
 
 FILE = "model.safetensors"
 NETWORKS = ("resnet", "efficientnet", "vit", "swin")

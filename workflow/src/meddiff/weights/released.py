@@ -34,7 +34,7 @@ class Release:
     optional: tuple[str, ...] = ()
 
 
-# By name, as in meddiff.models: an edit of one importer makes no other kind's weights stale.
+# By name, as in meddiff.models.kinds: an edit of one importer makes no other kind's weights stale.
 RELEASES: dict[str, Release] = {
     "unet": Release(
         ("model_1.safetensors", "model_2.safetensors"),

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
-from meddiff.config.strict import Strict
+from meddiff.config.schema.strict import Strict
 from meddiff.errors import ReleaseError
 from meddiff.io import read_json, sha256_file, write_json
 

@@ -6,10 +6,10 @@ import importlib
 from dataclasses import replace
 from pathlib import Path
 
-from meddiff.checkpoint import save_weights
 from meddiff.io import read_json, write_json
-from meddiff.model_spec import RUN, WEIGHTS, ModelSpec, write_config
-from meddiff.models import with_pretrained_architecture
+from meddiff.models.checkpoint import save_weights
+from meddiff.models.kinds import with_pretrained_architecture
+from meddiff.models.spec import RUN, WEIGHTS, ModelSpec, write_config
 from meddiff.provenance import environment
 from meddiff.weights.released import RELEASES, verified_files
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from meddiff.checkpoint import load_tensors, read_weights, save_weights
 from meddiff.errors import CheckpointError
 from meddiff.io import read_json, sha256_file, write_json
-from meddiff.model_spec import RUN, WEIGHTS, ModelSpec, write_config
-from meddiff.models import with_pretrained_architecture
+from meddiff.models.checkpoint import load_tensors, read_weights, save_weights
+from meddiff.models.kinds import with_pretrained_architecture
+from meddiff.models.spec import RUN, WEIGHTS, ModelSpec, write_config
 from meddiff.provenance import environment
 from meddiff.weights.pretrained import verified_manifest
 

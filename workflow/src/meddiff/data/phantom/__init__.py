@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from meddiff.config.dataset import CheXpertFormat, ISICFormat, PhantomSource, TableFormat
+from meddiff.config.schema.dataset import CheXpertFormat, ISICFormat, PhantomSource, TableFormat
 from meddiff.data.phantom import chest, skin
 from meddiff.errors import ConfigError
 

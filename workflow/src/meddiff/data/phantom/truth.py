@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from meddiff.data.images import decode
-from meddiff.data.store import resize
+from meddiff.data.stores.store import resize
 
 # Classes whose images show what their mask marks. A chest film without effusion has a mask of where the
 # phantom would have drawn one, on a side that the film itself does not tell; every skin image has a lesion.

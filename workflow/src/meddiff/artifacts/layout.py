@@ -1,0 +1,112 @@
+"""What the tables have in common: order of rows, row titles, averages over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+
+from meddiff.artifacts.render import Grid
+from meddiff.artifacts.settings import DECISION_TITLES, Layout
+
+DECISION_ORDER = list(DECISION_TITLES)
+_SEVERAL_SEEDS = (
+    "Mean over seeds ± standard deviation between seeds; the interval is that of the mean for other images "
+    "and other seeds, and very wide for two seeds, which say little of how far seeds differ."
+)
+_SEVERAL_OF_BOTH = (
+    " Of a diffusion model each seed is a training, and its value the mean over {votes} vote seeds, which "
+    "are those of the noise that images are scored with."
+)
+_SEVERAL_VOTES = (
+    "Of a diffusion model: mean over {votes} vote seeds, which are those of the noise that images are scored "
+    "with, of one training ± standard deviation between them; the interval is that of the mean for other "
+    "images and other vote seeds, not for other trainings, and very wide for two vote seeds."
+)
+
+
+VALIDATION_MARK = "*"
+VALIDATION_WORDS = (
+    f"{VALIDATION_MARK} of the validation images, on which the published code evaluates this model, so it is "
+    "not compared."
+)
+
+
+def with_preset(grids: Sequence[Grid], settings: Layout, *, beside_published: bool = False) -> list[Grid]:
+    """`grids` whose captions say which preset their models have; as they are where none is named.
+
+    Args:
+        grids: all grids of a table.
+        settings: its layout.
+        beside_published: whether the paper's values are in them.
+    """
+    if settings.preset is None:
+        return list(grids)
+    if settings.preset == "official":
+        weights = ", with the weights that the authors released" * settings.released
+        words = f"Preset official: as the published code does it, known faults included{weights}."
+    else:
+        further = ", so the paper's values are of a procedure that differs on purpose" * beside_published
+        words = f"Preset fixed: known faults of the published code are corrected{further}."
+    return [replace(grid, caption=f"{grid.caption} {words}") for grid in grids]
+
+
+def several_seeds(table: pd.DataFrame) -> str:
+    """What a caption says of means over seeds, if there are some.
+
+    Args:
+        table: with columns seeds and votes, as of `over_seeds`.
+    """
+    trainings, votes = int(table["seeds"].max()), vote_seeds(table)
+    if trainings > 1:
+        return _SEVERAL_SEEDS + _SEVERAL_OF_BOTH.format(votes=votes) * (votes > 1)
+    return _SEVERAL_VOTES.format(votes=votes) if votes > 1 else ""
+
+
+def vote_seeds(table: pd.DataFrame) -> int:
+    """The number of vote seeds of a training, 0 without votes, from a table with that column."""
+    most = pd.to_numeric(table["votes"]).max()
+    return 0 if pd.isna(most) else int(most)
+
+
+def image_count(row: Any) -> str:
+    """How many images a row of `over_seeds` is of: a number, or the fewest and the most of a seed."""
+    return str(row.n) if row.n == row.n_largest else f"{row.n}–{row.n_largest}"
+
+
+def in_layout_order(table: pd.DataFrame, layout: Layout) -> pd.DataFrame:
+    """`table` sorted by dataset, model and decision as in the layout, then by seeds if it has them."""
+    ranks = {
+        "dataset": {name: i for i, name in enumerate(layout.dataset_titles())},
+        "model": {name: i for i, name in enumerate(layout.model_titles())},
+        "decision": {name: i for i, name in enumerate(DECISION_ORDER)},
+    }
+    # In a table of means `votes` is a number of them.
+    keys = [*ranks, *(column for column in ("seed", "votes") if {"seed", column} <= {*table.columns})]
+    return table.sort_values(
+        keys,
+        key=lambda column: column.map(ranks[column.name]) if column.name in ranks else column,
+        kind="stable",
+    ).reset_index(drop=True)
+
+
+def rows_of(table: pd.DataFrame, models: Sequence[str]) -> list[tuple[str, str]]:
+    """The pairs (model, decision) that `table` has, in the order of `models` and of the decisions."""
+    there = set(zip(table["model"], table["decision"], strict=True))
+    return [
+        (model, decision) for model in models for decision in DECISION_ORDER if (model, decision) in there
+    ]
+
+
+def row_title(model: str, decision: str, layout: Layout) -> str:
+    """Title of a model, with the decision rule where a model has several."""
+    title = layout.model_titles()[model]
+    return title if decision == "softmax" else f"{title} ({DECISION_TITLES[decision]})"
+
+
+def signed(value: float) -> str:
+    """One decimal with a sign, except for zero."""
+    text = f"{value:+.1f}".replace("-", "−")
+    return "0.0" if text in ("+0.0", "−0.0") else text

@@ -1,0 +1,136 @@
+"""What the settings of several artifacts have in common: datasets, models and runs as they are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, Field, model_validator
+
+from meddiff.config.schema.strict import Strict
+from meddiff.errors import ConfigError
+from meddiff.runs import Run, ScoringRun, TrainedRun
+from meddiff.text import one_line
+
+if TYPE_CHECKING:
+    from meddiff.pipeline.experiment import Experiment
+
+# What is shown of a name: figures and tables have one line for it.
+Line = Annotated[str, AfterValidator(one_line)]
+Confidence = Annotated[float, Field(gt=0, lt=1)]
+Family = Literal["cnn", "transformer", "diffusion"]
+
+R = TypeVar("R", bound=TrainedRun)
+
+DECISION_TITLES: dict[str, str] = {
+    "majority": "majority",
+    "weighted_votes": "weighted votes",
+    "mean": "mean error",
+    "weighted_errors": "weighted errors",
+    "softmax": "softmax",
+}
+FAMILY_TITLES: dict[str, str] = {"cnn": "CNN", "transformer": "Transformer", "diffusion": "Diffusion"}
+
+
+class DatasetEntry(Strict):
+    """A dataset as shown."""
+
+    name: str
+    title: Line
+
+
+class ModelEntry(DatasetEntry):
+    """A model as shown, in its block of the table."""
+
+    family: Family
+
+
+class Layout(Strict):
+    """Datasets and models in the order in which they are shown."""
+
+    datasets: list[DatasetEntry] = Field(min_length=1)
+    models: list[ModelEntry] = Field(min_length=1)
+    runs: list[TrainedRun] = Field(min_length=1)
+    preset: Literal["fixed", "official"] | None = Field(
+        default=None, description="what was done where the authors' code has a bug; said in every table"
+    )
+    released: bool = Field(default=False, description="whether the weights are those the authors released")
+
+    @model_validator(mode="after")
+    def _runs_are_known_and_distinct(self) -> Layout:
+        for kind in ("dataset", "model"):
+            known = [entry.name for entry in getattr(self, f"{kind}s")]
+            for run in self.runs:
+                if getattr(run, kind) not in known:
+                    raise ValueError(f"runs: {kind} {getattr(run, kind)!r} is not one of {known}")
+        if len(set(self.runs)) != len(self.runs):
+            raise ValueError("runs: every run must appear once")
+        return self
+
+    def dataset_titles(self) -> dict[str, str]:
+        """Name -> title."""
+        return {entry.name: entry.title for entry in self.datasets}
+
+    def model_titles(self) -> dict[str, str]:
+        """Name -> title."""
+        return {entry.name: entry.title for entry in self.models}
+
+
+class ScoredLayout(Layout):
+    """A layout of errors."""
+
+    runs: list[ScoringRun] = Field(min_length=1)
+
+
+class DecidedLayout(Layout):
+    """A layout of predictions or metrics."""
+
+    runs: list[Run] = Field(min_length=1)
+
+
+def layout(
+    experiment: Experiment, runs: Sequence[TrainedRun], datasets: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """The fields of a `Layout`: the models of `runs`, and all datasets or those named, in their order."""
+    shown, config = {run.model for run in runs}, experiment.config
+    models = {name: experiment.any_dataset(name) for name in experiment.models if name in shown}
+    return {
+        "datasets": [
+            {"name": name, "title": dataset.title}
+            for name, dataset in config.datasets.items()
+            if datasets is None or name in datasets
+        ],
+        "models": [{"name": n, "title": model.title, "family": model.family} for n, model in models.items()],
+        "runs": list(runs),
+        "preset": config.preset,
+        "released": config.official_weights,
+    }
+
+
+def class_names(experiment: Experiment) -> dict[str, list[str]]:
+    """Dataset -> names of its classes, in order of the class index."""
+    return {name: [c.name for c in dataset.classes] for name, dataset in experiment.config.datasets.items()}
+
+
+def resampling(experiment: Experiment) -> dict[str, Any]:
+    """The fields of `meddiff.evaluate.settings.Resampling`."""
+    evaluate = experiment.settings.evaluate
+    return {
+        "bootstrap_samples": evaluate.bootstrap_samples,
+        "confidence": evaluate.confidence,
+        "bootstrap_seed": evaluate.seed,
+    }
+
+
+def each_with(runs: Sequence[R], paths: Sequence[Path], name: str) -> list[tuple[R, Path]]:
+    """Each run with its file; files are given in the order of the runs.
+
+    Raises:
+        ConfigError: if their numbers differ, with the `name` of the files.
+    """
+    if len(runs) != len(paths):
+        raise ConfigError(
+            f"--input {name}: got {len(paths)} files for {len(runs)} runs; give one a run, in their order"
+        )
+    return list(zip(runs, paths, strict=True))

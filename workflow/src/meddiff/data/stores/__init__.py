@@ -1,0 +1,1 @@
+"""Image stores: every image decoded once, and how training reads them."""

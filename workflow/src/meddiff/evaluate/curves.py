@@ -1,0 +1,190 @@
+"""Accuracy along a curve: after the first n steps, and without the most uncertain images."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+import pandas as pd
+
+from meddiff.diffusion import vote
+from meddiff.errors import ConfigError, DataError
+from meddiff.evaluate.metrics import selective_accuracy
+from meddiff.evaluate.predictions import UNCERTAINTY, errors_in_order, is_correct
+from meddiff.evaluate.proportion import Sample, bounded_interval, share_interval
+from meddiff.evaluate.recovered import limits_over_seeds, replicates
+from meddiff.evaluate.resampled import SelectiveAccuracy
+from meddiff.evaluate.settings import Resampling
+from meddiff.evaluate.statistics import bootstrap
+from meddiff.runs import Run, ScoringRun
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+OURS = "ours"  # beside it, figures may have what is published
+REMOVED_PERCENT = np.arange(0, 91)
+STEP_COLUMNS = ["dataset", "model", "decision", "source", "steps", "accuracy_percent"]
+STEP_COLUMNS += ["ci_low_percent", "ci_high_percent", "seeds", "votes", "images"]
+REMOVAL_COLUMNS = ["dataset", "model", "decision", "uncertainty", "source", "removed_percent"]
+REMOVAL_COLUMNS += ["accuracy_percent", "ci_low_percent", "ci_high_percent", "images_left", "seeds", "votes"]
+
+T = TypeVar("T")
+
+
+def step_ablation(
+    runs: Iterable[tuple[ScoringRun, xr.Dataset]], numbers: Sequence[int], confidence: float
+) -> pd.DataFrame:
+    """Accuracy after the first n steps, mean over runs, with its interval for other images and seeds.
+
+    Args:
+        runs: each with its errors.
+        numbers: n; used as far as it is below the number of steps N, and N itself is added.
+        confidence: of the intervals.
+
+    Returns:
+        Columns `STEP_COLUMNS`: dataset, model, decision, source (``ours``), steps, accuracy_percent,
+        ci_low_percent, ci_high_percent, seeds (trainings), votes (vote seeds of each), images.
+
+    Raises:
+        DataError: if the runs of a model differ in images or steps, or an errors file is not complete.
+    """
+    found, trained = defaultdict(list), defaultdict(list)
+    for run, errors in runs:
+        found[run.dataset, run.model].append(errors.sortby("image"))
+        trained[run.dataset, run.model].append(run.seed)
+    rows = []
+    for (dataset, model), seeds in found.items():
+        trainings = trained[dataset, model]
+        what = f"step ablation of {model} on {dataset}"
+        same_images(what, [seed["image"].values for seed in seeds])
+        total = one_value({seed.sizes["step"] for seed in seeds}, f"{what}: the seeds differ in steps")
+        steps = [*sorted({n for n in numbers if n < total}), total]
+        correct: dict[str, list[np.ndarray]] = {"majority": [], "mean": []}
+        for seed in seeds:
+            every, chosen = vote.prefix(errors_in_order(seed)), np.asarray(steps) - 1
+            tally = vote.Tally(every.steps[:, chosen], every.counts[:, chosen], every.mean[:, chosen])
+            label = seed["label"].values[:, None]
+            correct["majority"].append(tally.majority() == label)
+            correct["mean"].append(tally.lowest_mean() == label)
+        for decision, values in correct.items():
+            share = np.mean(values, axis=0)  # [images, steps], averaged over seeds
+            groups = seeds[0]["group"].values.astype(str)
+            low, high = limits_over_seeds(
+                replicates(np.mean(values, axis=1), trainings),
+                share_interval(share, groups, confidence),
+                confidence,
+            )
+            low, high = low.clip(0, 1), high.clip(0, 1)
+            for i, n in enumerate(steps):
+                accuracy = (100 * share[:, i].mean(), 100 * low[i], 100 * high[i])
+                rows.append([dataset, model, decision, OURS, n, *accuracy, *counts(trainings), len(share)])
+    return pd.DataFrame(rows, columns=STEP_COLUMNS)
+
+
+def removal_curves(
+    runs: Iterable[tuple[Run, pd.DataFrame]], uncertainty: Mapping[str, str], resampling: Resampling
+) -> pd.DataFrame:
+    """Accuracy of what remains after the most uncertain share is removed, mean over runs.
+
+    Where images are equally uncertain it is the expectation over a random order of them. Intervals are for
+    other images and seeds. Every run is drawn with the same resamples, in which the images are ranked and
+    removed anew.
+
+    Args:
+        runs: each with its predictions.
+        uncertainty: decision -> kind of uncertainty to rank by.
+        resampling: how intervals are made.
+
+    Returns:
+        Columns `REMOVAL_COLUMNS`: dataset, model, decision, uncertainty, source (``ours``), removed_percent
+        (0, 1, .., 90), accuracy_percent, ci_low_percent, ci_high_percent, images_left, seeds (trainings),
+        votes (vote seeds of each; NaN where there are no votes).
+
+    Raises:
+        ConfigError: if a table has no column of the wanted uncertainty.
+        DataError: if the runs of a model differ in images.
+    """
+    found, trained = defaultdict(list), defaultdict(list)
+    for run, table in runs:
+        kind = uncertainty[run.decision]
+        if UNCERTAINTY + kind not in table.columns:
+            raise ConfigError(
+                f"uncertainty.{run.decision}: predictions of {run.model} on {run.dataset} have no "
+                f"{UNCERTAINTY + kind}; they have {[c for c in table.columns if c.startswith(UNCERTAINTY)]}"
+            )
+        found[run.dataset, run.model, run.decision].append(table.sort_values("image_id"))
+        trained[run.dataset, run.model, run.decision].append(run.seed)
+    rows = []
+    for (dataset, model, decision), seeds in found.items():
+        what, trainings = f"uncertainty of {model} on {dataset}", trained[dataset, model, decision]
+        same_images(what, [seed["image_id"].to_numpy() for seed in seeds])
+        kind = uncertainty[decision]
+        ranked = [(seed[UNCERTAINTY + kind].to_numpy(), is_correct(seed)) for seed in seeds]
+        left = np.maximum(np.rint(len(seeds[0]) * (100 - REMOVED_PERCENT) / 100).astype(int), 1)
+        curves = np.stack([selective_accuracy(*seed)[left - 1] for seed in ranked])
+        accuracy = curves.mean(axis=0)
+        values = replicates(curves, trainings)
+        low, high = _removal_interval(ranked, values, left, seeds[0]["group"].to_numpy(), resampling)
+        columns = (REMOVED_PERCENT, 100 * accuracy, 100 * low, 100 * high, left)
+        identity = [dataset, model, decision, kind, OURS]
+        number, votes = counts(trainings)
+        votes = np.nan if decision == "softmax" else votes
+        rows += [[*identity, *row, number, votes] for row in zip(*columns, strict=True)]
+    return pd.DataFrame(rows, columns=REMOVAL_COLUMNS)
+
+
+def _removal_interval(
+    ranked: list[tuple[np.ndarray, np.ndarray]],
+    points: np.ndarray,
+    left: np.ndarray,
+    groups: np.ndarray,
+    resampling: Resampling,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Limits [R] of the mean of `points` [S, R], of the `left` [R] images at `REMOVED_PERCENT`.
+
+    Args:
+        ranked: (uncertainty, correct) of each run.
+        points: what varies with the seeds (`replicates`).
+    """
+    curves = [SelectiveAccuracy(*seed) for seed in ranked]
+
+    def average(weights: np.ndarray) -> dict[str, np.ndarray]:
+        return {"accuracy": np.mean([curve(weights, REMOVED_PERCENT) for curve in curves], axis=0)}
+
+    draws = bootstrap(average, groups, resampling.bootstrap_samples, resampling.bootstrap_seed)
+    sample = Sample.of(groups)
+    variance = sample.bootstrap_variance(draws["accuracy"])
+    accuracy = points.mean(axis=0)
+    rare = np.minimum(accuracy, 1 - accuracy) * left / len(groups)
+    limits = bounded_interval(accuracy, variance, left, sample, resampling.confidence, rare=rare)
+    low, high = limits_over_seeds(points, limits, resampling.confidence)
+    return low.clip(0, 1), high.clip(0, 1)
+
+
+def counts(trainings: Sequence[int]) -> tuple[int, int]:
+    """Number of trainings and of vote seeds of each, from the seed of training of every run."""
+    number = len(set(trainings))
+    return number, len(trainings) // number
+
+
+def same_images(what: str, ids: list[np.ndarray]) -> None:
+    """Check that all seeds have the same image ids, in the same order.
+
+    Raises:
+        DataError: naming `what`, if not.
+    """
+    if any(not np.array_equal(ids[0], other) for other in ids[1:]):
+        raise DataError(f"{what}: the seeds were scored on different images; score them again")
+
+
+def one_value(values: set[T], problem: str) -> T:
+    """The only one of `values`.
+
+    Raises:
+        DataError: with `problem`, if there are others.
+    """
+    if len(values) != 1:
+        raise DataError(f"{problem} {sorted(values)}; make them again with the same settings")
+    return values.pop()

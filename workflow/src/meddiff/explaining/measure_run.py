@@ -1,0 +1,99 @@
+"""From the files of a counterfactual run to its measures, metrics and examples: the command ``measure``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from meddiff.data.phantom.truth import MARKED_CLASSES, lesion_masks
+from meddiff.data.stores.store import Store
+from meddiff.errors import ConfigError, DataError
+from meddiff.evaluate.counterfactual_settings import MeasureSettings
+from meddiff.evaluate.predictions import read_predictions
+from meddiff.evaluate.settings import parse_params
+from meddiff.explaining.archives import read_archive
+from meddiff.explaining.edits import read_edit_table
+from meddiff.explaining.examples import make_examples, write_examples
+from meddiff.explaining.measures import Evidence, measure, widen
+from meddiff.explaining.metrics import summarise
+from meddiff.result_csv import write_csv
+
+
+@dataclass(frozen=True)
+class MeasureFiles:
+    """What is read and written.
+
+    Attributes:
+        table, images, features: what ``explain`` wrote.
+        store: folder of the image store.
+        predictions: of the diffusion classifier on the test images.
+        oracle: of the baseline, or None.
+        root: folder of the dataset's images; only a phantom's is used, for its masks.
+        measures, metrics, examples: files to write.
+    """
+
+    table: Path
+    images: Path
+    features: Path
+    store: Path
+    predictions: Path
+    oracle: Path | None
+    root: Path | None
+    measures: Path
+    metrics: Path
+    examples: Path
+
+
+def make_measures(params: str, files: MeasureFiles) -> None:
+    """Measure every image, summarise, and keep the images to show.
+
+    Args:
+        params: JSON of `MeasureSettings`.
+        files: what to read and write.
+
+    Raises:
+        ConfigError: if params are wrong.
+        DataError: if a file is, or files are of different images.
+    """
+    settings = parse_params(MeasureSettings, params)
+    if settings.phantom and files.root is None:
+        raise ConfigError("--root: missing; the masks of a phantom lie in the folder of its images")
+    table = read_edit_table(files.table)
+    store = Store.open(files.store, "test")
+    predictions = read_predictions(files.predictions)
+    oracle = read_predictions(files.oracle) if files.oracle else None
+    evidence = _evidence(settings, files.root, store, sorted(set(table["image_id"])))
+    measures = measure(table, files.images, store, predictions, oracle, evidence)
+    if missing := sorted(set(store.image_ids) - set(predictions["image_id"])):
+        raise DataError(
+            f"{files.predictions}: has no row of image {missing[0]!r} ({len(missing)} such images of the "
+            "test split); make the file again from its errors"
+        )
+    tested = predictions.set_index("image_id").loc[store.image_ids, ["label", "group"]]
+    metrics = summarise(measures, read_features(files.features), tested, settings)
+    write_examples(make_examples(measures, settings.examples, files.images, store, evidence), files.examples)
+    write_csv(measures, files.measures)
+    write_csv(metrics, files.metrics)
+
+
+def read_features(path: Path) -> dict[str, np.ndarray]:
+    """The arrays `generated` and `real` that ``explain`` wrote; empty where it had no network.
+
+    Raises:
+        DataError: if it is no such file.
+    """
+    arrays = read_archive(path, "features", "run `explain` again")
+    if arrays and not {"generated", "real"} <= set(arrays):
+        raise DataError(f"{path}: has {sorted(arrays)}, expected generated and real; run `explain` again")
+    return arrays
+
+
+def _evidence(
+    settings: MeasureSettings, root: Path | None, store: Store, image_ids: list[str]
+) -> Evidence | None:
+    if settings.phantom is None or root is None:
+        return None
+    masks = widen(lesion_masks(root, image_ids, store.images.shape[1]), settings.mask_margin)
+    return Evidence(MARKED_CLASSES[settings.phantom], dict(zip(image_ids, masks, strict=True)))

@@ -1,0 +1,1 @@
+"""Networks: adapters of diffusers and timm to what the method and training expect."""

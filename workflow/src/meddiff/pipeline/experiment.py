@@ -1,0 +1,181 @@
+"""One experiment as the rules see it: its runs, and where their files lie."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from meddiff.runs import Run, ScoringRun, TrainedRun
+
+if TYPE_CHECKING:
+    from meddiff.config import Config
+    from meddiff.config.schema.counterfactual import CounterfactualConfig
+    from meddiff.config.schema.experiment import ExperimentConfig
+    from meddiff.config.schema.model import AnyModel
+
+DIFFUSION_DECISIONS = ("majority", "mean")
+BASELINE_DECISIONS = ("softmax",)
+VALIDATION = "valid"
+
+
+class Experiment:
+    """The runs of an experiment in their order (datasets, models, seeds), and the paths of their files.
+
+    Attributes:
+        config: all configuration, resolved.
+        results: folder of the results, relative to the repository.
+        logs: folder of the logs.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.results = f"results/{config.results_name}"
+        self.logs = f"logs/{config.results_name}"
+
+    @property
+    def settings(self) -> ExperimentConfig:
+        """What the experiment's file says."""
+        return self.config.experiment
+
+    @property
+    def datasets(self) -> list[str]:
+        """Names of the datasets."""
+        return list(self.config.datasets)
+
+    @property
+    def models(self) -> list[str]:
+        """Names of the models."""
+        return self.settings.models
+
+    def any_dataset(self, model: str) -> AnyModel:
+        """The configuration of `model` on one dataset, for what does not differ between datasets."""
+        return self.config.model(model, self.datasets[0])
+
+    def is_diffusion(self, model: str) -> bool:
+        """Whether `model` decides by noise-prediction errors."""
+        return self.any_dataset(model).family == "diffusion"
+
+    def zero_shot_models(self) -> list[str]:
+        """Models that are used as they come."""
+        return [model for model in self.models if self.any_dataset(model).train is None]
+
+    def joint_models(self) -> list[str]:
+        """Models that are trained once, on all datasets together."""
+        trained = [model for model in self.models if model not in self.zero_shot_models()]
+        return [m for m in trained if getattr(self.any_dataset(m), "train_on", None) == "joint"]
+
+    def single_models(self) -> list[str]:
+        """Models that are trained on each dataset."""
+        special = {*self.zero_shot_models(), *self.joint_models()}
+        return [model for model in self.models if model not in special]
+
+    def trained_runs(self) -> list[TrainedRun]:
+        """Every trained model."""
+        return [
+            TrainedRun(dataset=dataset, model=model, seed=seed)
+            for dataset in self.datasets
+            for model in self.models
+            for seed in self.settings.seeds
+        ]
+
+    def scored_runs(self) -> list[ScoringRun]:
+        """Diffusion models with each of their vote seeds: each has one errors file."""
+        return [
+            ScoringRun(**run.model_dump(), votes=votes)
+            for run in self.trained_runs()
+            if self.is_diffusion(run.model)
+            for votes in self.settings.score.vote_seeds(run.seed)
+        ]
+
+    def decided_runs(self) -> list[Run]:
+        """Every table of predictions; only those of votes have a vote seed."""
+        return [
+            Run(**decided, decision=decision)
+            for run in self.trained_runs()
+            for decided in self._decided(run)
+            for decision in (DIFFUSION_DECISIONS if "votes" in decided else BASELINE_DECISIONS)
+        ]
+
+    def _decided(self, run: TrainedRun) -> list[dict[str, str | int]]:
+        if not self.is_diffusion(run.model):
+            return [run.model_dump()]
+        return [{**run.model_dump(), "votes": v} for v in self.settings.score.vote_seeds(run.seed)]
+
+    @property
+    def counterfactuals(self) -> CounterfactualConfig | None:
+        """What is said about counterfactuals; None where the experiment makes none."""
+        return self.settings.counterfactuals
+
+    def counterfactual_runs(self) -> list[TrainedRun]:
+        """The trained diffusion models that make counterfactuals, whatever they are scored with."""
+        if self.counterfactuals is None:
+            return []
+        runs = [run for run in self.trained_runs() if self.is_diffusion(run.model)]
+        chosen = self.counterfactuals.models
+        return [run for run in runs if chosen is None or run.model in chosen]
+
+    def audited_datasets(self) -> list[str]:
+        """The datasets whose configuration names strata."""
+        return [name for name, dataset in self.config.datasets.items() if dataset.audit is not None]
+
+    def stops_early(self) -> bool:
+        """Whether scoring leaves out steps that an image does not need."""
+        return self.settings.score.stopping.kind != "none"
+
+    def image_size(self, dataset: str, model: str) -> int:
+        """Side in pixels of the images that `model` is trained on."""
+        return self.config.model(model, dataset).image_size or self.config.datasets[dataset].image_size
+
+    def store(self, dataset: str, model: str) -> str:
+        """Folder of the images that `model` is used on."""
+        return f"data/{dataset}/store/{self.image_size(dataset, model)}"
+
+    def training_store(self, dataset: str, model: str) -> str:
+        """Folder of the images that `model` is trained on."""
+        crop = getattr(self.config.model(model, dataset), "train_geometry", None) == "crop"
+        return f"{self.store(dataset, model)}{'-crop' if crop else ''}"
+
+    def strata(self, dataset: str) -> str:
+        """Table of the strata of a dataset."""
+        return f"data/{dataset}/strata.csv"
+
+    def trained(self, run: TrainedRun) -> str:
+        """Folder of a trained model."""
+        return f"{self.results}/{run.dataset}/{run.model}/seed{run.seed}"
+
+    def weights(self, run: TrainedRun) -> str:
+        """Folder of its weights."""
+        return f"{self.trained(run)}/weights"
+
+    def decided(self, run: ScoringRun) -> str:
+        """Folder of what a model decides: with a vote seed one of its own inside `trained`."""
+        return self.trained(run) if run.votes is None else f"{self.trained(run)}/votes{run.votes}"
+
+    def errors(self, run: ScoringRun, further: str | None = None) -> str:
+        """Errors of the test split, or what is scored besides (`further_errors`)."""
+        return f"{self.decided(run)}/errors{'' if further is None else f'_{further}'}.nc"
+
+    def further_errors(self) -> Sequence[str]:
+        """What is scored besides the test split, for comparison: ``valid``, or a kind of noise levels."""
+        score = self.settings.score
+        return [VALIDATION] * score.weights + score.compare_levels
+
+    def predictions(self, run: Run) -> str:
+        """Table of predictions."""
+        return f"{self.decided(run)}/predictions/{run.decision}.csv"
+
+    def metrics(self, run: Run) -> str:
+        """Tidy metrics of a table of predictions."""
+        return f"{self.decided(run)}/metrics/{run.decision}.csv"
+
+    def counterfactual(self, run: TrainedRun, name: str) -> str:
+        """A file of a run's counterfactuals."""
+        return f"{self.trained(run)}/counterfactuals/{name}"
+
+    def table(self, name: str) -> str:
+        """CSV of a table."""
+        return f"{self.results}/tables/{name}.csv"
+
+    def figure(self, name: str) -> str:
+        """Data of a figure."""
+        return f"{self.results}/figures/{name}.csv"

@@ -1,0 +1,33 @@
+"""What tables and figures are made of: trained models, what they are scored with, and how they decide."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from meddiff.config.schema.strict import Strict
+
+Decision = Literal["majority", "mean", "softmax"]
+
+
+class TrainedRun(Strict):
+    """Identity of one trained model."""
+
+    dataset: str
+    model: str
+    seed: int
+
+
+class ScoringRun(TrainedRun):
+    """Identity of one errors file."""
+
+    votes: int | None = Field(
+        default=None, description="vote seed, of the noise in scoring; None for what is decided without noise"
+    )
+
+
+class Run(ScoringRun):
+    """Identity of one predictions or metrics file."""
+
+    decision: Decision
