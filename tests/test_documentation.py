@@ -13,7 +13,10 @@ from meddiff.cli import COMMANDS
 from meddiff.config import Config
 from meddiff.config.json_schemas import schemas
 
-PAGES = ("README.md", "CONTRIBUTING.md", "config/README.md", "splits/README.md")
+PAGES = (
+    *("README.md", "CONTRIBUTING.md", "config/README.md", "splits/README.md"),
+    *("benchmarks/README.md", "docs/tried.md"),
+)
 EXAMPLE = re.compile(r"`config/((?:datasets|models|experiments)/\w+\.yaml)`[^`]*```yaml\n(.*?)```", re.DOTALL)
 
 
@@ -21,13 +24,26 @@ EXAMPLE = re.compile(r"`config/((?:datasets|models|experiments)/\w+\.yaml)`[^`]*
 def test_links_lead_somewhere(root: Path, page: str) -> None:
     text = (root / page).read_text(encoding="utf-8")
     links = [link for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link]
-    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
-    anchors = {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
     for link in links:
-        if link.startswith("#"):
-            assert link[1:] in anchors, f"{page}: no heading for {link}"
-        else:
-            assert (root / page).parent.joinpath(link).exists(), f"{page}: {link} is not there"
+        path, _, heading = link.partition("#")
+        file = (root / page).parent / path if path else root / page
+        assert file.exists(), f"{page}: {link} is not there"
+        assert not heading or heading in anchors(file), f"{page}: no heading for {link}"
+
+
+def anchors(page: Path) -> set[str]:
+    """The headings of a page, as links name them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+def test_what_was_tried_is_dated_newest_first_and_says_where_it_comes_from(root: Path) -> None:
+    entries = re.split(r"^## ", (root / "docs/tried.md").read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+    dates = [re.match(r"(\d{4}-\d\d-\d\d): \S", entry) for entry in entries]
+    assert all(dates), "an entry begins with its date"
+    assert [date[1] for date in dates] == sorted((date[1] for date in dates), reverse=True)
+    for entry in entries:
+        assert re.search(r"\[[^\]]*\b([0-9a-f]{7}\b|issues? \d)[^\]]*\]\n*$", entry), entry
 
 
 @pytest.mark.parametrize("page", PAGES)
