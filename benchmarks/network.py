@@ -24,10 +24,10 @@ from meddiff.data.stores.store import Store
 from meddiff.data.stores.tensors import to_unit_range
 from meddiff.devices.prepare import compile_network, prepare_network
 from meddiff.diffusion.denoiser import Denoiser
+from meddiff.diffusion.errors import classification_errors
 from meddiff.diffusion.noise import classification_noise, noise_keys, noise_levels
 from meddiff.diffusion.schedule import alpha_sigma
 from meddiff.models.trained import default_device, load_model
-from meddiff.scoring.score import classification_errors
 
 IMAGES, SEED = 64, 0
 PLAIN = ComputeConfig(attention="sdpa", channels_last=False)

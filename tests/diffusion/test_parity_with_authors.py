@@ -10,13 +10,13 @@ import pywt
 import torch
 
 from meddiff.config import load_model, parse_model
+from meddiff.diffusion.errors import classification_errors
 from meddiff.diffusion.haar import haar_transform, inverse_haar_transform
 from meddiff.diffusion.objective import diffusion_loss
 from meddiff.diffusion.sample import counterfactual
 from meddiff.diffusion.schedule import ShiftedCosineSchedule
 from meddiff.diffusion.vote import majority, mean
 from meddiff.models.kinds import build_model
-from meddiff.scoring.score import classification_errors
 from meddiff.weights.official import load_official_diffusion
 
 

@@ -14,8 +14,8 @@ from meddiff.devices.out_of_memory import Halving
 from meddiff.devices.side_by_side import SideBySide
 from meddiff.devices.transfer import Fetch, evaluated, fetch, to_device
 from meddiff.diffusion.denoiser import Denoiser
-from meddiff.diffusion.noise import classification_noise, noise_keys, noise_levels
-from meddiff.diffusion.schedule import alpha_sigma
+from meddiff.diffusion.errors import step_errors
+from meddiff.diffusion.noise import noise_keys, noise_levels
 from meddiff.diffusion.step_order import in_order
 from meddiff.progress import track
 from meddiff.scoring.work_queue import Stopping, WorkQueue
@@ -28,25 +28,6 @@ class Images(Protocol):
 
     def __getitem__(self, rows: list[int]) -> np.ndarray:
         """uint8 [R, H, W, C]."""
-
-
-def classification_errors(denoiser: Denoiser, x: Tensor, t: Tensor, eps: Tensor) -> Tensor:
-    """Squared error of the predicted noise for every class, with the same noise for all of them.
-
-    Args:
-        denoiser: in eval mode.
-        x: encoded images, [N, C, H, W].
-        t: [N], times in [0, 1].
-        eps: shape of `x`.
-
-    Returns:
-        fp32 [N, K]: squared L2 norm of eps_hat_c - eps (paper, algorithm 1), not weighted.
-    """
-    logsnr = denoiser.schedule.logsnr(t)
-    alpha, sigma = alpha_sigma(logsnr, x.ndim)
-    z = alpha * x + sigma * eps
-    eps_hat = denoiser.eps_from_output(denoiser.for_all_classes(z, logsnr), z, logsnr)
-    return (eps_hat - eps).square().flatten(2).sum(dim=2).T
 
 
 def score(
@@ -202,9 +183,7 @@ def _score_pairs(
     steps = to_device(pairs[:, 1], keys.device)
 
     def errors(part: slice) -> Tensor:
-        t = noise_levels(pair_keys[part], steps[part], levels)
-        eps = classification_noise(pair_keys[part], steps[part], x.shape[1:], levels)
-        return classification_errors(denoiser, x[part], t, eps)
+        return step_errors(denoiser, x[part], pair_keys[part], steps[part], levels)
 
     return torch.cat(side_by_side(errors, len(pairs)))
 

@@ -12,12 +12,13 @@ from torch import Tensor
 from core_samples import SIDE, tiny_config
 from meddiff.config.schema.experiment import StoppingConfig
 from meddiff.diffusion.denoiser import Denoiser
+from meddiff.diffusion.errors import classification_errors
 from meddiff.diffusion.step_order import in_order, spread_order
 from meddiff.diffusion.stopping import cut, make_rule, stopping_steps
 from meddiff.diffusion.vote import majority, mean
 from meddiff.models.kinds import build_model
 from meddiff.scoring import score as scoring
-from meddiff.scoring.score import classification_errors, score, step_logsnr
+from meddiff.scoring.score import score, step_logsnr
 
 IMAGES, STEPS = 11, 5
 NAMES = [f"patient {i}" for i in range(IMAGES)]
