@@ -61,7 +61,6 @@ rule all:
         STRATA,
         WEIGHTS,
         PREDICTIONS,
-        TABLES,
         METRICS,
         FIGURES,
         EFFICIENCY,

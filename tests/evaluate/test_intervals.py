@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from evaluate_samples import sample_errors
 from scipy.stats import binomtest, norm
 
+from evaluate_samples import sample_errors
+from meddiff.evaluate.curves import removal_curves, step_ablation
 from meddiff.evaluate.efficiency import RunErrors, efficiency
-from meddiff.evaluate.figure_data import removal_curves, step_ablation
 from meddiff.evaluate.intervals import metric_intervals
 from meddiff.evaluate.metrics import point_metrics
 from meddiff.evaluate.predictions import from_errors, from_probabilities
 from meddiff.evaluate.resampled import ResampledMetrics
-from meddiff.evaluate.settings import EfficiencySettings, StepAblationSettings, UncertaintySettings
+from meddiff.evaluate.settings import EfficiencySettings, Resampling
 from meddiff.evaluate.statistics import bootstrap
 from meddiff.runs import Run, ScoringRun
 
@@ -115,15 +115,13 @@ def test_figures_and_efficiency_leave_errors_possible() -> None:
     errors = sample_errors(images=40, steps=5, skill=60.0)
     runs = [{"dataset": "chest", "model": "unet", "seed": 0}]
     low = 100 * binomtest(40, 40).proportion_ci(0.95).low
-    ablation = step_ablation(
-        [(ScoringRun(**runs[0]), errors)],
-        StepAblationSettings(**LAYOUT, runs=runs, steps=[1], confidence=0.95),
-    )
+    ablation = step_ablation([(ScoringRun(**runs[0]), errors)], [1], 0.95)
     assert ablation["ci_low_percent"].tolist() == pytest.approx([low] * 4)
     decided = [{**runs[0], "decision": "majority"}]
     curve = removal_curves(
         [(Run(**decided[0]), from_errors(errors, "majority"))],
-        UncertaintySettings(**LAYOUT, **RESAMPLING, runs=decided),
+        {"majority": "vote_entropy"},
+        Resampling(**RESAMPLING),
     )
     assert curve["accuracy_percent"].eq(100).all()
     left = curve.set_index("removed_percent")["ci_low_percent"]

@@ -9,15 +9,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from evaluate_samples import sample_errors, sample_predictions
 from scipy.stats import t
 
-from meddiff.artifacts.layout import several_seeds
+from evaluate_samples import sample_errors, sample_predictions
+from meddiff.artifacts.layout import in_layout_order, several_seeds
+from meddiff.artifacts.tables import classification, comparison
 from meddiff.cli import main
 from meddiff.diffusion import vote
 from meddiff.errors import ConfigError, DataError
-from meddiff.evaluate import comparison, figure_data, tables
+from meddiff.evaluate import curves
 from meddiff.evaluate.audit_table import _seeds
+from meddiff.evaluate.comparison import compare
 from meddiff.evaluate.counterfactual_settings import FrontSettings
 from meddiff.evaluate.efficiency import RunErrors, efficiency
 from meddiff.evaluate.efficiency_table import efficiency_grids
@@ -26,16 +28,9 @@ from meddiff.evaluate.over_seeds import over_seeds
 from meddiff.evaluate.predictions import is_correct, write_predictions
 from meddiff.evaluate.proportion import share_interval
 from meddiff.evaluate.recovered import limits_over_seeds, replicates
-from meddiff.evaluate.settings import (
-    ClassificationSettings,
-    ComparisonSettings,
-    EfficiencySettings,
-    StepAblationSettings,
-    UncertaintySettings,
-    parse_params,
-)
+from meddiff.evaluate.settings import EfficiencySettings, Resampling, parse_params
 from meddiff.evaluate.summary import COLUMNS, read_metrics
-from meddiff.runs import Run
+from meddiff.runs import Run, ScoringRun
 
 KEYS = ["model", "metric"]
 LAYOUT: dict[str, Any] = {
@@ -137,10 +132,10 @@ def test_the_classification_table_shows_means_over_pairs_beside_baselines() -> N
     parts.append(metrics_of([(0, None)], [0.9], "resnet").assign(decision="softmax"))
     metrics = pd.concat(parts).assign(dataset="chest", n_by_class="50/50")
     runs = [run_of(*pair, "majority") for pair in PAIRS[:3]] + [run_of(0, None, "softmax", "resnet")]
-    settings = ClassificationSettings(**LAYOUT, runs=runs, confidence=0.95)
-    table = tables.classification(metrics, settings).set_index("model")
+    settings = classification.Settings(**LAYOUT, runs=runs, confidence=0.95)
+    table = classification.table_of(metrics, settings).set_index("model")
     assert table.loc["unet", ["value", "seeds", "votes"]].tolist() == [pytest.approx(81.0), 1, 3]
-    grid = tables.classification_grid(table.reset_index(), settings)
+    grid = classification.grid_of(table.reset_index(), settings)
     cells = {block.rows[0][0].value: block.rows[0][1] for block in grid.blocks}
     assert cells["UNet (majority)"].value == "81.0" and cells["UNet (majority)"].detail.startswith("± 1.7 [")
     assert "±" not in cells["ResNet"].detail
@@ -150,28 +145,26 @@ def test_the_classification_table_shows_means_over_pairs_beside_baselines() -> N
 def test_the_comparison_pairs_each_vote_seed_with_the_baseline_of_its_training() -> None:
     runs = [run_of(*pair, "majority") for pair in PAIRS]
     runs += [run_of(seed, None, "softmax", "resnet") for seed in (0, 5)]
-    settings = ComparisonSettings(**LAYOUT, runs=runs, confidence=0.9)
+    settings = comparison.Settings(**LAYOUT, runs=runs, confidence=0.9)
     frames = [sample_predictions(r.decision, images=80, seed=i) for i, r in enumerate(settings.runs)]
-    table = comparison.compare(list(zip(settings.runs, frames, strict=True)), settings)
+    table = in_layout_order(compare(list(zip(settings.runs, frames, strict=True)), 0.9), settings)
     assert list(zip(table["seed"], table["votes"], strict=True)) == PAIRS
     baselines = {0: frames[6], 5: frames[7]}
     for i, row in enumerate(table.itertuples()):
         ours, theirs = is_correct(frames[i]).mean(), is_correct(baselines[row.seed]).mean()
         assert row.difference == pytest.approx(100 * (ours - theirs))
     assert is_correct(frames[6]).mean() != is_correct(frames[7]).mean()
-    grid = comparison.comparison_grid(table, settings)
+    grid = comparison.grid_of(table, settings)
     at = [column.title for column in grid.columns].index("Vote seed")
     assert [row[at].value for row in grid.blocks[0].rows] == ["0", "1", "2"] * 2
-    alone = comparison.comparison_grid(table[table["votes"] == 0], settings)
+    alone = comparison.grid_of(table[table["votes"] == 0], settings)
     assert "Vote seed" not in [column.title for column in alone.columns]
 
 
 def test_curves_are_means_over_pairs_with_the_interval_of_trainings() -> None:
     errors = [sample_errors(seed=10 * seed + votes) for seed, votes in PAIRS]
-    settings = StepAblationSettings(
-        **LAYOUT, runs=[run_of(*pair) for pair in PAIRS], confidence=0.9, steps=[5]
-    )
-    table = figure_data.step_ablation(zip(settings.runs, errors, strict=True), settings)
+    runs = [ScoringRun(**run_of(*pair)) for pair in PAIRS]
+    table = curves.step_ablation(zip(runs, errors, strict=True), [5], 0.9)
     row = table[(table["decision"] == "mean") & (table["steps"] == 5)].iloc[0]
     right = [vote.mean(one["errors"].values[:, :5]) == one["label"].values for one in errors]
     accuracy = 100 * np.array([one.mean() for one in right])
@@ -184,14 +177,12 @@ def test_curves_are_means_over_pairs_with_the_interval_of_trainings() -> None:
     assert row["ci_high_percent"] == pytest.approx(min(high, 100))
     assert high < 100 and half > 0.5
 
-    decided = UncertaintySettings(
-        **LAYOUT,
-        **RESAMPLING,
-        runs=[run_of(*pair, "mean") for pair in PAIRS] + [run_of(0, None, "softmax", "resnet")],
-    )
-    frames = [sample_predictions(r.decision, seed=i) for i, r in enumerate(decided.runs)]
-    curves = figure_data.removal_curves(zip(decided.runs, frames, strict=True), decided)
-    whole = curves[curves["removed_percent"] == 0].set_index("model")
+    decided = [Run(**run_of(*pair, "mean")) for pair in PAIRS]
+    decided.append(Run(**run_of(0, None, "softmax", "resnet")))
+    frames = [sample_predictions(run.decision, seed=i) for i, run in enumerate(decided)]
+    ranked_by = {"mean": "softmax_entropy", "softmax": "softmax_entropy"}
+    removal = curves.removal_curves(zip(decided, frames, strict=True), ranked_by, Resampling(**RESAMPLING))
+    whole = removal[removal["removed_percent"] == 0].set_index("model")
     expected = 100 * np.mean([is_correct(frame).mean() for frame in frames[:6]])
     assert whole.loc["unet", "accuracy_percent"] == pytest.approx(expected)
     assert whole.loc["unet", ["seeds", "votes"]].tolist() == [2, 3]

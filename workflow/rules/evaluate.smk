@@ -1,3 +1,5 @@
+METRICS = f"{RESULTS}/metrics.json"
+
 
 rule vote:
     input:
@@ -82,3 +84,19 @@ use rule compute_metrics as compute_vote_metrics with:
         f"{LOGS}/{VOTES}/metrics-{{decision}}.log",
     message:
         "Metrics of {wildcards.model} on {wildcards.dataset} by {wildcards.decision} (seed {wildcards.seed}, votes {wildcards.votes})"
+
+
+rule collect_metrics:
+    input:
+        table=f"{RESULTS}/tables/metrics.csv",
+        code=code_of("meddiff.evaluate.metrics_tree"),
+    output:
+        metrics=METRICS,
+    log:
+        f"{LOGS}/tables/collect.log",
+    conda:
+        "../../envs/cpu.yaml"
+    message:
+        "Collecting all metrics in one file"
+    shell:
+        "python -m meddiff collect --table {input.table:q} --out {output.metrics:q} > {log:q} 2>&1"

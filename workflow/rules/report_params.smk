@@ -2,7 +2,6 @@ from meddiff.artifacts.artifact import style_of
 from meddiff.config.schema.figure import FigureStyle
 
 OLD = {
-    "uncertainty": FigureStyle(),
     "method": FigureStyle(width=9.0, height=4.7),
     "efficiency": FigureStyle(width=9.0, height=2.6),
     "counterfactuals": FigureStyle(width=7.6, height=1.2),
@@ -49,14 +48,6 @@ def resampling():
         "confidence": evaluate.confidence,
         "bootstrap_seed": evaluate.seed,
     }
-
-
-def comparison_settings(wildcards):
-    return to_json({**layout(decision_runs()), "confidence": CONFIG.experiment.evaluate.confidence})
-
-
-def metrics_table_settings(wildcards):
-    return to_json({**layout(decision_runs()), "classes": class_names()})
 
 
 def efficiency_settings(wildcards):
@@ -111,26 +102,6 @@ def method_store():
     """Folder of the images that `method_run` scored."""
     run = method_run()
     return f"data/{run['dataset']}/store/{image_size(run['dataset'], run['model'])}"
-
-
-def uncertainty_runs():
-    """Every model once: by vote entropy a majority and a mean decision rank images alike."""
-    return [run for run in decision_runs() if run["decision"] != "mean"]
-
-
-def uncertainty_settings(wildcards):
-    return to_json(
-        {
-            **layout(uncertainty_runs()),
-            **resampling(),
-            "style": style_of(EXPERIMENT, "uncertainty", OLD["uncertainty"]).model_dump(mode="json"),
-            "published": CONFIG.published("uncertainty"),
-        }
-    )
-
-
-def published_settings(wildcards):
-    return to_json({**layout(decision_runs()), "confidence": CONFIG.experiment.evaluate.confidence})
 
 
 def audited_datasets():

@@ -1,8 +1,10 @@
-"""Which classes precision, recall, F1 and AUROC are of, for captions."""
+"""What captions say of classes: which of them metrics are of, and where they are unequal or small."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+
+from meddiff.evaluate.class_balance import Sizes, few_images, is_unequal, most_frequent_share
 
 OF_CLASSES = {"precision": "precision", "recall": "recall", "f1": "F1", "auroc": "AUROC"}
 
@@ -36,3 +38,38 @@ def class_words(
         rest = ", AUROC of each class against all others" * ("auroc" in metrics)
         parts.append(f"{subject} {form}{where} (macro average{rest}).")
     return parts
+
+
+def balance_words(
+    sizes: Mapping[str, Sizes], titles: Mapping[str, str], names: Mapping[str, Sequence[str]]
+) -> list[str]:
+    """Sentences for a caption about datasets whose classes are unequal or small.
+
+    Args:
+        sizes: dataset -> images of each class.
+        titles: dataset -> title.
+        names: dataset -> names of the classes; where they are missing the index is given.
+    """
+    said = []
+    uneven = [
+        f"{100 * most_frequent_share(of):.1f} % on {titles[name]}"
+        for name, of in sizes.items()
+        if is_unequal(of)
+    ]
+    if uneven:
+        said.append(
+            "Where classes are unequal, balanced accuracy (mean recall of the classes) and AUROC are shown "
+            "as well; always answering with the most frequent class has an accuracy of "
+            f"{', '.join(uneven)}, and no accuracy that is not higher is bold."
+        )
+    few = [
+        f"{titles[name]}: {', '.join(found)}"
+        for name, of in sizes.items()
+        if (found := few_images(of, names.get(name, ())))
+    ]
+    if few:
+        said.append(
+            f"Warning: a class has so few test images ({'; '.join(few)}) that F1, balanced accuracy and "
+            "AUROC say little about it, as their intervals show."
+        )
+    return said

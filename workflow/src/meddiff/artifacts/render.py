@@ -49,6 +49,9 @@ class Cell:
     best: bool = False
 
 
+NONE = Cell("–")  # where there is no value
+
+
 @dataclass(frozen=True)
 class Column:
     """A column; neighbouring columns of the same non-empty group share a heading."""

@@ -1,9 +1,8 @@
 """Draw a figure: PNG, PDF, and a CSV with the data drawn.
 
-step_ablation is made from --errors, uncertainty from --predictions; files go in the order of the runs in
---params. method shows one image of one run: it is made from one --errors file and --store. audit and
-efficiency are made from --table, the CSV that `table` wrote for the same kind. counterfactuals (of one
-dataset) is made from --examples and counterfactual_front from --measures, files of `measure`.
+method shows one image of one run: it is made from one --errors file and --store. audit and efficiency are
+made from --table, the CSV that `table` wrote for the same kind. counterfactuals (of one dataset) is made from
+--examples and counterfactual_front from --measures, files of `measure`, in the order of the runs in --params.
 """
 
 from __future__ import annotations
@@ -14,8 +13,6 @@ from pathlib import Path
 from meddiff.records.files import Files, store_manifest
 
 SOURCES = {
-    "step_ablation": "errors",
-    "uncertainty": "predictions",
     "method": "errors",
     "audit": "table",
     "efficiency": "table",
@@ -23,8 +20,6 @@ SOURCES = {
     "counterfactual_front": "measures",
 }
 CODE = {
-    "step_ablation": ("meddiff.evaluate.make_figure",),
-    "uncertainty": ("meddiff.evaluate.make_figure",),
     "method": ("meddiff.evaluate.method",),
     "audit": ("meddiff.evaluate.make_audit",),
     "efficiency": ("meddiff.evaluate.make_efficiency",),
@@ -38,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kind", choices=list(SOURCES), required=True)
     parser.add_argument("--params", required=True, help="JSON: datasets, models, runs, style and more")
     source = parser.add_mutually_exclusive_group(required=True)
-    for name in ("errors", "predictions", "examples", "measures"):
+    for name in ("errors", "examples", "measures"):
         source.add_argument(
             f"--{name}", type=Path, nargs="+", action="extend", help=f"{name} file, one a run"
         )
@@ -87,11 +82,7 @@ def run(args: argparse.Namespace) -> None:
         from meddiff.evaluate.make_counterfactuals import make_counterfactual_figure
 
         make_counterfactual_figure(args.params, paths, *outputs)
-    elif args.kind == "counterfactual_front":
+    else:
         from meddiff.evaluate.make_counterfactuals import make_front_figure
 
         make_front_figure(args.params, paths, *outputs)
-    else:
-        from meddiff.evaluate.make_figure import make_figure
-
-        make_figure(args.kind, args.params, paths, *outputs)

@@ -1,9 +1,8 @@
 """Make a table: CSV (tidy), Markdown and LaTeX.
 
-classification, metrics and counterfactuals are made from --metrics, comparison and audit from
---predictions; files go in the order of the runs in --params. audit also needs --strata, one file a dataset.
-efficiency is made from --errors, and where --params say so from --validation and --variants. published is
-made from --figures, the data of the figures step_ablation and uncertainty.
+counterfactuals is made from --metrics, audit from --predictions; files go in the order of the runs in
+--params. audit also needs --strata, one file a dataset. efficiency is made from --errors, and where --params
+say so from --validation and --variants.
 """
 
 from __future__ import annotations
@@ -14,26 +13,17 @@ from pathlib import Path
 from meddiff.records.files import Files
 
 SOURCES = {
-    "classification": "metrics",
-    "comparison": "predictions",
-    "metrics": "metrics",
     "audit": "predictions",
     "counterfactuals": "metrics",
     "efficiency": "errors",
-    "published": "figures",
 }
-_MADE = ("meddiff.evaluate.make_table", "meddiff.artifacts.render")
 CODE = {
-    "classification": _MADE,
-    "comparison": _MADE,
-    "metrics": _MADE,
     "audit": ("meddiff.evaluate.make_audit", "meddiff.artifacts.render"),
     "counterfactuals": (
         "meddiff.evaluate.counterfactual_table",
         "meddiff.explaining.metrics",
     ),
     "efficiency": ("meddiff.evaluate.make_efficiency", "meddiff.artifacts.render"),
-    "published": ("meddiff.evaluate.published", "meddiff.artifacts.render"),
 }
 
 
@@ -48,7 +38,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("metrics", "CSV, one a run"),
         ("predictions", "CSV, one a run"),
         ("errors", "file, one a run"),
-        ("figures", "CSV, one a figure"),
     ):
         source.add_argument(f"--{name}", type=Path, nargs="+", action="extend", help=f"{name} {what}")
     parser.add_argument("--strata", type=Path, nargs="+", help="audit: strata CSV, one a dataset")
@@ -90,14 +79,10 @@ def run(args: argparse.Namespace) -> None:
         from meddiff.evaluate.make_efficiency import make_efficiency_table
 
         table, grids = make_efficiency_table(args.params, paths, args.validation, args.variants)
-    elif args.kind == "counterfactuals":
+    else:
         from meddiff.evaluate.make_counterfactuals import make_counterfactual_table
 
         table, grids = make_counterfactual_table(args.params, paths)
-    else:
-        from meddiff.evaluate.make_table import make_table
-
-        table, grids = make_table(args.kind, args.params, paths)
     write_csv(table, args.out_csv)
     write_text(args.out_md, "\n".join(map(to_markdown, grids)))
     write_text(args.out_tex, "\n".join(map(to_latex, grids)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -40,38 +40,3 @@ def few_images(sizes: Sizes, names: Sequence[str] = ()) -> list[str]:
         for k, size in enumerate(sizes)
         if size < FEW_IMAGES
     ]
-
-
-def sentences(
-    sizes: Mapping[str, Sizes], titles: Mapping[str, str], names: Mapping[str, Sequence[str]]
-) -> list[str]:
-    """What a caption says about datasets whose classes are unequal or small.
-
-    Args:
-        sizes: dataset -> images of each class.
-        titles: dataset -> title.
-        names: dataset -> names of the classes; where they are missing the index is given.
-    """
-    said = []
-    uneven = [
-        f"{100 * most_frequent_share(of):.1f} % on {titles[name]}"
-        for name, of in sizes.items()
-        if is_unequal(of)
-    ]
-    if uneven:
-        said.append(
-            "Where classes are unequal, balanced accuracy (mean recall of the classes) and AUROC are shown "
-            "as well; always answering with the most frequent class has an accuracy of "
-            f"{', '.join(uneven)}, and no accuracy that is not higher is bold."
-        )
-    few = [
-        f"{titles[name]}: {', '.join(found)}"
-        for name, of in sizes.items()
-        if (found := few_images(of, names.get(name, ())))
-    ]
-    if few:
-        said.append(
-            f"Warning: a class has so few test images ({'; '.join(few)}) that F1, balanced accuracy and "
-            "AUROC say little about it, as their intervals show."
-        )
-    return said

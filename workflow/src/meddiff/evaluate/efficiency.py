@@ -21,8 +21,8 @@ from meddiff.artifacts.layout import in_layout_order
 from meddiff.diffusion.level_weights import LevelWeights, fit_level_weights
 from meddiff.diffusion.step_order import spread_order
 from meddiff.errors import DataError
+from meddiff.evaluate.curves import counts, one_value, same_images
 from meddiff.evaluate.efficiency_limits import METRICS, Replayed
-from meddiff.evaluate.figure_data import counts, one_value, same_images
 from meddiff.evaluate.predictions import error_array
 from meddiff.evaluate.recovered import replicates
 from meddiff.evaluate.replay import (

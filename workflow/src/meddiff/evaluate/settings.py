@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
@@ -11,7 +11,7 @@ from meddiff.artifacts.settings import DecidedLayout, Line, ScoredLayout
 from meddiff.config.schema.figure import FigureStyle
 from meddiff.config.schema.strict import Strict
 from meddiff.errors import ConfigError
-from meddiff.runs import Decision, Run, TrainedRun
+from meddiff.runs import Run, TrainedRun
 
 M = TypeVar("M", bound=BaseModel)
 R = TypeVar("R", bound="TrainedRun")
@@ -27,46 +27,6 @@ class Resampling(Strict):
 
 class MetricsSettings(Run, Resampling):
     """Params of ``metrics``."""
-
-
-class PublishedScores(Strict):
-    """The paper's values for one model; of a diffusion model by majority vote."""
-
-    accuracy: float = Field(ge=0, le=100, description="percent")
-    f1: float = Field(ge=0, le=1, description="fraction, as the paper prints it")
-    split: Literal["test", "valid"] = Field(
-        default="test", description="whose images they are of; values of other images are not compared"
-    )
-
-
-class ClassificationSettings(DecidedLayout):
-    """Params of ``table --kind classification``.
-
-    Attributes:
-        published: dataset -> model -> scores.
-        other_splits: datasets whose splits are not the published ones.
-        augmentation: dataset -> how training images of its models are changed, where not alike.
-    """
-
-    published: dict[str, dict[str, PublishedScores]] | None = None
-    other_splits: list[str] = Field(default_factory=list)
-    augmentation: dict[str, Line] = Field(default_factory=dict)
-    classes: dict[str, list[Line]] = Field(
-        default_factory=dict, description="dataset -> names in order of the class index, for the caption"
-    )
-    confidence: float = Field(gt=0, lt=1, description="of the intervals in the metrics files")
-
-
-class ComparisonSettings(DecidedLayout):
-    """Params of ``table --kind comparison``."""
-
-    confidence: float = Field(gt=0, lt=1)
-
-
-class OverviewSettings(DecidedLayout):
-    """Params of ``table --kind metrics``; `classes` as for ``classification``."""
-
-    classes: dict[str, list[Line]] = Field(default_factory=dict)
 
 
 class AuditEntry(Strict):
@@ -97,53 +57,6 @@ class AuditFigureSettings(DecidedLayout):
     style: FigureStyle = FigureStyle()
 
 
-class CurvesSettings(DecidedLayout):
-    """Params of ``table --kind published``."""
-
-    confidence: float = Field(gt=0, lt=1, description="of the intervals in the figures' data")
-
-
-class PublishedSteps(Strict):
-    """Published step ablation: dataset -> model -> decision -> accuracies (percent) at `steps`."""
-
-    steps: list[int]
-    datasets: dict[str, dict[str, dict[Literal["majority", "mean"], list[float]]]]
-
-    @model_validator(mode="after")
-    def _lengths_agree(self) -> PublishedSteps:
-        for models in self.datasets.values():
-            for model, decisions in models.items():
-                for decision, values in decisions.items():
-                    _same_length(f"{model}.{decision}", values, "steps", self.steps)
-        return self
-
-
-class PublishedRemoval(Strict):
-    """Published uncertainty curves: dataset -> model -> accuracies (percent) at `removed_percent`."""
-
-    removed_percent: list[float]
-    datasets: dict[str, dict[str, list[float]]]
-    validation: dict[str, list[str]] = Field(
-        default_factory=dict, description="dataset -> models whose curve is of the validation images"
-    )
-
-    @model_validator(mode="after")
-    def _lengths_agree(self) -> PublishedRemoval:
-        for models in self.datasets.values():
-            for model, values in models.items():
-                _same_length(model, values, "removed_percent", self.removed_percent)
-        return self
-
-
-class StepAblationSettings(ScoredLayout):
-    """Params of ``figure --kind step_ablation``."""
-
-    confidence: float = Field(gt=0, lt=1)
-    steps: list[int] = Field(min_length=1)
-    style: FigureStyle = FigureStyle()
-    published: PublishedSteps | None = None
-
-
 class EfficiencySettings(ScoredLayout, Resampling):
     """Params of ``table --kind efficiency``."""
 
@@ -158,23 +71,6 @@ class EfficiencyFigureSettings(ScoredLayout):
 
     confidence: float = Field(gt=0, lt=1, description="of the intervals in the table")
     style: FigureStyle = FigureStyle()
-
-
-class UncertaintySettings(DecidedLayout, Resampling):
-    """Params of ``figure --kind uncertainty``; `uncertainty` names the column for each decision."""
-
-    uncertainty: dict[Decision, str] = Field(
-        default={"majority": "vote_entropy", "mean": "softmax_entropy", "softmax": "softmax_entropy"}
-    )
-    style: FigureStyle = FigureStyle()
-    published: PublishedRemoval | None = None
-
-    @model_validator(mode="after")
-    def _every_decision_has_one(self) -> UncertaintySettings:
-        missing = {run.decision for run in self.runs} - set(self.uncertainty)
-        if missing:
-            raise ValueError(f"uncertainty: missing for decision {sorted(missing)}")
-        return self
 
 
 class MethodSettings(Strict):
@@ -211,8 +107,3 @@ def pair_files(runs: list[R], paths: list[Path], option: str) -> list[tuple[R, P
             f"{option}: got {len(paths)} files for {len(runs)} runs; give one a run, in their order"
         )
     return list(zip(runs, paths, strict=True))
-
-
-def _same_length(what: str, values: list[float], axis: str, positions: list) -> None:
-    if len(values) != len(positions):
-        raise ValueError(f"{what}: {len(values)} values for {len(positions)} {axis}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,11 +35,13 @@ from meddiff.config.schema.figure import FigureStyle
 from meddiff.evaluate.curves import OURS, STEP_COLUMNS, step_ablation
 
 if TYPE_CHECKING:
+    import xarray as xr
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Drawing
 
     from meddiff.pipeline.experiment import Experiment
+    from meddiff.runs import ScoringRun
 
 CAPTION = """\
 Accuracy when only the first classification steps are used, for the majority vote (solid) and the mean error
@@ -76,13 +79,16 @@ def plan(experiment: Experiment) -> list[Wanted]:
 
 
 def data(settings: Settings, files: Files) -> pd.DataFrame:
-    """Ours (`meddiff.evaluate.curves.step_ablation`) from errors files, one a run, and published points."""
+    """The curves from errors files, one a run."""
     from meddiff.scoring.error_file import load_errors
 
     pairs = each_with(settings.runs, files["errors"], "errors")
-    ours = step_ablation(
-        ((run, load_errors(path)) for run, path in pairs), settings.steps, settings.confidence
-    )
+    return curves(((run, load_errors(path)) for run, path in pairs), settings)
+
+
+def curves(runs: Iterable[tuple[ScoringRun, xr.Dataset]], settings: Settings) -> pd.DataFrame:
+    """Ours (`meddiff.evaluate.curves.step_ablation`) and published points, in the order of the layout."""
+    ours = step_ablation(runs, settings.steps, settings.confidence)
     published = pd.DataFrame(_published(settings), columns=STEP_COLUMNS)
     return in_layout_order(pd.concat([ours, published]) if len(published) else ours, settings)
 

@@ -8,7 +8,7 @@ import pandas as pd
 from pydantic import Field
 
 from meddiff.artifacts.artifact import Files, Table, Wanted
-from meddiff.artifacts.class_words import class_words
+from meddiff.artifacts.class_words import balance_words, class_words
 from meddiff.artifacts.layout import (
     VALIDATION_MARK,
     VALIDATION_WORDS,
@@ -19,7 +19,7 @@ from meddiff.artifacts.layout import (
     signed,
     with_preset,
 )
-from meddiff.artifacts.render import Block, Cell, Column, Grid
+from meddiff.artifacts.render import NONE, Block, Cell, Column, Grid
 from meddiff.artifacts.settings import (
     FAMILY_TITLES,
     Confidence,
@@ -31,7 +31,7 @@ from meddiff.artifacts.settings import (
 )
 from meddiff.config.schema.augmentation import differences_in_words
 from meddiff.config.schema.strict import Strict
-from meddiff.evaluate.class_balance import Sizes, from_text, is_unequal, most_frequent_share, sentences
+from meddiff.evaluate.class_balance import Sizes, from_text, is_unequal, most_frequent_share
 from meddiff.evaluate.over_seeds import over_seeds
 from meddiff.evaluate.summary import read_all_metrics
 
@@ -52,7 +52,6 @@ SHOWN = {
     "auroc": "AUROC (%)",
 }
 _OF_THE_PAPER = ("accuracy", "f1")
-_NONE = Cell("–")
 
 
 class PublishedScores(Strict):
@@ -116,12 +115,12 @@ def _unequal_augmentation(experiment: Experiment) -> dict[str, str]:
 def make(settings: Settings, files: Files) -> tuple[pd.DataFrame, list[Grid]]:
     """The table from metrics files, one a run."""
     metrics = read_all_metrics(each_with(settings.runs, files["metrics"], "metrics"))
-    table = classification(metrics, settings)
+    table = table_of(metrics, settings)
     beside = bool(table["published"].notna().any())
-    return table, with_preset([classification_grid(table, settings)], settings, beside_published=beside)
+    return table, with_preset([grid_of(table, settings)], settings, beside_published=beside)
 
 
-def classification(metrics: pd.DataFrame, settings: Settings) -> pd.DataFrame:
+def table_of(metrics: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     """The metrics `SHOWN` of every model, in percent, with the published values where there are any.
 
     Returns:
@@ -149,7 +148,7 @@ def classification(metrics: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     return in_layout_order(table, settings)
 
 
-def classification_grid(table: pd.DataFrame, settings: Settings) -> Grid:
+def grid_of(table: pd.DataFrame, settings: Settings) -> Grid:
     """The table of the paper: blocks of families, column groups of datasets, best value per column bold."""
     datasets = [entry for entry in settings.datasets if (table["dataset"] == entry.name).any()]
     with_published = {
@@ -175,13 +174,13 @@ def classification_grid(table: pd.DataFrame, settings: Settings) -> Grid:
             for entry in datasets:
                 for metric in shown[entry.name]:
                     row = cells.get((entry.name, model, decision, metric))
-                    line.append(_percent_cell(row, best[entry.name, metric]) if row else _NONE)
+                    line.append(_percent_cell(row, best[entry.name, metric]) if row else NONE)
                     if _has_paper(metric, with_published[entry.name]):
                         line.append(_published_cell(row))
             rows.append(line)
         blocks += [Block(title, rows)] if rows else []
     return Grid(
-        _classification_caption(table, settings, any(with_published.values())),
+        _caption(table, settings, any(with_published.values())),
         "classification",
         columns,
         blocks,
@@ -207,7 +206,7 @@ def _published(row: Any, settings: Settings) -> tuple[float, str]:
 
 def _percent_cell(row: Any, best: str) -> Cell:
     if pd.isna(row.value):
-        return _NONE
+        return NONE
     spread = "" if pd.isna(row.sd) else f"± {row.sd:.1f} "
     return Cell(
         f"{row.value:.1f}", f"{spread}[{row.ci_low:.1f}, {row.ci_high:.1f}]", f"{row.value:.1f}" == best
@@ -216,7 +215,7 @@ def _percent_cell(row: Any, best: str) -> Cell:
 
 def _published_cell(row: Any | None) -> Cell:
     if row is None or pd.isna(row.published):
-        return _NONE
+        return NONE
     if row.published_split == "valid":
         return Cell(f"{row.published:.1f}{VALIDATION_MARK}")
     if pd.isna(row.difference):
@@ -225,7 +224,7 @@ def _published_cell(row: Any | None) -> Cell:
     return Cell(f"{row.published:.1f}", f"({signed(row.difference)} {interval})")
 
 
-def _classification_caption(table: pd.DataFrame, settings: Settings, published: bool) -> str:
+def _caption(table: pd.DataFrame, settings: Settings, published: bool) -> str:
     images = table.groupby("dataset")["n"].max()
     titles = settings.dataset_titles()
     sizes = ", ".join(f"{title}: {images[name]}" for name, title in titles.items() if name in images)
@@ -256,7 +255,7 @@ def _classification_caption(table: pd.DataFrame, settings: Settings, published: 
     every = any(is_unequal(of) for of in class_sizes.values())
     shown = {name: titles[name] for name in class_sizes}
     parts += class_words(tuple(SHOWN) if every else _OF_THE_PAPER, shown, settings.classes)
-    parts += sentences(class_sizes, titles, settings.classes)
+    parts += balance_words(class_sizes, titles, settings.classes)
     parts.append("The best value of each column is bold.")
     return " ".join(parts)
 

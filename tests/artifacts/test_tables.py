@@ -10,14 +10,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from evaluate_samples import sample_predictions
 
+from artifact_samples import command_of, outputs_of
+from evaluate_samples import sample_predictions
+from meddiff.artifacts.layout import in_layout_order
 from meddiff.artifacts.render import Block, Cell, Column, Grid, escape_tex, to_latex, to_markdown
+from meddiff.artifacts.tables import classification, comparison, metrics
 from meddiff.cli import main
-from meddiff.evaluate import comparison, tables
+from meddiff.errors import DataError
+from meddiff.evaluate.comparison import compare
 from meddiff.evaluate.paired_test import holm, paired_test
 from meddiff.evaluate.predictions import is_correct, write_predictions
-from meddiff.evaluate.settings import ClassificationSettings, ComparisonSettings, OverviewSettings
 from meddiff.runs import Run
 
 LAYOUT: dict[str, Any] = {
@@ -53,6 +56,10 @@ def metrics_of(runs: list[dict[str, Any]], values: dict[str, list[float]]) -> pd
     return pd.DataFrame(rows).assign(n=50, n_by_class="25/25")
 
 
+def classification_grid(metrics: pd.DataFrame, settings: classification.Settings) -> Grid:
+    return classification.grid_of(classification.table_of(metrics, settings), settings)
+
+
 VALUES = {
     "unet-majority": [0.80, 0.84],
     "unet-mean": [0.79, 0.79],
@@ -64,8 +71,8 @@ VALUES = {
 def test_classification_averages_over_seeds_and_compares_with_published_values() -> None:
     runs = grid_of_runs([0, 1])
     published = {"chest": {"unet": {"accuracy": 84.5, "f1": 0.854}, "vit": {"accuracy": 86.9, "f1": 0.869}}}
-    settings = ClassificationSettings(**LAYOUT, runs=runs, published=published, confidence=0.95)
-    table = tables.classification(metrics_of(runs, VALUES), settings)
+    settings = classification.Settings(**LAYOUT, runs=runs, published=published, confidence=0.95)
+    table = classification.table_of(metrics_of(runs, VALUES), settings)
     keyed = table.set_index(["dataset", "model", "decision", "metric"])
     row = keyed.loc["chest", "unet", "majority", "accuracy"]
     # Images: 2 and 3 points. Seeds: 4 / sqrt(2) / sqrt(2), times 12.706 (t with 1 degree of freedom).
@@ -83,7 +90,7 @@ def test_classification_averages_over_seeds_and_compares_with_published_values()
     assert np.isnan(keyed.loc[("chest", "unet", "mean", "accuracy"), "published"])
     assert np.isnan(keyed.loc[("skin", "vit", "softmax", "accuracy"), "published"])
 
-    grid = tables.classification_grid(table, settings)
+    grid = classification.grid_of(table, settings)
     assert [block.title for block in grid.blocks] == ["CNN", "Transformer", "Diffusion"]
     assert [row[0].value for row in grid.blocks[2].rows] == ["UNet (majority)", "UNet (mean error)"]
     heads = ["Accuracy (%)", "paper (Δ)", "F1 (%)", "paper (Δ)", "Accuracy (%)", "F1 (%)"]
@@ -101,8 +108,8 @@ def test_classification_averages_over_seeds_and_compares_with_published_values()
 
 def test_classification_of_one_seed_without_published_values() -> None:
     runs = grid_of_runs([0], datasets=("skin",))
-    settings = ClassificationSettings(**LAYOUT, runs=runs, confidence=0.9)
-    grid = tables.classification_grid(tables.classification(metrics_of(runs, VALUES), settings), settings)
+    settings = classification.Settings(**LAYOUT, runs=runs, confidence=0.9)
+    grid = classification_grid(metrics_of(runs, VALUES), settings)
     assert [column.title for column in grid.columns] == ["Model", "Accuracy (%)", "F1 (%)"]
     assert grid.blocks[0].rows[0][1] == Cell("70.0", "[68.0, 73.0]")
     assert "Skin: 50" in grid.caption and "90 %" in grid.caption and "Chest" not in grid.caption
@@ -122,12 +129,12 @@ def unequal(runs: list[dict[str, Any]], sizes: str, accuracy: float) -> pd.DataF
 def test_unequal_classes_have_metrics_that_a_constant_answer_does_not_win() -> None:
     """As found, 1 : 50: a classifier with F1 0 was bold with 98 % accuracy, and nothing warned."""
     runs = grid_of_runs([0], datasets=("skin",))
-    settings = ClassificationSettings(
+    settings = classification.Settings(
         **LAYOUT, runs=runs, confidence=0.95, classes={"skin": ["benign", "melanoma"]}
     )
-    table = tables.classification(unequal(runs, "50/1", 50 / 51), settings)
-    assert set(table["metric"]) == set(tables.SHOWN)
-    grid = tables.classification_grid(table, settings)
+    table = classification.table_of(unequal(runs, "50/1", 50 / 51), settings)
+    assert set(table["metric"]) == set(classification.SHOWN)
+    grid = classification.grid_of(table, settings)
     titles = [column.title for column in grid.columns]
     assert titles == ["Model", "Accuracy (%)", "F1 (%)", "Balanced acc. (%)", "AUROC (%)"]
     constant, vit = grid.blocks[0].rows[0], grid.blocks[1].rows[0]
@@ -136,8 +143,8 @@ def test_unequal_classes_have_metrics_that_a_constant_answer_does_not_win() -> N
     assert "has an accuracy of 98.0 % on Skin" in grid.caption
     assert "so few test images (Skin: 1 of melanoma)" in grid.caption
     # A model that beats the constant answer is bold.
-    better = tables.classification(unequal(runs, "50/20", 0.95), settings)
-    grid = tables.classification_grid(better, settings)
+    better = classification.table_of(unequal(runs, "50/20", 0.95), settings)
+    grid = classification.grid_of(better, settings)
     assert grid.blocks[0].rows[0][1].best and "Warning" not in grid.caption
 
 
@@ -146,8 +153,8 @@ def test_unequal_classes_have_metrics_that_a_constant_answer_does_not_win() -> N
 )
 def test_classes_are_unequal_from_half_as_many_again(sizes: str, columns: int) -> None:
     runs = grid_of_runs([0], datasets=("skin",))
-    settings = ClassificationSettings(**LAYOUT, runs=runs, confidence=0.95)
-    grid = tables.classification_grid(tables.classification(unequal(runs, sizes, 0.9), settings), settings)
+    settings = classification.Settings(**LAYOUT, runs=runs, confidence=0.95)
+    grid = classification_grid(unequal(runs, sizes, 0.9), settings)
     assert len(grid.columns) == 1 + columns
     assert ("0 of class 2" in grid.caption) == sizes.endswith("/0")
 
@@ -155,30 +162,30 @@ def test_classes_are_unequal_from_half_as_many_again(sizes: str, columns: int) -
 def test_splits_that_are_not_the_papers_are_said_below_the_table() -> None:
     runs = grid_of_runs([0])
     for other, said in (([], False), (["skin"], True)):
-        settings = ClassificationSettings(**LAYOUT, runs=runs, confidence=0.95, other_splits=other)
-        grid = tables.classification_grid(tables.classification(metrics_of(runs, VALUES), settings), settings)
+        settings = classification.Settings(**LAYOUT, runs=runs, confidence=0.95, other_splits=other)
+        grid = classification_grid(metrics_of(runs, VALUES), settings)
         assert ("The splits of Skin are not the paper's" in grid.caption) == said
 
 
 def test_training_images_that_were_not_changed_alike_are_said_below_the_table() -> None:
     runs = grid_of_runs([0])
     for unequal_changes in ({}, {"skin": "UNet: nothing; ViT: flips"}):
-        settings = ClassificationSettings(**LAYOUT, runs=runs, confidence=0.95, augmentation=unequal_changes)
-        grid = tables.classification_grid(tables.classification(metrics_of(runs, VALUES), settings), settings)
+        settings = classification.Settings(**LAYOUT, runs=runs, confidence=0.95, augmentation=unequal_changes)
+        grid = classification_grid(metrics_of(runs, VALUES), settings)
         said = "On Skin training images were not changed" in grid.caption and "ViT: flips" in grid.caption
         assert said == bool(unequal_changes)
 
 
 def test_a_model_that_is_missing_on_a_dataset_leaves_a_gap() -> None:
     runs = [run for run in grid_of_runs([0]) if (run["dataset"], run["model"]) != ("skin", "vit")]
-    settings = ClassificationSettings(**LAYOUT, runs=runs, confidence=0.95)
-    grid = tables.classification_grid(tables.classification(metrics_of(runs, VALUES), settings), settings)
+    settings = classification.Settings(**LAYOUT, runs=runs, confidence=0.95)
+    grid = classification_grid(metrics_of(runs, VALUES), settings)
     assert [cell.value for cell in grid.blocks[1].rows[0]] == ["ViT", "85.0", "84.0", "–", "–"]
 
 
-def comparison_inputs(seeds: list[int], classes: int = 2) -> tuple[ComparisonSettings, list]:
+def comparison_inputs(seeds: list[int], classes: int = 2) -> tuple[comparison.Settings, list]:
     runs = grid_of_runs(seeds, datasets=("chest",))
-    settings = ComparisonSettings(**LAYOUT, confidence=0.9, runs=runs)
+    settings = comparison.Settings(**LAYOUT, confidence=0.9, runs=runs)
     skill = {"unet": 0.6, "vit": 0.5, "resnet": 0.1}
     pairs = []
     for run in settings.runs:
@@ -190,7 +197,7 @@ def comparison_inputs(seeds: list[int], classes: int = 2) -> tuple[ComparisonSet
 @pytest.mark.parametrize("classes", [2, 3])
 def test_comparison_is_with_the_most_accurate_baseline_of_the_same_seed(classes: int) -> None:
     settings, pairs = comparison_inputs([0, 1], classes)
-    table = comparison.compare(pairs, settings)
+    table = in_layout_order(compare(pairs, settings.confidence), settings)
     tables_of = {(run.model, run.decision, run.seed): frame for run, frame in pairs}
     accuracy = {key: is_correct(frame).mean() for key, frame in tables_of.items()}
     best = max(("vit", "resnet"), key=lambda m: accuracy[m, "softmax", 0] + accuracy[m, "softmax", 1])
@@ -210,37 +217,37 @@ def test_comparison_is_with_the_most_accurate_baseline_of_the_same_seed(classes:
     assert row["difference"] == pytest.approx(row["accuracy"] - row["baseline_accuracy"])
     assert row["difference"] == pytest.approx(100 * (expected.only_a - expected.only_b) / 80)
     assert row["ci_low"] <= row["difference"] <= row["ci_high"]
-    grid = comparison.comparison_grid(table, settings)
+    grid = comparison.grid_of(table, settings)
     assert "highest accuracy on the test set" in grid.caption
     assert [block.title for block in grid.blocks] == ["Chest_X"]
     assert grid.blocks[0].rows[1][6].value == str(expected.only_a)
 
 
 def test_comparison_does_not_depend_on_the_order_of_images() -> None:
-    settings, pairs = comparison_inputs([0])
+    _, pairs = comparison_inputs([0])
     shuffled = [(run, frame.sample(frac=1, random_state=i)) for i, (run, frame) in enumerate(pairs)]
-    pd.testing.assert_frame_equal(comparison.compare(pairs, settings), comparison.compare(shuffled, settings))
+    pd.testing.assert_frame_equal(compare(pairs, 0.9), compare(shuffled, 0.9))
 
 
 def test_comparison_needs_the_same_images_and_seeds() -> None:
     settings, pairs = comparison_inputs([0])
     fewer = [(run, frame[:70] if run.model == "unet" else frame) for run, frame in pairs]
-    with pytest.raises(comparison.DataError, match="different images"):
-        comparison.compare(fewer, settings)
+    with pytest.raises(DataError, match="different images"):
+        compare(fewer, settings.confidence)
     other_seed = [
         (Run(**(run.model_dump() | {"seed": 5})) if run.model == "unet" else run, frame)
         for run, frame in pairs
     ]
-    with pytest.raises(comparison.DataError, match="no run with seed 5"):
-        comparison.compare(other_seed, settings)
+    with pytest.raises(DataError, match="no run with seed 5"):
+        compare(other_seed, settings.confidence)
 
 
 def test_comparison_without_a_baseline_says_so() -> None:
     settings, pairs = comparison_inputs([0])
-    table = comparison.compare([pair for pair in pairs if pair[0].model == "unet"], settings)
+    table = compare([pair for pair in pairs if pair[0].model == "unet"], settings.confidence)
     assert table.empty
     settings = settings.model_copy(update={"runs": [r for r in settings.runs if r.model == "unet"]})
-    grid = comparison.comparison_grid(table, settings)
+    grid = comparison.grid_of(table, settings)
     assert grid.blocks == [] and "there is no baseline to compare with" in grid.caption
     assert "Difference:" not in grid.caption and "p:" not in grid.caption
 
@@ -249,9 +256,9 @@ def test_comparison_of_baselines_only_says_what_is_missing() -> None:
     settings, pairs = comparison_inputs([0])
     baselines = [(run, frame) for run, frame in pairs if run.model != "unet"]
     settings = settings.model_copy(update={"runs": [run for run, _ in baselines]})
-    table = comparison.compare(baselines, settings)
+    table = compare(baselines, settings.confidence)
     assert table.empty
-    caption = comparison.comparison_grid(table, settings).caption
+    caption = comparison.grid_of(table, settings).caption
     assert "there is no diffusion classifier to compare with the baselines" in caption
     assert "no baseline" not in caption and "p:" not in caption
 
@@ -259,14 +266,14 @@ def test_comparison_of_baselines_only_says_what_is_missing() -> None:
 @pytest.mark.parametrize("diffusion", [True, False])
 def test_rules_of_decision_are_explained_where_there_are_some(diffusion: bool) -> None:
     runs = [run for run in grid_of_runs([0]) if diffusion or run["model"] != "unet"]
-    settings = ClassificationSettings(**LAYOUT, runs=runs, confidence=0.95)
-    grid = tables.classification_grid(tables.classification(metrics_of(runs, VALUES), settings), settings)
+    settings = classification.Settings(**LAYOUT, runs=runs, confidence=0.95)
+    grid = classification_grid(metrics_of(runs, VALUES), settings)
     assert ("Diffusion models decide" in grid.caption) == diffusion
 
 
 def test_overview_has_all_metrics_and_marks_undefined_ones() -> None:
     runs = grid_of_runs([0, 1])
-    grid = tables.overview_grid(metrics_of(runs, VALUES), OverviewSettings(**LAYOUT, runs=runs))
+    grid = metrics.grid_of(metrics_of(runs, VALUES), metrics.Settings(**LAYOUT, runs=runs))
     assert [column.title for column in grid.columns] == ["Model", "Accuracy", "F1", "AUROC"]
     assert [block.title for block in grid.blocks] == ["Chest_X", "Skin"]
     assert [cell.value for cell in grid.blocks[1].rows[0]] == ["UNet (majority)", "0.820", "0.810", "–"]
@@ -310,54 +317,40 @@ def test_a_row_of_the_wrong_length_is_refused() -> None:
 
 def test_commands_from_predictions_to_tables(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     settings, pairs = comparison_inputs([0])
-    predictions, metrics = [], []
+    predictions, metrics_files = [], []
     for i, (run, frame) in enumerate(pairs):
         predictions.append(str(tmp_path / f"p{i}.csv"))
-        metrics.append(str(tmp_path / f"m{i}.csv"))
+        metrics_files.append(str(tmp_path / f"m{i}.csv"))
         write_predictions(frame, predictions[-1])
         params = json.dumps(run.model_dump() | RESAMPLING)
-        assert (
-            main(["metrics", "--predictions", predictions[-1], "--params", params, "--out", metrics[-1]]) == 0
-        )
+        command = ["metrics", "--predictions", predictions[-1], "--params", params]
+        assert main([*command, "--out", metrics_files[-1]]) == 0
     layout = LAYOUT | {"runs": [run.model_dump() for run in settings.runs]}
-    for kind, extra, source in (
-        ("classification", {"confidence": 0.9, "published": None}, ["--metrics", *metrics]),
-        ("metrics", {}, ["--metrics", *metrics]),
-        ("comparison", {"confidence": 0.9}, ["--predictions", *predictions]),
+    for name, extra, source in (
+        ("tables/classification", {"confidence": 0.9, "published": None}, {"metrics": metrics_files}),
+        ("tables/metrics", {}, {"metrics": metrics_files}),
+        ("tables/comparison", {"confidence": 0.9}, {"predictions": predictions}),
     ):
-        outputs = {suffix: tmp_path / f"{kind}.{suffix}" for suffix in ("csv", "md", "tex")}
-        command = ["table", "--kind", kind, "--params", json.dumps(layout | extra), *source]
-        for suffix, path in outputs.items():
-            command += [f"--out-{suffix}", str(path)]
+        outputs = outputs_of(name, tmp_path)
+        command = command_of(name, layout | extra, tmp_path, **source)
         assert main(command) == 0
-        first = {suffix: path.read_bytes() for suffix, path in outputs.items()}
+        first = [path.read_bytes() for path in outputs]
         assert main(command) == 0
-        assert {suffix: path.read_bytes() for suffix, path in outputs.items()} == first
-        assert "UNet (majority)" in outputs["md"].read_text() and r"\toprule" in outputs["tex"].read_text()
+        assert [path.read_bytes() for path in outputs] == first
+        assert "UNet (majority)" in outputs[1].read_text() and r"\toprule" in outputs[2].read_text()
     overview = pd.read_csv(tmp_path / "metrics.csv")
-    assert len(overview) == sum(len(pd.read_csv(path)) for path in metrics)
-    classification = pd.read_csv(tmp_path / "classification.csv")
+    assert len(overview) == sum(len(pd.read_csv(path)) for path in metrics_files)
+    table = pd.read_csv(tmp_path / "classification.csv")
     expected = 100 * is_correct(pairs[0][1]).mean()
-    chosen = classification.query("model == 'unet' and decision == 'majority' and metric == 'accuracy'")
+    chosen = table.query("model == 'unet' and decision == 'majority' and metric == 'accuracy'")
     assert chosen["value"].tolist() == pytest.approx([expected])
 
-    command = ["table", "--kind", "comparison", "--params", json.dumps(layout | {"confidence": 0.9})]
-    outputs_for = [f"--out-{s}={tmp_path / ('x.' + s)}" for s in ("csv", "md", "tex")]
-    assert main([*command, "--predictions", *predictions[:-1], *outputs_for]) == 1
-    assert "got 3 files for 4 runs" in caplog.text
-    assert main([*command, "--metrics", *metrics, *outputs_for]) == 1
-    assert "is made from --predictions" in caplog.text
+    params, folder = layout | {"confidence": 0.9}, tmp_path / "none"
+    assert main(command_of("tables/comparison", params, folder, predictions=predictions[:-1])) == 1
+    assert "--input predictions: got 3 files for 4 runs" in caplog.text
+    assert main(command_of("tables/comparison", params, folder, metrics=metrics_files)) == 1
+    assert "--input predictions: missing; given are metrics" in caplog.text
     layout["runs"][0]["model"] = "unknown"
-    assert (
-        main(
-            [
-                *command[:-1],
-                json.dumps(layout | {"confidence": 0.9}),
-                "--predictions",
-                *predictions,
-                *outputs_for,
-            ]
-        )
-        == 1
-    )
+    assert main(command_of("tables/comparison", params, folder, predictions=predictions)) == 1
     assert "model 'unknown' is not one of" in caplog.text
+    assert not folder.exists()

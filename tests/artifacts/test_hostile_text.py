@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from evaluate_samples import sample_errors, sample_predictions
 from markdown_it import MarkdownIt
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from evaluate_samples import sample_errors, sample_predictions
+from meddiff.artifacts.figures import step_ablation, uncertainty
 from meddiff.artifacts.render import Block, Cell, Column, Grid, to_latex, to_markdown
 from meddiff.artifacts.style import save
 from meddiff.config.schema.dataset import DatasetConfig
 from meddiff.data.params import ValidateParams, parse_slice, slice_of
-from meddiff.evaluate import figure_data, figures
 from meddiff.evaluate.audit_figure import draw_audit
 from meddiff.evaluate.counterfactual_figure import draw_counterfactuals
 from meddiff.evaluate.counterfactual_front import draw_front
@@ -32,8 +32,6 @@ from meddiff.evaluate.settings import (
     AuditFigureSettings,
     EfficiencyFigureSettings,
     MethodSettings,
-    StepAblationSettings,
-    UncertaintySettings,
 )
 from meddiff.explaining.examples import Examples
 from meddiff.text import one_line, script_safe_json
@@ -229,17 +227,17 @@ RESAMPLING = {"bootstrap_samples": 10, "confidence": 0.9, "bootstrap_seed": 0}
 STYLE = {"width": 7.0, "height": 2.5, "dpi": 50}
 
 
-def step_ablation(text: str) -> Figure:
-    settings = StepAblationSettings(**layout(text), confidence=0.9, runs=[RUN], steps=[1, 5], style=STYLE)
-    table = figure_data.step_ablation([(settings.runs[0], sample_errors(images=12))], settings)
-    return figures.draw_step_ablation(table, settings)
+def draw_steps(text: str) -> Figure:
+    settings = step_ablation.Settings(**layout(text), confidence=0.9, runs=[RUN], steps=[1, 5], style=STYLE)
+    table = step_ablation.curves([(settings.runs[0], sample_errors(images=12))], settings)
+    return step_ablation.draw(table, settings, {})
 
 
-def uncertainty(text: str) -> Figure:
+def draw_removal(text: str) -> Figure:
     runs = [{**RUN, "decision": "majority"}]
-    settings = UncertaintySettings(**layout(text), **RESAMPLING, runs=runs, style=STYLE)
+    settings = uncertainty.Settings(**layout(text), **RESAMPLING, runs=runs, style=STYLE)
     pairs = [(settings.runs[0], sample_predictions("majority", images=12))]
-    return figures.draw_uncertainty(figure_data.removal_curves(pairs, settings), settings)
+    return uncertainty.draw(uncertainty.curves(pairs, settings), settings, {})
 
 
 def method(text: str) -> Figure:
@@ -287,7 +285,7 @@ def front(text: str) -> Figure:
     return draw_front(pd.DataFrame(rows, columns=columns), settings)
 
 
-FIGURES = [step_ablation, uncertainty, method, efficiency, audit, counterfactuals, front]
+FIGURES = [draw_steps, draw_removal, method, efficiency, audit, counterfactuals, front]
 
 
 @pytest.mark.filterwarnings("ignore:Glyph .* missing from font")

@@ -1,32 +1,31 @@
-"""The figures: the data drawn, the files, and what the plots show."""
+"""The figures of curves: the data drawn, the files, and what the plots show."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from evaluate_samples import sample_errors, sample_predictions
 from hypothesis import given
 from hypothesis import settings as example_settings
 from hypothesis import strategies as st
 from matplotlib.colors import to_hex
 
+from artifact_samples import command_of, outputs_of
 from error_samples import save_errors
+from evaluate_samples import sample_errors, sample_predictions
 from meddiff.artifacts import style
+from meddiff.artifacts.figures import step_ablation, uncertainty
 from meddiff.artifacts.settings import ModelEntry
 from meddiff.cli import main
 from meddiff.config.schema.experiment import FigureStyle
 from meddiff.diffusion import vote
 from meddiff.errors import ConfigError, DataError
-from meddiff.evaluate import figure_data, figures
 from meddiff.evaluate.metrics import selective_accuracy
 from meddiff.evaluate.predictions import is_correct, write_predictions
 from meddiff.evaluate.resampled import SelectiveAccuracy
-from meddiff.evaluate.settings import StepAblationSettings, UncertaintySettings
 
 LAYOUT: dict[str, Any] = {
     "datasets": [{"name": "chest", "title": "Chest"}, {"name": "skin", "title": "Skin"}],
@@ -39,10 +38,13 @@ LAYOUT: dict[str, Any] = {
 RESAMPLING = {"bootstrap_samples": 100, "confidence": 0.9, "bootstrap_seed": 0}
 
 
-def step_settings(runs: list[dict[str, Any]], **more: Any) -> StepAblationSettings:
-    return StepAblationSettings(
-        **LAYOUT, confidence=0.9, runs=runs, steps=more.pop("steps", [1, 3, 11, 51]), **more
-    )
+def step_settings(runs: list[dict[str, Any]], **more: Any) -> step_ablation.Settings:
+    chosen = {"steps": [1, 3, 11, 51], "style": FigureStyle(), **more}
+    return step_ablation.Settings(**LAYOUT, confidence=0.9, runs=runs, **chosen)
+
+
+def removal_settings(runs: list[dict[str, Any]], **more: Any) -> uncertainty.Settings:
+    return uncertainty.Settings(**LAYOUT, **RESAMPLING, runs=runs, style=FigureStyle(), **more)
 
 
 def scoring_runs(*identities: tuple[str, str, int]) -> list[dict[str, Any]]:
@@ -54,7 +56,7 @@ def test_step_ablation_is_the_accuracy_of_the_first_steps(classes: int) -> None:
     settings = step_settings(scoring_runs(("chest", "unet", 0), ("chest", "unet", 1)))
     seeds = [sample_errors(classes=classes, seed=seed, early_stop=seed == 1) for seed in (0, 1)]
     seeds[1] = seeds[1].isel(image=slice(None, None, -1))  # the order of images must not matter
-    table = figure_data.step_ablation(zip(settings.runs, seeds, strict=True), settings)
+    table = step_ablation.curves(zip(settings.runs, seeds, strict=True), settings)
     assert table.groupby("decision")["steps"].agg(list).tolist() == [[1, 3, 11, 21]] * 2
     for row in table.itertuples():
         rule = vote.majority if row.decision == "majority" else vote.mean
@@ -72,7 +74,7 @@ def test_step_ablation_adds_published_points() -> None:
         "datasets": {"chest": {"unet": {"majority": [67.1, 71.6]}}, "skin": {"dit": {"mean": [60.0, 61.0]}}},
     }
     settings = step_settings(scoring_runs(("chest", "unet", 0)), published=published, steps=[1])
-    table = figure_data.step_ablation([(settings.runs[0], sample_errors())], settings)
+    table = step_ablation.curves([(settings.runs[0], sample_errors())], settings)
     points = table[table["source"] == "published"]
     assert points[["model", "decision", "steps", "accuracy_percent"]].to_numpy().tolist() == [
         ["unet", "majority", 1, 67.1],
@@ -90,10 +92,10 @@ def test_seeds_must_agree_in_images_and_steps() -> None:
     settings = step_settings(scoring_runs(("chest", "unet", 0), ("chest", "unet", 1)))
     with pytest.raises(DataError, match="different images"):
         pairs = zip(settings.runs, [sample_errors(images=20), sample_errors(images=22)], strict=True)
-        figure_data.step_ablation(pairs, settings)
+        step_ablation.curves(pairs, settings)
     with pytest.raises(DataError, match="differ in steps"):
         pairs = zip(settings.runs, [sample_errors(steps=5), sample_errors(steps=7)], strict=True)
-        figure_data.step_ablation(pairs, settings)
+        step_ablation.curves(pairs, settings)
 
 
 def uncertainty_runs() -> list[dict[str, Any]]:
@@ -105,9 +107,9 @@ def uncertainty_runs() -> list[dict[str, Any]]:
 
 
 def test_removal_curves() -> None:
-    settings = UncertaintySettings(**LAYOUT, **RESAMPLING, runs=uncertainty_runs())
+    settings = removal_settings(uncertainty_runs())
     frames = [sample_predictions(run.decision, images=50, steps=5, seed=run.seed) for run in settings.runs]
-    table = figure_data.removal_curves(zip(settings.runs, frames, strict=True), settings)
+    table = uncertainty.curves(zip(settings.runs, frames, strict=True), settings)
     unet = table[table["model"] == "unet"].set_index("removed_percent")
     assert unet.index.tolist() == list(range(91))
     kind = "uncertainty_vote_entropy"
@@ -123,10 +125,10 @@ def test_removal_curves() -> None:
 
 
 def test_removal_curves_need_the_same_images_of_every_seed() -> None:
-    settings = UncertaintySettings(**LAYOUT, **RESAMPLING, runs=uncertainty_runs())
+    settings = removal_settings(uncertainty_runs())
     frames = [sample_predictions(run.decision, images=50 - run.seed, steps=5) for run in settings.runs]
     with pytest.raises(DataError, match="different images"):
-        figure_data.removal_curves(zip(settings.runs, frames, strict=True), settings)
+        uncertainty.curves(zip(settings.runs, frames, strict=True), settings)
 
 
 @given(
@@ -147,13 +149,11 @@ def test_resampled_curve_is_the_curve_of_the_resample(images: list[tuple[int, bo
 
 def test_removal_curves_need_the_column() -> None:
     kinds = {"majority": "t_score", "softmax": "vote_entropy"}
-    settings = UncertaintySettings(**LAYOUT, **RESAMPLING, runs=uncertainty_runs(), uncertainty=kinds)
+    settings = removal_settings(uncertainty_runs(), uncertainty=kinds)
     with pytest.raises(ConfigError, match="have no uncertainty_vote_entropy"):
-        figure_data.removal_curves([(settings.runs[0], sample_predictions("softmax"))], settings)
+        uncertainty.curves([(settings.runs[0], sample_predictions("softmax"))], settings)
     with pytest.raises(ValueError, match="missing for decision"):
-        UncertaintySettings(
-            **LAYOUT, **RESAMPLING, runs=uncertainty_runs(), uncertainty={"majority": "t_score"}
-        )
+        removal_settings(uncertainty_runs(), uncertainty={"majority": "t_score"})
 
 
 def test_looks_are_distinct_and_diffusion_models_stand_out() -> None:
@@ -171,8 +171,8 @@ def test_step_plot_draws_the_table() -> None:
         style=FigureStyle(width=8),
     )
     pairs = [(run, sample_errors(seed=i, steps=12)) for i, run in enumerate(settings.runs)]
-    table = figure_data.step_ablation(pairs, settings)
-    figure = figures.draw_step_ablation(table, settings)
+    table = step_ablation.curves(pairs, settings)
+    figure = step_ablation.draw(table, settings, {})
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["Chest", "Skin"]
     assert [len(axes.lines) for axes in figure.axes] == [4, 2]
     axes = figure.axes[0]
@@ -192,9 +192,9 @@ def test_step_plot_draws_the_table() -> None:
 @pytest.mark.parametrize("images", [1, 12])
 def test_one_step_and_few_images_are_drawn(images: int) -> None:
     settings = step_settings(scoring_runs(("chest", "unet", 0)))
-    table = figure_data.step_ablation([(settings.runs[0], sample_errors(images=images, steps=1))], settings)
+    table = step_ablation.curves([(settings.runs[0], sample_errors(images=images, steps=1))], settings)
     assert table["steps"].tolist() == [1, 1]
-    figure = figures.draw_step_ablation(table, settings)
+    figure = step_ablation.draw(table, settings, {})
     figure.canvas.draw()
     assert figure.axes[0].get_xticks().tolist() == [1]
 
@@ -223,9 +223,9 @@ def test_legend_covers_nothing(datasets: int, baselines: int) -> None:
         ],
     }
     published = {"removed_percent": [0, 50], "datasets": {"d0": {"unet": [80, 90]}}}
-    settings = UncertaintySettings(**layout, **RESAMPLING, published=published)
+    settings = uncertainty.Settings(**layout, **RESAMPLING, published=published, style=FigureStyle())
     pairs = [(run, sample_predictions(run.decision, images=20, steps=5)) for run in settings.runs]
-    figure = figures.draw_uncertainty(figure_data.removal_curves(pairs, settings), settings)
+    figure = uncertainty.draw(uncertainty.curves(pairs, settings), settings, {})
     assert len(figure.axes) == datasets
     assert not outside_overlaps(figure)
     texts = {text.get_text() for text in figure.legends[0].get_texts()}
@@ -240,31 +240,27 @@ def test_figure_commands_write_identical_bytes(tmp_path: Path, caplog: pytest.Lo
     predictions = [str(tmp_path / f"p{i}.csv") for i in range(3)]
     small = {"style": {"width": 4, "height": 3, "dpi": 60}}
     cases = {
-        "step_ablation": (
+        "figures/step_ablation": (
             LAYOUT | small | {"confidence": 0.9, "runs": runs, "steps": [1, 5]},
-            ["--errors", str(tmp_path / "errors.nc")],
+            {"errors": tmp_path / "errors.nc"},
         ),
-        "uncertainty": (
+        "figures/uncertainty": (
             LAYOUT | RESAMPLING | small | {"runs": uncertainty_runs()},
-            ["--predictions", *predictions],
+            {"predictions": predictions},
         ),
     }
-    for kind, (params, source) in cases.items():
+    for name, (params, source) in cases.items():
         found = []
-        for folder in ("a", "b"):
-            outputs = [f"--out-{s}={tmp_path / folder / f'{kind}.{s}'}" for s in ("png", "pdf", "csv")]
-            assert main(["figure", "--kind", kind, "--params", json.dumps(params), *source, *outputs]) == 0
-            found.append(
-                {path.name: path.read_bytes() for path in sorted((tmp_path / folder).glob(f"{kind}.*"))}
-            )
+        for folder in (tmp_path / "a", tmp_path / "b"):
+            assert main(command_of(name, params, folder, **source)) == 0
+            found.append([path.read_bytes() for path in outputs_of(name, folder)])
         assert found[0] == found[1]
-        assert len(found[0]) == 3
-        assert found[0][f"{kind}.png"].startswith(b"\x89PNG") and found[0][f"{kind}.pdf"].startswith(b"%PDF")
-        assert b"CreationDate" not in found[0][f"{kind}.pdf"]
+        _, png, pdf = found[0]
+        assert png.startswith(b"\x89PNG") and pdf.startswith(b"%PDF")
+        assert b"CreationDate" not in pdf
     steps = pd.read_csv(tmp_path / "a" / "step_ablation.csv")
     assert steps["steps"].tolist() == [1, 5, 21] * 2
 
-    outputs = [f"--out-{s}={tmp_path / f'x.{s}'}" for s in ("png", "pdf", "csv")]
-    params = json.dumps(cases["uncertainty"][0])
-    assert main(["figure", "--kind", "uncertainty", "--params", params, "--errors", "e.nc", *outputs]) == 1
-    assert "is made from --predictions" in caplog.text
+    params, folder = cases["figures/uncertainty"][0], tmp_path / "none"
+    assert main(command_of("figures/uncertainty", params, folder, errors="e.nc")) == 1
+    assert "--input predictions: missing; given are errors" in caplog.text and not folder.exists()

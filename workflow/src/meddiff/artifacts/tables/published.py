@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from meddiff.artifacts.artifact import Files, Table, Wanted
 from meddiff.artifacts.layout import (
     VALIDATION_MARK,
     VALIDATION_WORDS,
@@ -16,11 +17,21 @@ from meddiff.artifacts.layout import (
     signed,
     with_preset,
 )
-from meddiff.artifacts.render import Block, Cell, Column, Grid
-from meddiff.evaluate.figure_data import OURS, PUBLISHED, PUBLISHED_VALIDATION
-from meddiff.evaluate.settings import CurvesSettings
+from meddiff.artifacts.published import PUBLISHED, PUBLISHED_VALIDATION
+from meddiff.artifacts.render import NONE, Block, Cell, Column, Grid
+from meddiff.artifacts.settings import Confidence, DecidedLayout, layout
+from meddiff.errors import ConfigError
+from meddiff.evaluate.curves import OURS
 from meddiff.result_csv import read_csv
 
+if TYPE_CHECKING:
+    from meddiff.pipeline.experiment import Experiment
+
+CAPTION = """\
+The curves of the step ablation and of the uncertainty figure, point by point: ours with confidence
+intervals, what the paper's figures show, and the difference. Values with * are of the validation images and
+not compared.
+"""
 # Figure -> the column with the position on its horizontal axis.
 POSITIONS = {"step_ablation": "steps", "uncertainty": "removed_percent"}
 COLUMNS = ["figure", "dataset", "model", "decision", "position", "accuracy_percent", "ci_low_percent"]
@@ -28,7 +39,6 @@ COLUMNS += ["ci_high_percent", "published_percent", "published_split", "differen
 COLUMNS += ["difference_ci_high"]
 _SPLITS = {PUBLISHED: "test", PUBLISHED_VALIDATION: "valid"}
 
-_NONE = Cell("–")
 _READING_ERROR = "±0.3"
 _TITLES = {
     "step_ablation": "Accuracy (%) after the first classification steps, columns by their number",
@@ -37,11 +47,37 @@ _TITLES = {
 }
 
 
+class Settings(DecidedLayout):
+    """What the table depends on; `confidence` is that of the intervals in the figures' data."""
+
+    confidence: Confidence
+
+
+def plan(experiment: Experiment) -> list[Wanted]:
+    """Where published values are shown and something is scored."""
+    if not (experiment.settings.published and experiment.scored_runs()):
+        return []
+    runs = experiment.decided_runs()
+    settings = Settings(**layout(experiment, runs), confidence=experiment.settings.evaluate.confidence)
+    return [Wanted(settings, {"figures": [experiment.figure(name) for name in POSITIONS]})]
+
+
+def make(settings: Settings, files: Files) -> tuple[pd.DataFrame, list[Grid]]:
+    """The table from the data of the figures `POSITIONS`."""
+    paths = files["figures"]
+    if len(paths) != len(POSITIONS):
+        raise ConfigError(f"--input figures: got {len(paths)} files; expected {' and '.join(POSITIONS)}")
+    table = compare_curves(
+        {name: read_figure_data(path, name) for name, path in zip(POSITIONS, paths, strict=True)}
+    )
+    return table, grids_of(table, settings)
+
+
 def compare_curves(figures: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Ours and published at every position that both have.
 
     Args:
-        figures: figure -> its data, as `meddiff.evaluate.figure_data` makes it; the keys are `POSITIONS`.
+        figures: figure -> its data, as its CSV has it; the keys are `POSITIONS`.
 
     Returns:
         Columns `COLUMNS` in the order of the figures' rows; differences are ours minus published in
@@ -65,7 +101,7 @@ def compare_curves(figures: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def curve_grids(table: pd.DataFrame, settings: CurvesSettings) -> list[Grid]:
+def grids_of(table: pd.DataFrame, settings: Settings) -> list[Grid]:
     """One grid a figure; for each model a row of ours and a row of published values with the difference."""
     grids = [_grid(figure, table[table["figure"] == figure], settings) for figure in POSITIONS]
     return with_preset(grids, settings, beside_published=True)
@@ -81,7 +117,7 @@ def read_figure_data(path: Path, figure: str) -> pd.DataFrame:
     return read_csv(path, needed, f"expected the data of the figure {figure}")
 
 
-def _grid(figure: str, table: pd.DataFrame, settings: CurvesSettings) -> Grid:
+def _grid(figure: str, table: pd.DataFrame, settings: Settings) -> Grid:
     positions = sorted(set(table["position"]))
     cells = {(row.dataset, row.model, row.decision, row.position): row for row in table.itertuples()}
     blocks = []
@@ -109,14 +145,17 @@ def _grid(figure: str, table: pd.DataFrame, settings: CurvesSettings) -> Grid:
 
 def _ours(row: Any | None) -> Cell:
     if row is None:
-        return _NONE
+        return NONE
     return Cell(f"{row.accuracy_percent:.1f}", f"[{row.ci_low_percent:.1f}, {row.ci_high_percent:.1f}]")
 
 
 def _published(row: Any | None) -> Cell:
     if row is None:
-        return _NONE
+        return NONE
     if row.published_split == "valid":
         return Cell(f"{row.published_percent:.1f}{VALIDATION_MARK}")
     interval = f"[{signed(row.difference_ci_low)}, {signed(row.difference_ci_high)}]"
     return Cell(f"{row.published_percent:.1f}", f"({signed(row.difference)} {interval})")
+
+
+ARTIFACT = Table("Comparing the curves with the published ones", CAPTION, Settings, plan, make)

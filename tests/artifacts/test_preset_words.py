@@ -10,21 +10,19 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from evaluate_samples import sample_errors, sample_predictions
 from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_score
 
+from artifact_samples import command_of, outputs_of
 from error_samples import save_errors
+from evaluate_samples import sample_errors, sample_predictions
+from meddiff.artifacts.figures import uncertainty
+from meddiff.artifacts.lookup import names
+from meddiff.artifacts.tables import classification, metrics, published
 from meddiff.cli import main
 from meddiff.cli.table import SOURCES
-from meddiff.evaluate import figure_data, figures, published, tables
+from meddiff.config.schema.figure import FigureStyle
 from meddiff.evaluate.metrics import point_metrics
 from meddiff.evaluate.predictions import probabilities, write_predictions
-from meddiff.evaluate.settings import (
-    ClassificationSettings,
-    CurvesSettings,
-    OverviewSettings,
-    UncertaintySettings,
-)
 from meddiff.explaining.metrics import COLUMNS, METRICS
 from meddiff.result_csv import write_csv
 
@@ -47,18 +45,18 @@ PUBLISHED = {
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[dict[str, Any], list[str]]]:
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[dict[str, Any], Any]]:
     """Kind of table -> params but for the preset, and options that name its files."""
     folder = tmp_path_factory.mktemp("files")
-    runs, predictions, metrics = [DECIDED, BASELINE], [], []
+    runs, predictions, measured = [DECIDED, BASELINE], [], []
     for i, run in enumerate(runs):
         predictions.append(str(folder / f"p{i}.csv"))
-        metrics.append(str(folder / f"m{i}.csv"))
+        measured.append(str(folder / f"m{i}.csv"))
         table = sample_predictions(run["decision"], images=40)
         write_predictions(table, predictions[-1])
         params = json.dumps(run | RESAMPLING)
         assert (
-            main(["metrics", f"--predictions={predictions[-1]}", "--params", params, f"--out={metrics[-1]}"])
+            main(["metrics", f"--predictions={predictions[-1]}", "--params", params, f"--out={measured[-1]}"])
             == 0
         )
     save_errors(sample_errors(images=40), folder / "errors.nc")
@@ -69,9 +67,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[dict[str,
     row = ["isic", "sd", 0, 0, 1]
     changed = pd.DataFrame([[*row, name, 0.5, 0.4, 0.6, 9, ""] for name in METRICS], columns=COLUMNS)
     write_csv(changed, folder / "changed.csv")
-    curves = UncertaintySettings(**LAYOUT, **RESAMPLING, runs=runs, published=PUBLISHED)
+    curves = uncertainty.Settings(**LAYOUT, **RESAMPLING, style=FigureStyle(), runs=runs, published=PUBLISHED)
     pairs = [(run, sample_predictions(run.decision, images=40)) for run in curves.runs]
-    drawn = figure_data.removal_curves(pairs, curves)
+    drawn = uncertainty.curves(pairs, curves)
     write_csv(drawn, folder / "uncertainty.csv")
     write_csv(drawn.rename(columns={"removed_percent": "steps"}), folder / "steps.csv")
     decided, scored = LAYOUT | {"runs": runs}, LAYOUT | {"runs": [RUN]}
@@ -80,9 +78,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[dict[str,
     entry = {"title": "site", "strata": [], "subset": None, "classes": ["x", "y"]}
     made = {"classes": {"isic": ["x", "y"]}, "oracle": None, "features": None, "mask_margin": 0}
     return {
-        "classification": (decided | confidence | {"published": scores}, ["--metrics", *metrics]),
-        "metrics": (decided, ["--metrics", *metrics]),
-        "comparison": (decided | confidence, ["--predictions", *predictions]),
+        "tables/classification": (decided | confidence | {"published": scores}, {"metrics": measured}),
+        "tables/metrics": (decided, {"metrics": measured}),
+        "tables/comparison": (decided | confidence, {"predictions": predictions}),
         "audit": (
             decided | RESAMPLING | {"audits": {"isic": entry}},
             ["--predictions", *predictions, "--strata", str(folder / "strata.csv")],
@@ -91,9 +89,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[dict[str,
             scored | RESAMPLING | {"steps": [1, 5], "deltas": [0.1]},
             ["--errors", str(folder / "errors.nc")],
         ),
-        "published": (
+        "tables/published": (
             decided | confidence,
-            ["--figures", str(folder / "steps.csv"), str(folder / "uncertainty.csv")],
+            {"figures": [folder / "steps.csv", folder / "uncertainty.csv"]},
         ),
         "counterfactuals": (
             scored | confidence | made | {"made": {"sd": "somehow"}},
@@ -102,7 +100,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[dict[str,
     }
 
 
-@pytest.mark.parametrize("kind", list(SOURCES))
+@pytest.mark.parametrize("kind", [*SOURCES, *(name for name in names() if name.startswith("tables/"))])
 @pytest.mark.parametrize(
     ("preset", "words"),
     [
@@ -114,13 +112,18 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[dict[str,
 )
 def test_every_table_names_its_preset(files, tmp_path, kind, preset, words):
     params, options = files[kind]
-    outputs = [f"--out-{suffix}={tmp_path / f't.{suffix}'}" for suffix in ("csv", "md", "tex")]
-    assert main(["table", "--kind", kind, "--params", json.dumps(params | preset), *options, *outputs]) == 0
-    text = (tmp_path / "t.md").read_text()
+    if "/" in kind:
+        assert main(command_of(kind, params | preset, tmp_path, **options)) == 0
+        text = outputs_of(kind, tmp_path)[1].read_text()
+    else:
+        outputs = [f"--out-{suffix}={tmp_path / f't.{suffix}'}" for suffix in ("csv", "md", "tex")]
+        command = ["table", "--kind", kind, "--params", json.dumps(params | preset)]
+        assert main([*command, *options, *outputs]) == 0
+        text = (tmp_path / "t.md").read_text()
     captions = [line for line in text.splitlines() if line and not line.startswith("|")]
     assert captions and all(words in caption for caption in captions)
     beside = "the paper's values are of a procedure that differs on purpose"
-    shown = kind in ("classification", "published") and preset["preset"] == "fixed"
+    shown = kind in ("tables/classification", "tables/published") and preset["preset"] == "fixed"
     assert (beside in text) == shown
 
 
@@ -128,7 +131,7 @@ def test_published_values_of_the_validation_images_are_not_compared():
     scores = {
         "isic": {"sd": {"accuracy": 94.8, "f1": 0.946, "split": "valid"}, "vit": {"accuracy": 95, "f1": 0.9}}
     }
-    settings = ClassificationSettings(**LAYOUT, runs=[DECIDED, BASELINE], confidence=0.9, published=scores)
+    settings = classification.Settings(**LAYOUT, runs=[DECIDED, BASELINE], confidence=0.9, published=scores)
     rows = [
         {
             **run,
@@ -142,11 +145,11 @@ def test_published_values_of_the_validation_images_are_not_compared():
         for run in (DECIDED, BASELINE)
         for metric in ("accuracy", "f1")
     ]
-    table = tables.classification(pd.DataFrame(rows), settings).set_index(["model", "metric"])
+    table = classification.table_of(pd.DataFrame(rows), settings).set_index(["model", "metric"])
     assert table.loc[("sd", "accuracy"), ["published", "published_split"]].tolist() == [94.8, "valid"]
     assert table.loc["sd", ["difference", "difference_ci_low", "difference_ci_high"]].isna().all(axis=None)
     assert table.loc[("vit", "accuracy"), "difference"] == pytest.approx(-5)
-    grid = tables.classification_grid(table.reset_index(), settings)
+    grid = classification.grid_of(table.reset_index(), settings)
     shown = {row[0].value: (row[2].value, row[2].detail) for block in grid.blocks for row in block.rows}
     assert shown["SD (majority)"] == ("94.8*", "")
     assert shown["ViT"][0] == "95.0" and shown["ViT"][1].startswith("(−5.0")
@@ -154,10 +157,12 @@ def test_published_values_of_the_validation_images_are_not_compared():
 
 
 def test_published_curves_of_the_validation_images_are_marked_and_not_compared():
-    settings = UncertaintySettings(**LAYOUT, **RESAMPLING, runs=[DECIDED, BASELINE], published=PUBLISHED)
+    settings = uncertainty.Settings(
+        **LAYOUT, **RESAMPLING, style=FigureStyle(), runs=[DECIDED, BASELINE], published=PUBLISHED
+    )
     pairs = [(run, sample_predictions(run.decision, images=40)) for run in settings.runs]
-    data = figure_data.removal_curves(pairs, settings)
-    legend = figures.draw_uncertainty(data, settings).legends[0]
+    data = uncertainty.curves(pairs, settings)
+    legend = uncertainty.draw(data, settings, {}).legends[0]
     entries = {text.get_text() for text in legend.get_texts()}
     assert {"paper", "paper, of validation images"} <= entries
     steps = data.rename(columns={"removed_percent": "steps"}).iloc[:0]
@@ -166,7 +171,9 @@ def test_published_curves_of_the_validation_images_are_marked_and_not_compared()
     assert of_sd["published_percent"].tolist() == [94.8, 99.0] and of_sd["difference"].isna().all()
     assert set(of_sd["published_split"]) == {"valid"}
     np.testing.assert_allclose(of_vit["difference"], of_vit["accuracy_percent"] - [90.0, 91.0])
-    grid = published.curve_grids(table, CurvesSettings(**LAYOUT, runs=[DECIDED, BASELINE], confidence=0.9))[1]
+    grid = published.grids_of(table, published.Settings(**LAYOUT, runs=[DECIDED, BASELINE], confidence=0.9))[
+        1
+    ]
     assert [cell.value for cell in grid.blocks[0].rows[1]] == ["paper (Δ)", "94.8*", "99.0*"]
     assert "* of the validation images" in grid.caption
 
@@ -228,7 +235,7 @@ def test_captions_say_which_classes_metrics_are_of_and_they_are(classes, names, 
         for name, value in found.items()
     ]
     settings = {**LAYOUT, "runs": [BASELINE], "classes": {"isic": names}}
-    first = ClassificationSettings(**settings, confidence=0.9)
-    grid = tables.classification_grid(tables.classification(pd.DataFrame(rows), first), first)
+    first = classification.Settings(**settings, confidence=0.9)
+    grid = classification.grid_of(classification.table_of(pd.DataFrame(rows), first), first)
     assert words[0] in grid.caption
-    assert words[1] in tables.overview_grid(pd.DataFrame(rows), OverviewSettings(**settings)).caption
+    assert words[1] in metrics.grid_of(pd.DataFrame(rows), metrics.Settings(**settings)).caption

@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from evaluate_samples import sample_errors
 
+from artifact_samples import command_of
 from error_samples import save_errors
+from evaluate_samples import sample_errors
 from meddiff.cli import main
 from meddiff.evaluate.predictions import is_correct, read_predictions
 
@@ -44,10 +45,6 @@ def call(*arguments: str | Path) -> None:
     assert main([str(argument) for argument in arguments]) == 0
 
 
-def outputs(folder: Path, name: str, *suffixes: str) -> list[str]:
-    return [f"--out-{suffix}={folder / f'{name}.{suffix}'}" for suffix in suffixes]
-
-
 @pytest.fixture(scope="module")
 def results(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Tables and figures of made-up errors files of CheXpert's test split."""
@@ -76,22 +73,17 @@ def results(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     runs = [run_of(*key) for key in predictions]
 
     params = layout(runs) | {"confidence": 0.95, "published": published["classification"]}
-    source = ["--metrics", *metrics]
-    call("table", "--kind", "classification", "--params", json.dumps(params), *source,
-         *outputs(folder, "classification", "csv", "md", "tex"))  # fmt: skip
-    params = layout([run_of(m) for m in MODELS]) | {"confidence": 0.95}
+    call(*command_of("tables/classification", params, folder, metrics=metrics))
+    params = layout([run_of(m) for m in MODELS]) | {"confidence": 0.95, "style": {}}
     params |= {"steps": published["step_ablation"]["steps"], "published": published["step_ablation"]}
-    call("figure", "--kind", "step_ablation", "--params", json.dumps(params), "--errors", *errors.values(),
-         *outputs(folder, "step_ablation", "csv", "png", "pdf"))  # fmt: skip
+    call(*command_of("figures/step_ablation", params, folder, errors=list(errors.values())))
     majority = [run_of(m, "majority") for m in MODELS]
-    params = layout(majority) | RESAMPLING | {"published": published["uncertainty"]}
-    call("figure", "--kind", "uncertainty", "--params", json.dumps(params), "--predictions",
-         *(predictions[m, "majority"] for m in MODELS),
-         *outputs(folder, "uncertainty", "csv", "png", "pdf"))  # fmt: skip
+    params = layout(majority) | RESAMPLING | {"published": published["uncertainty"], "style": {}}
+    decided = [predictions[m, "majority"] for m in MODELS]
+    call(*command_of("figures/uncertainty", params, folder, predictions=decided))
     params = layout(runs) | {"confidence": 0.95}
     figures = [folder / "step_ablation.csv", folder / "uncertainty.csv"]
-    call("table", "--kind", "published", "--params", json.dumps(params), "--figures", *figures,
-         *outputs(folder, "published", "csv", "md", "tex"))  # fmt: skip
+    call(*command_of("tables/published", params, folder, figures=figures))
     return folder
 
 
@@ -147,17 +139,9 @@ def test_uncertainty_beside_the_published_curve(results: Path) -> None:
 
 
 def test_published_table_needs_the_right_figures(results: Path, tmp_path: Path, caplog) -> None:
-    params = json.dumps(layout([run_of("unet", "majority")]) | {"confidence": 0.95})
-    command = [
-        "table",
-        "--kind",
-        "published",
-        "--params",
-        params,
-        *outputs(tmp_path, "x", "csv", "md", "tex"),
-    ]
-    files = [str(results / "uncertainty.csv"), str(results / "step_ablation.csv")]
-    assert main([*command, "--figures", *files]) == 1
+    params = layout([run_of("unet", "majority")]) | {"confidence": 0.95}
+    files = [results / "uncertainty.csv", results / "step_ablation.csv"]
+    assert main(command_of("tables/published", params, tmp_path, figures=files)) == 1
     assert "expected the data of the figure step_ablation" in caplog.text
-    assert main([*command, "--figures", files[0]]) == 1
+    assert main(command_of("tables/published", params, tmp_path, figures=files[0])) == 1
     assert "expected step_ablation and uncertainty" in caplog.text
