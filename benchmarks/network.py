@@ -21,13 +21,13 @@ from torch import Tensor
 
 from meddiff.config.schema.compute import ComputeConfig
 from meddiff.data.stores.store import Store
-from meddiff.data.stores.tensors import to_unit_range
-from meddiff.devices.prepare import compile_network, prepare_network
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.diffusion.errors import classification_errors
 from meddiff.diffusion.noise import classification_noise, noise_keys, noise_levels
+from meddiff.diffusion.pixels import to_unit_range
 from meddiff.diffusion.schedule import alpha_sigma
 from meddiff.models.trained import default_device, load_model
+from meddiff.networks.prepare import compile_network, prepare_network
 
 IMAGES, SEED = 64, 0
 PLAIN = ComputeConfig(attention="sdpa", channels_last=False)

@@ -20,8 +20,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from meddiff.diffusion.denoiser import PixelDenoiser
 from meddiff.diffusion.noise import STREAM_EPS, STREAM_T, noise_keys, normal, uniform
+from meddiff.networks.pixel_denoiser import PixelDenoiser
 from reference_data import transform, wavelet
 from reference_network import trained
 

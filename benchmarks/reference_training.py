@@ -18,8 +18,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from meddiff.config.schema.model import DiffusionModelConfig
-from meddiff.diffusion.denoiser import PixelDenoiser
-from meddiff.diffusion.weighting import loss_weight
+from meddiff.diffusion.objective import loss_weight
+from meddiff.networks.pixel_denoiser import PixelDenoiser
 from reference_data import ImageFiles
 from reference_network import plain, untrained
 

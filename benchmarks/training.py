@@ -28,9 +28,9 @@ from image_files import ROOT, Images, phantom_images, real_images
 from meddiff.config.load import load_model
 from meddiff.config.schema.compute import DEFAULT_COMPUTE
 from meddiff.config.schema.model import DiffusionModelConfig
-from meddiff.devices.prepare import prepare_network
 from meddiff.diffusion.objective import diffusion_loss
 from meddiff.models.kinds import build_task
+from meddiff.networks.prepare import prepare_network
 from meddiff.training.batches import BatchReader
 from meddiff.training.distributed import Processes
 from meddiff.training.optim import order

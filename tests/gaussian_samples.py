@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from meddiff.config import parse_model
-from meddiff.diffusion.denoiser import PixelDenoiser
 from meddiff.diffusion.schedule import alpha_sigma
+from meddiff.networks.pixel_denoiser import PixelDenoiser
 
 MEANS, DEVIATION = (-0.5, 0.75), 0.3
 

@@ -16,8 +16,8 @@ import scoring
 from core_samples import SIDE, tiny_config, write_store
 from figures import FIGURES, PHANTOM, REAL
 from meddiff.data.stores.store import Store
-from meddiff.data.stores.tensors import to_unit_range
 from meddiff.diffusion import vote
+from meddiff.diffusion.pixels import to_unit_range
 from meddiff.models.checkpoint import save_weights
 from meddiff.models.kinds import build_model
 from meddiff.models.spec import ModelSpec, write_config

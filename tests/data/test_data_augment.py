@@ -13,8 +13,8 @@ from torchvision.transforms.v2 import functional as reference
 from core_samples import tiny_config
 from meddiff.config.schema.augmentation import Augmentation
 from meddiff.data.stores.augment import _affine, _move, augment, augment_pixels
-from meddiff.data.stores.tensors import to_unit_range
 from meddiff.diffusion.noise import noise_keys
+from meddiff.diffusion.pixels import to_unit_range
 from meddiff.models.kinds import build_model
 
 EVERYTHING = Augmentation(

@@ -9,11 +9,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meddiff.data.stores.tensors import to_unit_range
-from meddiff.diffusion import haar, parameterization
+from meddiff.diffusion import haar, schedule
 from meddiff.diffusion.haar import haar_transform, haar_transform_of_pixels, inverse_haar_transform
+from meddiff.diffusion.objective import loss_weight
+from meddiff.diffusion.pixels import to_unit_range
 from meddiff.diffusion.schedule import ShiftedCosineSchedule, alpha_sigma
-from meddiff.diffusion.weighting import loss_weight
 
 SHAPES = st.tuples(st.integers(1, 3), st.integers(1, 3), st.integers(1, 5), st.integers(1, 5))
 SEEDS = st.integers(0, 2**32 - 1)
@@ -143,12 +143,12 @@ def test_parameterisations_agree(logsnr, x, eps):
     alpha, sigma = alpha_sigma(torch.tensor([logsnr], dtype=torch.float64), 1)
     x, eps = torch.tensor([x], dtype=torch.float64), torch.tensor([eps], dtype=torch.float64)
     z = alpha * x + sigma * eps
-    v = parameterization.v_from_x_eps(x, eps, alpha, sigma)
+    v = schedule.v_from_x_eps(x, eps, alpha, sigma)
     near = {"atol": 1e-10, "rtol": 1e-10}
-    torch.testing.assert_close(parameterization.eps_from_v(v, z, alpha, sigma), eps, **near)
-    torch.testing.assert_close(parameterization.x_from_v(v, z, alpha, sigma), x, **near)
-    torch.testing.assert_close(parameterization.x_from_eps(eps, z, alpha, sigma), x, **near)
-    torch.testing.assert_close(parameterization.v_from_eps(eps, z, alpha, sigma), v, **near)
+    torch.testing.assert_close(schedule.eps_from_v(v, z, alpha, sigma), eps, **near)
+    torch.testing.assert_close(schedule.x_from_v(v, z, alpha, sigma), x, **near)
+    torch.testing.assert_close(schedule.x_from_eps(eps, z, alpha, sigma), x, **near)
+    torch.testing.assert_close(schedule.v_from_eps(eps, z, alpha, sigma), v, **near)
 
 
 LOGSNR = torch.linspace(-15, 11, 131)

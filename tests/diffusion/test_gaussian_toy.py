@@ -18,12 +18,12 @@ import torch
 from torch import Tensor, nn
 
 from meddiff.config import parse_model
-from meddiff.data.stores.tensors import to_unit_range
-from meddiff.diffusion.denoiser import PixelDenoiser
 from meddiff.diffusion.haar import inverse_haar_transform
 from meddiff.diffusion.noise import noise_keys, noise_levels, normal
+from meddiff.diffusion.pixels import to_unit_range
 from meddiff.diffusion.schedule import alpha_sigma
 from meddiff.diffusion.vote import majority, mean
+from meddiff.networks.pixel_denoiser import PixelDenoiser
 from meddiff.scoring.score import score
 
 DEVIATION = 0.12

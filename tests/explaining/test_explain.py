@@ -8,8 +8,8 @@ import torch
 
 from core_samples import SIDE, tiny_config
 from gaussian_samples import DEVIATION, MEANS, GaussianDenoiser
-from meddiff.data.stores.tensors import to_unit_range
 from meddiff.diffusion.noise import STREAM_SAMPLER, noise_keys, normal
+from meddiff.diffusion.pixels import to_unit_range
 from meddiff.diffusion.sample import counterfactual, sample
 from meddiff.diffusion.schedule import alpha_sigma
 from meddiff.errors import MeddiffError

@@ -25,7 +25,7 @@ _IMPORTED = [
     "meddiff.networks.classifier",
     "meddiff.networks.unet",
     "meddiff.networks.dit",
-    "meddiff.diffusion.objective",
+    "meddiff.training.tasks.diffusion",
 ]
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(_IMPORTED)

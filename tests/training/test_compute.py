@@ -17,10 +17,10 @@ from diffusers.models.attention_dispatch import AttentionBackendName
 from core_samples import SIDE, tiny_config, write_store
 from meddiff.config.schema.compute import ComputeConfig
 from meddiff.data.stores.store import Store
-from meddiff.devices.prepare import compile_network, is_convolutional, prepare_network
 from meddiff.errors import ConfigError
 from meddiff.models.kinds import build_model
 from meddiff.networks.attention import choose_backend, set_attention
+from meddiff.networks.prepare import compile_network, is_convolutional, prepare_network
 from meddiff.scoring.score import score
 
 CPU = torch.device("cpu")

@@ -13,7 +13,7 @@ from torch import Tensor
 from trainer_samples import SEED, STEPS_PER_EPOCH, weights
 
 from core_samples import SIDE, tiny_config
-from meddiff.data.stores.tensors import in_unit_range
+from meddiff.diffusion.pixels import in_unit_range
 from meddiff.errors import Interrupted, MeddiffError
 from meddiff.models.checkpoint import load_state
 from meddiff.models.kinds import build_model

@@ -10,7 +10,7 @@ from trainer_samples import CONFIGS, SEED, Scripted, trainer, weights
 
 from core_samples import SIDE, tiny_config, write_store
 from meddiff.data.stores.store import Store
-from meddiff.data.stores.tensors import in_unit_range
+from meddiff.diffusion.pixels import in_unit_range
 from meddiff.errors import MeddiffError
 from meddiff.models.checkpoint import load_state
 from meddiff.models.kinds import build_model

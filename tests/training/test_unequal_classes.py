@@ -19,8 +19,8 @@ from core_samples import tiny_config
 from meddiff.config.checks import model_problems
 from meddiff.errors import ConfigError
 from meddiff.models.kinds import build_task
-from meddiff.networks.classifier import classification_loss
 from meddiff.training.optim import epoch_batches, order
+from meddiff.training.tasks.classification import classification_loss
 
 COUNTS = [17, 3, 6]
 LABELS = np.repeat([0, 1, 2], COUNTS)

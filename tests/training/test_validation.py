@@ -14,15 +14,15 @@ from torch import Tensor, nn
 from core_samples import tiny_config
 from meddiff.config.schema.compute import DEFAULT_COMPUTE
 from meddiff.data.stores.store import Store
-from meddiff.devices.prepare import prepare_network
 from meddiff.diffusion.denoiser import Denoiser
-from meddiff.diffusion.objective import DiffusionTask
 from meddiff.diffusion.schedule import ShiftedCosineSchedule
 from meddiff.diffusion.vote import majority
 from meddiff.errors import MeddiffError
 from meddiff.models.kinds import build_model, build_task
+from meddiff.networks.prepare import prepare_network
 from meddiff.provenance import code_files
 from meddiff.scoring.score import score
+from meddiff.training.tasks.diffusion import DiffusionTask
 from meddiff.training.trainer import Trainer
 
 SEED, IMAGES, STEPS, SIDE = 5, 40, 21, 4
@@ -114,7 +114,7 @@ def refuse_fp32(query: Tensor, key: Tensor, value: Tensor, **_: Any) -> Tensor:
 def test_trains_and_validates_with_attention_that_refuses_fp32(kind, splits, tmp_path, monkeypatch):
     """The first validation used to end such a training."""
     monkeypatch.setattr("meddiff.networks.attention.dispatch_attention_fn", refuse_fp32)
-    monkeypatch.setattr("meddiff.devices.prepare.choose_backend", lambda *_: AttentionBackendName.FLASH)
+    monkeypatch.setattr("meddiff.networks.prepare.choose_backend", lambda *_: AttentionBackendName.FLASH)
     settings = {"epochs": 1, "mixed_precision": "bf16"}
     config = tiny_config(kind, train=settings)
     model = prepare_network(build_model(config, 2, 1, SIDE_OF_STORE), DEFAULT_COMPUTE, CPU, "bf16")
@@ -147,6 +147,8 @@ def test_asked_after_every_batch():
 
 def test_rules_of_scoring_are_not_code_of_training():
     """Editing them must not make trained weights stale."""
-    names = {path.name for path in code_files(["meddiff.training.trainer", "meddiff.diffusion.objective"])}
+    names = {
+        path.name for path in code_files(["meddiff.training.trainer", "meddiff.training.tasks.diffusion"])
+    }
     assert "majority_rule.py" in names
     assert not {"stopping.py", "vote_table.py"} & names

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from core_samples import ARCHITECTURES, SIDE, tiny_config
-from meddiff.data.stores.tensors import in_unit_range
+from meddiff.diffusion.pixels import in_unit_range
 from meddiff.models.kinds import build_model, build_task
 from meddiff.training.trainer import Trainer
 

@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from meddiff.config.schema.model import DiffusionModelConfig
-from meddiff.data.stores.tensors import to_unit_range
-from meddiff.diffusion.haar import haar_transform, haar_transform_of_pixels, inverse_haar_transform
-from meddiff.diffusion.parameterization import eps_from_v, x_from_eps, x_from_v
-from meddiff.diffusion.schedule import ShiftedCosineSchedule, alpha_sigma
-
-
-class Schedule(Protocol):
-    """Maps time to noise level."""
-
-    def logsnr(self, t: Tensor) -> Tensor:
-        """LogSNR, fp32, at `t` in [0, 1], falling with t; same shape."""
+from meddiff.diffusion.pixels import to_unit_range
+from meddiff.diffusion.schedule import Schedule, alpha_sigma, eps_from_v, x_from_eps, x_from_v
 
 
 class Denoiser(nn.Module, ABC):
@@ -125,26 +115,3 @@ class Denoiser(nn.Module, ABC):
     def plain_parameters(self) -> set[str]:
         """Names of parameters that get neither EMA nor gradient clipping (none, except as published)."""
         return set()
-
-
-class PixelDenoiser(Denoiser):
-    """A denoiser of images, or of their one-level Haar transform, on the shifted cosine schedule."""
-
-    def __init__(
-        self, config: DiffusionModelConfig, num_classes: int, channels: int, image_size: int
-    ) -> None:
-        shape = (channels, image_size, image_size)
-        if config.wavelet:
-            shape = (4 * channels, image_size // 2, image_size // 2)
-        schedule = ShiftedCosineSchedule(**config.schedule.model_dump())
-        super().__init__(num_classes, shape, config.prediction, schedule)
-        self.wavelet = config.wavelet
-
-    def encode(self, images: Tensor) -> Tensor:
-        return haar_transform(images) if self.wavelet else images
-
-    def encode_pixels(self, pixels: Tensor) -> Tensor:
-        return haar_transform_of_pixels(pixels) if self.wavelet else super().encode_pixels(pixels)
-
-    def decode(self, x: Tensor) -> Tensor:
-        return inverse_haar_transform(x) if self.wavelet else x

@@ -1,30 +1,44 @@
-"""The training objective of diffusion models, and their validation."""
+"""The training objective of diffusion models: a weighted squared error of the predicted noise."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from meddiff.config.schema.model import DiffusionBase
-from meddiff.data.stores.store import Store
-from meddiff.devices.autocast import training_precision
 from meddiff.diffusion.denoiser import Denoiser
-from meddiff.diffusion.majority_rule import MajorityRule
-from meddiff.diffusion.noise import (
-    STREAM_EPS,
-    STREAM_LABEL_DROPOUT,
-    STREAM_T,
-    normal,
-    uniform,
-)
+from meddiff.diffusion.noise import STREAM_EPS, STREAM_LABEL_DROPOUT, STREAM_T, normal, uniform
 from meddiff.diffusion.schedule import alpha_sigma
-from meddiff.diffusion.vote import majority
-from meddiff.diffusion.weighting import loss_weight
-from meddiff.errors import MeddiffError
-from meddiff.scoring.score import score
+
+SNR_CLAMP = 5.0
+
+
+def loss_weight(
+    logsnr: Tensor,
+    kind: Literal["min_snr", "official", "uniform"],
+    prediction: Literal["v_prediction", "epsilon"] = "v_prediction",
+) -> Tensor:
+    """Weight w(logSNR) of ||eps_hat - eps||^2.
+
+    ``min_snr`` is Min-SNR-5 (Hang et al. 2023, section 3.4): the weight min(SNR, 5) of the squared
+    error of x, which in eps units is min(SNR, 5) / SNR whatever the network predicts.
+    ``official`` is the authors' code: 1 / (1 + min(SNR, 5)) for v, 1 / min(SNR, 5) for eps.
+    ``uniform`` is 1 (Ho et al. 2020, eq. 14), what Stable Diffusion is trained with.
+
+    Args:
+        logsnr: any shape.
+
+    Returns:
+        The weight, same shape, positive.
+    """
+    if kind == "uniform":
+        return torch.ones_like(logsnr, dtype=torch.float32)
+    snr = logsnr.float().exp()
+    clamped = snr.clamp(max=SNR_CLAMP)
+    if kind == "min_snr":
+        return clamped / snr
+    return 1.0 / (1.0 + clamped) if prediction == "v_prediction" else 1.0 / clamped
 
 
 def diffusion_loss(
@@ -38,7 +52,7 @@ def diffusion_loss(
         class_ids: int64 [N].
         t: [N], times in [0, 1].
         eps: the noise, shape of `x`.
-        weight: ``min_snr``, ``official`` or ``uniform`` (see `meddiff.diffusion.weighting`).
+        weight: ``min_snr``, ``official`` or ``uniform`` (`loss_weight`).
 
     Returns:
         [N], fp32: w(logSNR) times the mean over all elements of (eps_hat - eps)^2.
@@ -58,11 +72,13 @@ def drop_labels(class_ids: Tensor, keys: Tensor, steps: Tensor, share: float, nu
 
 def training_loss(
     denoiser: Denoiser,
-    config: DiffusionBase,
     images: Tensor,
     class_ids: Tensor,
     keys: Tensor,
     steps: Tensor,
+    *,
+    label_dropout: float,
+    weight: str,
 ) -> Tensor:
     """Loss of one batch with its noise drawn from (`keys`, `steps`).
 
@@ -71,6 +87,8 @@ def training_loss(
         class_ids: int64 [N].
         keys: int64 [N, 2], one key a position of the global batch.
         steps: int64 [N], the optimizer step.
+        label_dropout: share of the labels that are dropped.
+        weight: as in `diffusion_loss`.
 
     Returns:
         [N], fp32.
@@ -78,47 +96,5 @@ def training_loss(
     x = denoiser.encode_for_training(images, keys, steps)
     t = uniform(keys, steps, 1, STREAM_T)[:, 0]
     eps = normal(keys, steps, x.shape[1:], STREAM_EPS)
-    class_ids = drop_labels(class_ids, keys, steps, config.label_dropout, denoiser.null_class)
-    return diffusion_loss(denoiser, x, class_ids, t, eps, config.loss_weight)
-
-
-class DiffusionTask:
-    """Training loss and validation of a diffusion classifier."""
-
-    def __init__(self, config: DiffusionBase, seed: int, counts: Sequence[int] | None = None) -> None:
-        """How many images there are of each class is not needed: every class has a density of its own."""
-        self.config, self.seed = config, seed
-
-    def loss(self, model: Denoiser, images: Tensor, labels: Tensor, keys: Tensor, steps: Tensor) -> Tensor:
-        """See `training_loss`."""
-        return training_loss(model, self.config, images, labels, keys, steps)
-
-    def classify(self, model: Denoiser, store: Store, on_batch: Callable[[], None]) -> np.ndarray:
-        """Majority vote over `validation_steps` noise levels, the same ones at every validation.
-
-        The network computes in the precision of the training: its attention may know no other
-        (FlashAttention has no fp32), and full precision would take several times as long.
-
-        An image is done when its majority of all steps is certain, so classes are those of all steps.
-        """
-        steps, mixed = self.config.validation_steps, self.config.train.mixed_precision
-        rule = MajorityRule(steps)
-        errors, _ = score(
-            model,
-            store.images,
-            store.image_ids,
-            seed=self.seed,
-            steps=steps,
-            batch_size=self.config.train.batch_size,
-            precision=training_precision(mixed, next(model.parameters()).device),
-            stopping=rule,
-            on_batch=lambda errors: on_batch(),
-            description="validating",
-        )
-        needed = np.arange(steps) < rule.wanted(errors, np.full(len(errors), steps))[:, None]
-        if not np.isfinite(errors[needed]).all():
-            raise MeddiffError(
-                "validation: the predicted noise is NaN or infinite, training has diverged; lower train.lr"
-                + (", or set train.mixed_precision to 'bf16' or 'no'" if mixed == "fp16" else "")
-            )
-        return majority(errors)
+    class_ids = drop_labels(class_ids, keys, steps, label_dropout, denoiser.null_class)
+    return diffusion_loss(denoiser, x, class_ids, t, eps, weight)

@@ -1,14 +1,26 @@
-"""Noise schedule: time t in [0, 1] to log signal-to-noise ratio, and signal and noise scales."""
+"""The noise schedule: from time t in [0, 1] to noise level, and between image x, noise eps, z and v.
+
+With z = alpha x + sigma eps and alpha^2 + sigma^2 = 1, Salimans & Ho (2022, section 4) define
+v = alpha eps - sigma x.
+"""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 _SMALLEST_TAN = 1e-20
+
+
+class Schedule(Protocol):
+    """Maps time to noise level."""
+
+    def logsnr(self, t: Tensor) -> Tensor:
+        """LogSNR, fp32, at `t` in [0, 1], falling with t; same shape."""
 
 
 @dataclass(frozen=True)
@@ -51,3 +63,28 @@ def alpha_sigma(logsnr: Tensor, dims: int = 4) -> tuple[Tensor, Tensor]:
     """
     shape = (-1,) + (1,) * (dims - 1)
     return torch.sigmoid(logsnr).sqrt().reshape(shape), torch.sigmoid(-logsnr).sqrt().reshape(shape)
+
+
+def v_from_x_eps(x: Tensor, eps: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    """v = alpha eps - sigma x."""
+    return alpha * eps - sigma * x
+
+
+def eps_from_v(v: Tensor, z: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    """eps = sigma z + alpha v."""
+    return sigma * z + alpha * v
+
+
+def x_from_v(v: Tensor, z: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    """x = alpha z - sigma v."""
+    return alpha * z - sigma * v
+
+
+def x_from_eps(eps: Tensor, z: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    """x = (z - sigma eps) / alpha; ill-conditioned where alpha is near 0."""
+    return (z - sigma * eps) / alpha
+
+
+def v_from_eps(eps: Tensor, z: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    """v = (eps - sigma z) / alpha; ill-conditioned where alpha is near 0."""
+    return (eps - sigma * z) / alpha

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from meddiff.data.stores.tensors import to_unit_range
+from meddiff.diffusion.pixels import to_unit_range
 from meddiff.errors import ConfigError
 from meddiff.models.trained import load_model
 from meddiff.networks.classifier import TimmClassifier

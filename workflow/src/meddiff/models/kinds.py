@@ -22,10 +22,10 @@ BUILDERS: dict[str, tuple[str, str]] = {
     "timm": ("meddiff.networks.classifier", "TimmClassifier"),
 }
 TASKS: dict[str, tuple[str, str]] = {
-    "unet": ("meddiff.diffusion.objective", "DiffusionTask"),
-    "dit": ("meddiff.diffusion.objective", "DiffusionTask"),
-    "stable_diffusion": ("meddiff.diffusion.objective", "DiffusionTask"),
-    "timm": ("meddiff.networks.classifier", "TimmTask"),
+    "unet": ("meddiff.training.tasks.diffusion", "DiffusionTask"),
+    "dit": ("meddiff.training.tasks.diffusion", "DiffusionTask"),
+    "stable_diffusion": ("meddiff.training.tasks.diffusion", "DiffusionTask"),
+    "timm": ("meddiff.training.tasks.classification", "TimmTask"),
 }
 # Kinds whose architecture is that of their pretrained folder: the function that reads it.
 ARCHITECTURES: dict[str, tuple[str, str]] = {

@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 
 from meddiff.config.schema.compute import DEFAULT_COMPUTE, ComputeConfig
-from meddiff.devices.prepare import compile_network, prepare_network
 from meddiff.models.checkpoint import load_weights
 from meddiff.models.spec import WEIGHTS, ModelSpec, read_spec
+from meddiff.networks.prepare import compile_network, prepare_network
 
 
 def load_model(

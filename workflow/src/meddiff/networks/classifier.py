@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -12,12 +12,10 @@ import torch
 from safetensors import SafetensorError
 from timm.data import resolve_data_config
 from torch import Tensor, nn
-from torch.nn import functional
 
 from meddiff.config.schema.model import TimmModelConfig
-from meddiff.data.stores.store import Store
-from meddiff.data.stores.tensors import in_unit_range, to_unit_range
-from meddiff.devices.autocast import autocast, training_precision
+from meddiff.devices.autocast import autocast
+from meddiff.diffusion.pixels import to_unit_range
 from meddiff.errors import CheckpointError, ConfigError, MeddiffError
 from meddiff.finite import check_finite
 from meddiff.progress import track
@@ -93,40 +91,6 @@ class TimmClassifier(nn.Module):
         return set()
 
 
-def classification_loss(
-    model: nn.Module, images: Tensor, labels: Tensor, weights: Tensor | None = None
-) -> Tensor:
-    """Cross-entropy, one value an image [N], fp32; times the weight of its class (`weights`, fp32 [K])."""
-    return functional.cross_entropy(model(images).float(), labels, weights, reduction="none")
-
-
-def class_weights(config: TimmModelConfig, counts: Sequence[int] | None) -> Tensor | None:
-    """Weights of the classes in the loss, fp32 [K]; None where all count alike.
-
-    Balanced ones are images / (K * images of the class), scikit-learn's rule: their mean over the training
-    images is 1. Others are taken as they are.
-
-    Args:
-        config: the model.
-        counts: training images of each class; needed for balanced weights.
-
-    Raises:
-        ConfigError: if balanced weights are asked for without counts, or where a class has no image.
-    """
-    if config.class_weights == "none":
-        return None
-    if config.class_weights != "balanced":
-        return torch.tensor(config.class_weights, dtype=torch.float32)
-    if counts is None:
-        raise ConfigError("class_weights: balanced: needs the number of training images of each class")
-    if 0 in counts:
-        raise ConfigError(
-            f"class_weights: balanced: there is no training image of class {list(counts).index(0)}; give a "
-            "list of weights, or 'none'"
-        )
-    return torch.tensor([sum(counts) / (len(counts) * count) for count in counts], dtype=torch.float32)
-
-
 def predict_probabilities(
     model: TimmClassifier,
     images: np.ndarray,
@@ -165,30 +129,6 @@ def predict_probabilities(
             "the baseline's output is not finite: its weights diverged; lower train.lr and train again"
         )
     return probabilities
-
-
-class TimmTask:
-    """Training loss and validation of a baseline."""
-
-    def __init__(self, config: TimmModelConfig, seed: int, counts: Sequence[int] | None = None) -> None:
-        """Prepare for training images of which there are `counts` of each class (for balanced weights)."""
-        self.config = config
-        self._weights = class_weights(config, counts)
-
-    def loss(self, model: nn.Module, images: Tensor, labels: Tensor, keys: Tensor, steps: Tensor) -> Tensor:
-        """See `classification_loss`."""
-        if self._weights is not None and self._weights.device != labels.device:
-            self._weights = self._weights.to(labels.device)
-        return classification_loss(model, in_unit_range(images), labels, self._weights)
-
-    def classify(self, model: TimmClassifier, store: Store, on_batch: Callable[[], None]) -> np.ndarray:
-        """The most probable class, computed in the precision of the training."""
-        train = self.config.train
-        precision = training_precision(train.mixed_precision, next(model.parameters()).device)
-        probabilities = predict_probabilities(
-            model, store.images, train.batch_size, "validating", on_batch, precision
-        )
-        return probabilities.argmax(axis=1)
 
 
 def _for_channels(values: tuple[float, ...], channels: int) -> tuple[float, ...]:

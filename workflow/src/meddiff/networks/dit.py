@@ -6,7 +6,7 @@ from diffusers import DiTTransformer2DModel
 from torch import Tensor, nn
 
 from meddiff.config.schema.model import DiffusionModelConfig
-from meddiff.diffusion.denoiser import PixelDenoiser
+from meddiff.networks.pixel_denoiser import PixelDenoiser
 
 
 class DiTDenoiser(PixelDenoiser):

@@ -10,9 +10,9 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor
 
 from meddiff.config.schema.model import StableDiffusionConfig
-from meddiff.data.stores.tensors import in_unit_range
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.diffusion.noise import STREAM_LATENT, normal
+from meddiff.diffusion.pixels import in_unit_range
 from meddiff.errors import ConfigError
 from meddiff.networks.all_classes import can_share, unet_for_all_classes
 from meddiff.networks.attention import attend_by_class, attends_by_class

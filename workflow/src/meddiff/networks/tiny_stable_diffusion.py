@@ -20,7 +20,7 @@ from torch.nn import functional
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from meddiff.data.stores.store import Store
-from meddiff.data.stores.tensors import to_unit_range
+from meddiff.diffusion.pixels import to_unit_range
 from meddiff.progress import track
 
 _MAX_TOKENS = 77

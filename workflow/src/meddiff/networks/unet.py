@@ -6,10 +6,10 @@ from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
 from meddiff.config.schema.model import DiffusionModelConfig
-from meddiff.diffusion.denoiser import PixelDenoiser
 from meddiff.errors import ConfigError
 from meddiff.networks.all_classes import can_share, unet_for_all_classes
 from meddiff.networks.attention import attend_by_class, attends_by_class, freeze_queries
+from meddiff.networks.pixel_denoiser import PixelDenoiser
 
 
 class UNetDenoiser(PixelDenoiser):

@@ -17,13 +17,13 @@ from accelerate import Accelerator
 from meddiff.config.schema.compute import DEFAULT_COMPUTE, ComputeConfig
 from meddiff.config.schema.model import AnyModel
 from meddiff.data.stores.store_files import check_images
-from meddiff.devices.prepare import compile_network, prepare_network
 from meddiff.errors import ConfigError
 from meddiff.io import sha256_json, write_json
 from meddiff.models.checkpoint import save_weights
 from meddiff.models.kinds import build_task, with_pretrained_architecture
 from meddiff.models.spec import RUN, WEIGHTS, ModelSpec, write_config
 from meddiff.models.trained import device_name
+from meddiff.networks.prepare import compile_network, prepare_network
 from meddiff.provenance import environment
 from meddiff.signals import stop_signal
 from meddiff.state_folder import reserved

@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from meddiff.config.schema.augmentation import Augmentation
-from meddiff.data.stores.tensors import to_unit_range
 from meddiff.diffusion.noise import STREAM_AUGMENTATION, uniform
+from meddiff.diffusion.pixels import to_unit_range
 
 _BLUR_TAPS = 5
 _DRAWS = 7

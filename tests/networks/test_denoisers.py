@@ -8,8 +8,7 @@ from torch import Tensor
 
 from core_samples import ARCHITECTURES, SIDE, tiny_config
 from meddiff.diffusion.denoiser import Denoiser
-from meddiff.diffusion.parameterization import eps_from_v
-from meddiff.diffusion.schedule import alpha_sigma
+from meddiff.diffusion.schedule import alpha_sigma, eps_from_v
 from meddiff.errors import ConfigError
 from meddiff.models.kinds import BUILDERS, TASKS, build_model, network_module, task_module
 
@@ -137,4 +136,4 @@ def test_architecture_that_the_library_refuses(kind):
 def test_every_kind_has_a_network_and_a_task():
     assert BUILDERS.keys() == TASKS.keys()
     assert network_module("dit") == "meddiff.networks.dit"
-    assert task_module("timm") == "meddiff.networks.classifier"
+    assert task_module("timm") == "meddiff.training.tasks.classification"

@@ -1,0 +1,1 @@
+"""What training does with a model: its loss, and its validation."""
