@@ -18,8 +18,8 @@ from meddiff.provenance import NEUTRAL, SOURCE, code_files, code_hash, environme
 LIGHT = ("artifacts", "cli", "config", "data", "evaluate", "pipeline", "records", "sharing")
 LIGHT += ("checksums", "csv_text", "errors", "io", "progress", "provenance", "result_csv", "runs")
 LIGHT += ("sealed_file", "signals", "state_folder", "text")
-LIGHT_FILES = ("diffusion.level_weights", "diffusion.stopping", "diffusion.vote", "models.kinds", "models.spec")
-LIGHT_FILES += ("scoring.error_file", "scoring.shards", "training.inputs")
+LIGHT_FILES = ("diffusion.level_weights", "diffusion.stopping", "diffusion.vote", "models.kinds")
+LIGHT_FILES += ("models.spec", "scoring.error_file", "scoring.shards", "training.inputs")
 LIGHT_FILES += ("weights.approval", "weights.keeping", "weights.pretrained", "weights.released")
 HEAVY = ("meddiff.data.stores.augment",)
 
