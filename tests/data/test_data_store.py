@@ -262,7 +262,8 @@ def test_unusable_params(text: str, expected: str) -> None:
 
 
 def test_no_torch_is_imported() -> None:
-    names = ["fetch", "formats", "images", "params", "phantom", "splits", "store", "tables", "validate"]
+    names = ["formats", "images", "obtain.fetch", "params", "phantom", "splits", "stores.store", "tables"]
+    names.append("validate")
     modules = ", ".join(f"meddiff.data.{name}" for name in names)
     code = f"import sys, {modules}; sys.exit('torch' in sys.modules or 'matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
@@ -328,7 +329,7 @@ def test_a_full_disk_is_said_before_an_image_is_read(tmp_path: Path, stored: Pat
     """In a process of its own, whose files may have 1,000 bytes; a memory map would end it with a signal."""
     code = (
         "import resource, sys; from pathlib import Path\n"
-        "from meddiff.data import store; from meddiff.errors import DiskError\n"
+        "from meddiff.data.stores import store; from meddiff.errors import DiskError\n"
         "store.decode = lambda *_: sys.exit('an image was read')\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
         "splits, root, out = map(Path, sys.argv[1:])\n"
