@@ -9,9 +9,8 @@ independent votes whose errors fall evenly on the other classes (Nitzan & Parous
 
 **Errors.** Where the error of an image's own class is below the mean of all classes' by mu on average, with
 variance v, the log-likelihood ratio of two classes in a Gaussian model is their difference in error times
-mu / v (linear discriminant). An error counts 2 mu / v: weighted errors are minus twice log-likelihoods, which
-is how unweighted ones are read (`meddiff.diffusion.vote.Tally.softmax`), and those of all levels are on one
-scale.
+mu / v (linear discriminant). An error counts 2 mu / v: weighted errors are minus twice log-likelihoods, as
+unweighted ones are read (`meddiff.diffusion.vote.Tally.softmax`), and those of all levels are on one scale.
 """
 
 from __future__ import annotations
@@ -21,9 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from meddiff.diffusion.vote import ballots
-
-Floats = NDArray[np.float64]
+from meddiff.diffusion.vote import Floats, ballots
 
 BANDWIDTH = 1.0
 _GRID_POINTS = 61
@@ -83,7 +80,9 @@ def fit_level_weights(
     p = np.clip(p, 1 / classes, _LARGEST_P)
     votes = np.log((classes - 1) * p / (1 - p))
     slope = np.maximum(mean, 0.0) / np.maximum(square - mean**2, np.finfo(np.float64).tiny)
-    return LevelWeights(grid, _floor(votes), 2 * np.maximum(slope, np.finfo(np.float32).tiny))
+    least = _SMALLEST * votes.max()
+    votes = np.maximum(votes, least) if least > 0 else np.ones_like(votes)
+    return LevelWeights(grid, votes, 2 * np.maximum(slope, np.finfo(np.float32).tiny))
 
 
 def _smooth(grid: Floats, levels: Floats, values: list[NDArray]) -> list[Floats]:
@@ -96,8 +95,3 @@ def _smooth(grid: Floats, levels: Floats, values: list[NDArray]) -> list[Floats]
         total[i] = weight.sum()
         sums[:, i] = [weight @ value for value in values]
     return list(sums / total)
-
-
-def _floor(weights: Floats) -> Floats:
-    largest = weights.max()
-    return np.maximum(weights, _SMALLEST * largest) if largest > 0 else np.ones_like(weights)

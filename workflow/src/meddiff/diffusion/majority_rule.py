@@ -10,10 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from meddiff.diffusion.vote import ballots, running_votes
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from meddiff.diffusion.vote import Floats, Ints, ballots, running_votes
 
 
 @dataclass(frozen=True)
@@ -39,22 +36,18 @@ class MajorityRule:
         if longest:
             for own, share in zip(counts, ballots(errors[:, :longest])[1], strict=True):
                 own[:, 1:] = running_votes(share)
-        further = self._further(counts, np.arange(longest + 1))
-        rows = np.arange(len(errors))
         taken = np.arange(longest + 1)
+        further = self._further(counts, taken)
         settled = (further <= 0) & (taken <= known[:, None]) & (taken >= self.min_steps)
-        needed = np.maximum(known + np.maximum(further[rows, known], 1), self.min_steps)
+        needed = np.maximum(known + np.maximum(further[np.arange(len(errors)), known], 1), self.min_steps)
         undecided = np.minimum(needed, self.steps)
         return np.where(settled.any(axis=1), settled.argmax(axis=1), undecided)
 
     def _further(self, counts: Floats, taken: Ints) -> Ints:
         """[I, n] how many more votes the leader needs at least, not above 0 where it needs none.
 
-        `most` is of whole votes: of divided ones the leader has what it has in full, and a rival one more.
-
-        Args:
-            counts: [K, I, n] votes after `taken` [n] steps. Classes come first, since operations along a last
-                axis of two or three take NumPy ten times as long.
+        `counts` are the votes [K, I, n] after `taken` [n] steps. Classes come first: operations along a last
+        axis of two or three take NumPy ten times as long.
         """
         top = counts.max(axis=0)
         margin = self.steps - taken - top
@@ -66,7 +59,7 @@ class MajorityRule:
         for rival in counts:
             # Certain once top + j > rival + left - j.
             needed = ((margin + rival) // 2 + 1).astype(np.int64)
-            if self.most is not None:
+            if self.most is not None:  # of whole votes: divided ones count for the rival only
                 whole = np.ceil(rival).astype(np.int64)
                 needed = np.minimum(needed, together[whole] - np.floor(top).astype(np.int64) - whole)
             leads = (rival == top) & ~led  # of several, the first

@@ -52,8 +52,7 @@ def philox(counter: Tensor, key: Tensor) -> Tensor:
     c0, c1, c2, c3 = counter.unbind(-1)
     k0, k1 = key.unbind(-1)
     for _ in range(10):
-        # The products need 64 unsigned bits; int64 wraps to the same bits, and the mask after the
-        # (arithmetic) shift drops the copied sign bits.
+        # Products need 64 unsigned bits; int64 wraps to the same, and the mask drops what a shift copies.
         p0, p1 = c0 * _MULTIPLIERS[0], c2 * _MULTIPLIERS[1]
         c0, c1, c2, c3 = (
             ((p1 >> 32) & _MASK) ^ c1 ^ k0,

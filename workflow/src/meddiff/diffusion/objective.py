@@ -24,7 +24,7 @@ def loss_weight(
     ``min_snr`` is Min-SNR-5 (Hang et al. 2023, section 3.4): the weight min(SNR, 5) of the squared
     error of x, which in eps units is min(SNR, 5) / SNR whatever the network predicts.
     ``official`` is the authors' code: 1 / (1 + min(SNR, 5)) for v, 1 / min(SNR, 5) for eps.
-    ``uniform`` is 1 (Ho et al. 2020, eq. 14), what Stable Diffusion is trained with.
+    ``uniform`` is 1 (Ho et al. 2020, eq. 14).
 
     Args:
         logsnr: any shape.
@@ -64,12 +64,6 @@ def diffusion_loss(
     return loss_weight(logsnr, weight, denoiser.prediction) * squared_error
 
 
-def drop_labels(class_ids: Tensor, keys: Tensor, steps: Tensor, share: float, null_class: int) -> Tensor:
-    """Replace each label by `null_class` with probability `share`."""
-    dropped = uniform(keys, steps, 1, STREAM_LABEL_DROPOUT)[:, 0] < share
-    return torch.where(dropped, torch.full_like(class_ids, null_class), class_ids)
-
-
 def training_loss(
     denoiser: Denoiser,
     images: Tensor,
@@ -87,7 +81,7 @@ def training_loss(
         class_ids: int64 [N].
         keys: int64 [N, 2], one key a position of the global batch.
         steps: int64 [N], the optimizer step.
-        label_dropout: share of the labels that are dropped.
+        label_dropout: probability with which each label is replaced by the null class.
         weight: as in `diffusion_loss`.
 
     Returns:
@@ -96,5 +90,6 @@ def training_loss(
     x = denoiser.encode_for_training(images, keys, steps)
     t = uniform(keys, steps, 1, STREAM_T)[:, 0]
     eps = normal(keys, steps, x.shape[1:], STREAM_EPS)
-    class_ids = drop_labels(class_ids, keys, steps, label_dropout, denoiser.null_class)
+    dropped = uniform(keys, steps, 1, STREAM_LABEL_DROPOUT)[:, 0] < label_dropout
+    class_ids = class_ids.masked_fill(dropped, denoiser.null_class)
     return diffusion_loss(denoiser, x, class_ids, t, eps, weight)

@@ -83,8 +83,3 @@ def x_from_v(v: Tensor, z: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
 def x_from_eps(eps: Tensor, z: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
     """x = (z - sigma eps) / alpha; ill-conditioned where alpha is near 0."""
     return (z - sigma * eps) / alpha
-
-
-def v_from_eps(eps: Tensor, z: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
-    """v = (eps - sigma z) / alpha; ill-conditioned where alpha is near 0."""
-    return (eps - sigma * z) / alpha

@@ -34,8 +34,10 @@ def spread_order(logsnr: NDArray[np.floating], seed: int, image_ids: Sequence[st
         [I, N], every row a permutation of 0..N-1.
     """
     steps = logsnr.shape[1]
-    starts = np.array([_start(seed, name) for name in image_ids])[:, None]
-    ranks = _ranks((starts + np.arange(steps) * _GOLDEN_RATIO) % 1.0)
+    digests = [hashlib.blake2b(f"{seed}\0{name}\0order".encode(), digest_size=4) for name in image_ids]
+    starts = np.array([int.from_bytes(digest.digest(), "little") * 2.0**-32 for digest in digests])
+    sequence = (starts[:, None] + np.arange(steps) * _GOLDEN_RATIO) % 1.0
+    ranks = np.argsort(np.argsort(sequence, axis=1, kind="stable"), axis=1, kind="stable")
     by_level = np.argsort(-np.asarray(logsnr), axis=1, kind="stable")
     return np.take_along_axis(by_level, ranks, axis=1)
 
@@ -50,13 +52,3 @@ def in_order(errors: NDArray[np.generic], order: Ints | None) -> NDArray[np.gene
 def by_number(ordered: NDArray[np.generic], order: Ints | None) -> NDArray[np.generic]:
     """Undo `in_order`."""
     return in_order(ordered, None if order is None else np.argsort(order, axis=1))
-
-
-def _start(seed: int, name: str) -> float:
-    digest = hashlib.blake2b(f"{seed}\0{name}\0order".encode(), digest_size=4).digest()
-    return int.from_bytes(digest, "little") * 2.0**-32
-
-
-def _ranks(values: NDArray[np.generic]) -> Ints:
-    """Rank of each value in its row."""
-    return np.argsort(np.argsort(values, axis=1, kind="stable"), axis=1, kind="stable")

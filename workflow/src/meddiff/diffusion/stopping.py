@@ -7,24 +7,18 @@ full run.
 **Exact, by majority.** Stop when the leader has more votes than any rival can still get. A rival that could
 draw level keeps the image going, since a tie is decided by mean errors of all steps.
 
-**Sequential, by majority.** See `meddiff.diffusion.vote_table`: stop when the posterior predictive
-probability that a rival catches up by step N is below a level, for every rival. The level is such that an
-image's decision differs from that of its full run with a probability of at most delta, all looks included.
+**Sequential, by majority.** Stop when no rival is likely to catch up (`meddiff.diffusion.vote_table`): the
+decision differs from that of the full run with a probability of at most delta, all looks included.
 
 **Sequential, by mean error.** Errors have no bound, so this decision is never certain before the end. For
 paired differences of errors that are normal, (mean of N - mean of n) / (s sqrt(1/n - 1/N)) is Student t with
 n - 1 degrees of freedom (prediction interval for a future mean, Hahn & Meeker 1991, Statistical Intervals).
 Stop when it excludes, for every rival, that the rival ends with the lower mean. delta is divided evenly over
 the looks, which are on a geometric grid, and the rivals (Bonferroni), so under normality the decision differs
-from that of the full run with a probability of at most delta. Elsewhere delta is a setting that promises
-nothing, which is why there is no look before step 16: errors are skewed, and at delta .01 the decision of a
-DiT differed on 1.2 % of the images, on one of them in 30 % of the orders of its steps. No other rule could
-promise more: one of the N differences may be so large that it alone decides the mean, and after n steps it is
-still to come with probability 1 - n / N. Who knows no bound of the errors needs a share of 1 - delta of all
-steps.
+from that of the full run with a probability of at most delta. Elsewhere delta promises nothing, and no rule
+could promise more (docs/tried.md): errors are skewed, which is why there is no look before step 16.
 
-With `min_steps` no image stops earlier, even if its majority is certain. Decisions need it not; but images
-that stop after a few steps are all about equally certain, and ranking them by uncertainty takes finer shares.
+With `min_steps` no image stops earlier, even if its majority is certain: uncertainties need finer shares.
 """
 
 from __future__ import annotations
@@ -41,9 +35,8 @@ from scipy.special import stdtrit
 from meddiff.config.schema.experiment import StoppingConfig
 from meddiff.diffusion.majority_rule import MajorityRule
 from meddiff.diffusion.step_order import by_number
+from meddiff.diffusion.vote import Ints
 from meddiff.diffusion.vote_table import most_rival_votes
-
-Ints = NDArray[np.int64]
 
 _FIRST_LOOK = 16
 _LOOK_RATIO = 1.25
@@ -80,9 +73,7 @@ def make_rule(config: StoppingConfig, steps: int, classes: int) -> Rule | None:
 def stopping_steps(errors: NDArray[np.floating], rule: Rule) -> Ints:
     """[I] number of steps after which `rule` stops each image.
 
-    Args:
-        errors: [I, N, K], of the full run, or as far as `rule` needs them.
-        rule: for N steps.
+    `errors` are [I, N, K] of the full run, or as far as `rule`, which is for N steps, needs them.
     """
     images, steps, classes = errors.shape
     block = max(1, _BLOCK_ELEMENTS // (steps * classes))
@@ -94,8 +85,7 @@ def stopping_steps(errors: NDArray[np.floating], rule: Rule) -> Ints:
 def cut(errors: NDArray[np.floating], steps_used: Ints, order: Ints | None = None) -> NDArray[np.floating]:
     """`errors` [I, N, K] with NaN (not evaluated) but for the first ``steps_used[i]`` steps of image i.
 
-    Args:
-        order: [I, N] which steps come first, by number; by their number if not given.
+    `order` [I, N] says which steps come first, by number; without it they come by their number.
     """
     return np.where(used_steps(steps_used, errors.shape[1], order)[..., None], errors, np.nan)
 
@@ -112,8 +102,7 @@ class MeanRule:
     Attributes:
         steps: N.
         classes: K.
-        delta: probability of another decision than that of the full run if differences are normal; a
-            setting without a promise otherwise.
+        delta: probability of another decision than that of the full run, if differences are normal.
         min_steps: before which the rule does not look.
     """
 
@@ -149,12 +138,7 @@ class MeanRule:
         return np.where(settled.any(axis=1), looks[settled.argmax(axis=1)], undecided)
 
     def _settled(self, errors: NDArray[np.float64], looks: Ints) -> NDArray[np.bool_]:
-        """[I, L] whether at each look the lowest mean is far enough below every other.
-
-        Args:
-            errors: [I, n, K].
-            looks: [L], at most n.
-        """
+        """[I, L] whether at each of L `looks` the lowest mean of `errors` [I, n, K] is clearly the lowest."""
         last, bounds = looks - 1, self._bounds[: len(looks)]
         leader = np.stack([own.cumsum(axis=1)[:, last] for own in np.moveaxis(errors, -1, 0)]).argmin(axis=0)
         clear = np.ones(leader.shape, dtype=bool)

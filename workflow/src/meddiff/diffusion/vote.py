@@ -1,9 +1,9 @@
 """From noise-prediction errors to decisions, probabilities and uncertainties (numpy only).
 
 Everywhere `errors` has shape [..., S, K]: squared L2 norms of (eps_hat - eps) for S classification steps
-and K classes. NaN means that the class was not evaluated (early stop); a step counts only where all of
-its classes were evaluated, since errors are comparable between classes of one step only (they share
-noise level and noise). Every image needs at least one such step.
+and K classes. NaN means that the class was not evaluated (early stop). A step counts only where all of its
+classes were: errors are comparable between classes of one step only, which share noise level and noise. Every
+image needs at least one such step.
 
 Conventions that the paper leaves open. Where classes share a step's lowest error exactly, its vote is divided
 evenly among them: a network that tells no classes apart has votes of 1 / K and entropy 1. A class is named
@@ -72,7 +72,9 @@ class Tally:
         -error / 2 up to a constant, with a uniform prior over classes. Errors are sums over all input
         dimensions, so on large inputs these probabilities saturate: they rank, but are not calibrated.
         """
-        return np.exp(_log_softmax(-self.mean / 2))
+        logits = -self.mean / 2
+        shifted = logits - logits.max(axis=-1, keepdims=True)
+        return np.exp(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
 
     def vote_entropy(self, total: int | None = None) -> Floats:
         """[...] entropy of `vote_shares` divided by ln K: 0 unanimous, 1 evenly divided."""
@@ -172,12 +174,12 @@ def mean(errors: NDArray[np.floating]) -> Ints:
 def t_score(errors: NDArray[np.floating]) -> Floats:
     """[...] minus |mean paired error difference| / its standard error, best class against runner-up.
 
-    Best and runner-up are by mean error; the difference is taken step by step, since both classes see
-    the same noise. Where fewer than all S steps were evaluated, the standard error is that which the mean of
-    all S would have, or images that stop early because they are clear would count as the uncertain ones.
-    With a single step the spread is unknown and the score is 0, the least certain value.
-    Differences without any spread are given that of rounding in float32 (the precision of stored
-    errors), which makes the score large but finite; 0 where they are all zero.
+    Best and runner-up are by mean error; the difference is taken step by step, since both see the same noise.
+    Where fewer than all S steps were evaluated, the standard error is that which the mean of all S would
+    have, or images that stop early because they are clear would count as the uncertain ones. With a single
+    step the spread is unknown and the score is 0, the least certain value. Differences without any spread are
+    given that of rounding in float32 (the precision of stored errors), which makes the score large but
+    finite; 0 where they are all zero.
 
     Raises:
         ValueError: if an image has no evaluated step.
@@ -221,8 +223,3 @@ def _running(errors: NDArray[np.floating]) -> Tally:
         total = np.where(evaluated, errors[..., k], 0.0).cumsum(axis=-1, dtype=np.float64)
         np.divide(total, at_least_one, out=average[..., k])
     return Tally(steps, counts, average)
-
-
-def _log_softmax(logits: Floats) -> Floats:
-    shifted = logits - logits.max(axis=-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))

@@ -7,15 +7,15 @@ Monte Carlo tests with uniformly bounded resampling risk", JASA 104).
 
 Two classes. With a uniform prior the votes are a Pólya urn, so that the posterior predictive probability
 that the rival ends with at least as many votes as the leader (a beta-binomial tail) is a recursion from the
-last step backwards. Stop where it is below a level. There is a look after every step, which gives chance
-many opportunities, so the level is not delta: it is the largest one up to delta with which
+last step backwards. Stop where it is below a level: since chance has an opportunity at every step, not delta,
+but the largest level up to delta with which
 
     P(stop for the class that the full run decides against, at any look | votes of the full run) <= delta
 
 for all votes of the full run. Given these votes all orders of the steps are equally likely, since noise and
-noise levels are independent draws: no prior is involved here, and the bound holds for every image. It
-is worst for the closest result, because a further vote for the winner, in any place, makes stopping for the
-loser less likely; there it is computed exactly over the lattice of votes.
+noise levels are independent draws: no prior is involved, and the bound holds for every image. It is worst for
+the closest result, because a further vote for the winner, in any place, makes stopping for the loser less
+likely; there it is computed exactly over the lattice of votes.
 
 More classes. The leader must be ahead of every rival by the same table, indexed by the votes of the two
 together, with delta / (K - 1) in place of delta (a union bound over the classes that could be stopped for).
@@ -26,8 +26,7 @@ Where classes share the lowest error of a step exactly its vote is divided. It i
 later: up for a rival, down for the leader.
 
 Low-discrepancy noise levels are not independent draws, and in the spread order not all orders are equally
-likely: there the bound is an approximation. In our replays fewer decisions differed in the spread order than
-in the order drawn, since its beginnings are more like the whole.
+likely: there the bound is an approximation.
 """
 
 from __future__ import annotations
@@ -35,11 +34,9 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import gammaln
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from meddiff.diffusion.vote import Floats, Ints
 
 _SMALLEST_LEVEL = 1e-6  # of delta; below it there is nothing to gain
 _HALVINGS = 16
@@ -64,7 +61,7 @@ def most_rival_votes(steps: int, classes: int, delta: float, min_steps: int = 1)
     best = np.full(steps + 1, -1)
     for level in (high, *[None] * _HALVINGS):  # the largest level first, then bisection
         middle = (low + high) / 2 if level is None else level
-        most = _allowed(risk, np.exp(middle))
+        most = (risk < np.exp(middle)).sum(axis=1) - 1  # risk grows with the rival's votes
         most[:min_steps] = -1
         if disagreement(most, classes) <= share:
             best, low = most, middle
@@ -93,10 +90,8 @@ def catching_up(steps: int) -> Floats:
 def disagreement(most: Ints, classes: int) -> float:
     """Largest probability, over the votes of the full run, that a pair of classes stops for the loser.
 
-    Args:
-        most: as from `most_rival_votes`.
-        classes: for two the votes of the pair are all N, and the winner may be stopped for first; for more
-            they are any number up to N, and stopping for the winner is left out of account.
+    `most` as of `most_rival_votes`. Of two classes the pair has all N votes, and the winner may be stopped
+    for first; of more it has any number up to N, and stopping for the winner is left out of account.
     """
     steps = len(most) - 1
     totals = np.array([steps]) if classes == 2 else np.arange(1, steps + 1)
@@ -109,11 +104,6 @@ def disagreement(most: Ints, classes: int) -> float:
         log_share = _log_choose(total - n, of_winner - winner) - _log_choose(total, of_winner)
     probabilities = np.where(possible, np.exp(np.where(possible, log_paths + log_share, -np.inf)), 0.0)
     return float(probabilities.sum(axis=1).max())
-
-
-def _allowed(risk: Floats, level: float) -> Ints:
-    """Most rival votes with `risk` below `level`; risk grows with the rival's votes."""
-    return (risk < level).sum(axis=1) - 1
 
 
 def _first_crossings(most: Ints, both_sides: bool) -> tuple[Ints, Ints, Floats]:
