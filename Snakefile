@@ -33,8 +33,6 @@ include: "workflow/rules/score.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/artifacts.smk"
-include: "workflow/rules/efficiency.smk"
-include: "workflow/rules/audit.smk"
 include: "workflow/rules/explain.smk"
 
 
@@ -63,8 +61,6 @@ rule all:
         PREDICTIONS,
         METRICS,
         FIGURES,
-        EFFICIENCY,
-        AUDIT,
         COUNTERFACTUALS,
         REPORTED,
 

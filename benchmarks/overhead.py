@@ -35,10 +35,11 @@ STAGES = (
     (r"vote", r"stratify"),
     (
         r"metrics",
-        r"table --kind (comparison|efficiency|audit)",
+        r"table --kind comparison",
+        r"artifact tables/(efficiency|audit)",
         r"figure --kind (step_ablation|uncertainty|method)",
     ),
-    (r"table --kind (classification|metrics|published)", r"figure --kind (efficiency|audit)"),
+    (r"table --kind (classification|metrics|published)", r"artifact figures/(efficiency|audit)"),
     (r"collect",),
 )
 

@@ -16,21 +16,17 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from evaluate_samples import sample_errors, sample_predictions
-from meddiff.artifacts.figures import step_ablation, uncertainty
+from meddiff.artifacts.figures import audit, efficiency, step_ablation, uncertainty
 from meddiff.artifacts.render import Block, Cell, Column, Grid, to_latex, to_markdown
 from meddiff.artifacts.style import save
 from meddiff.config.schema.dataset import DatasetConfig
 from meddiff.data.params import ValidateParams, parse_slice, slice_of
-from meddiff.evaluate.audit_figure import draw_audit
 from meddiff.evaluate.counterfactual_figure import draw_counterfactuals
 from meddiff.evaluate.counterfactual_front import draw_front
 from meddiff.evaluate.counterfactual_settings import CounterfactualFigureSettings, FrontSettings
-from meddiff.evaluate.efficiency_figure import draw_efficiency
 from meddiff.evaluate.method import example_image, step_table
 from meddiff.evaluate.method_drawing import draw_method
 from meddiff.evaluate.settings import (
-    AuditFigureSettings,
-    EfficiencyFigureSettings,
     MethodSettings,
 )
 from meddiff.explaining.examples import Examples
@@ -248,23 +244,24 @@ def method(text: str) -> Figure:
     return draw_method(table, [text, "other"], 0, np.zeros((8, 8, 1)), noised, settings)
 
 
-def efficiency(text: str) -> Figure:
-    settings = EfficiencyFigureSettings(**layout(text), confidence=0.9, runs=[RUN], style=STYLE)
+def draw_efficiency(text: str) -> Figure:
+    settings = efficiency.Settings(**layout(text), confidence=0.9, runs=[RUN], style=STYLE)
     rows = [
         ["a", "m", "", "first", n, metric, 2 * n, 50.0, 40.0, 60.0]
         for n in (1, 5)
         for metric in ("accuracy", "agreement", "aurc")
     ]
     columns = ["dataset", "model", "further", "rule", "setting", "metric", "passes", "value", "ci_low"]
-    return draw_efficiency(pd.DataFrame(rows, columns=[*columns, "ci_high"]), settings)
+    return efficiency.draw(pd.DataFrame(rows, columns=[*columns, "ci_high"]), settings, {})
 
 
-def audit(text: str) -> Figure:
+def draw_audit(text: str) -> Figure:
     runs = [{**RUN, "decision": "majority"}]
-    settings = AuditFigureSettings(**layout(text), confidence=0.9, runs=runs, style=STYLE)
+    settings = audit.Settings(**layout(text), confidence=0.9, runs=runs, style=STYLE)
     rows = [["a", "m", "majority", side, 50.0, 40.0, 60.0, 9, 1] for side in ("right", "wrong")]
     columns = ["dataset", "model", "decision", "rule", "accuracy_percent", "ci_low_percent"]
-    return draw_audit(pd.DataFrame(rows, columns=[*columns, "ci_high_percent", "images", "seeds"]), settings)
+    columns += ["ci_high_percent", "images", "seeds"]
+    return audit.draw(pd.DataFrame(rows, columns=columns), settings, {})
 
 
 def counterfactuals(text: str) -> Figure:
@@ -285,7 +282,7 @@ def front(text: str) -> Figure:
     return draw_front(pd.DataFrame(rows, columns=columns), settings)
 
 
-FIGURES = [draw_steps, draw_removal, method, efficiency, audit, counterfactuals, front]
+FIGURES = [draw_steps, draw_removal, method, draw_efficiency, draw_audit, counterfactuals, front]
 
 
 @pytest.mark.filterwarnings("ignore:Glyph .* missing from font")

@@ -75,19 +75,19 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[dict[str,
     decided, scored = LAYOUT | {"runs": runs}, LAYOUT | {"runs": [RUN]}
     confidence = {"confidence": 0.9}
     scores = {"isic": {"sd": {"accuracy": 94.8, "f1": 0.9}}}
-    entry = {"title": "site", "strata": [], "subset": None, "classes": ["x", "y"]}
+    audited = LAYOUT["datasets"][0] | {"cue": "site", "strata": [], "subset": None, "classes": ["x", "y"]}
     made = {"classes": {"isic": ["x", "y"]}, "oracle": None, "features": None, "mask_margin": 0}
     return {
         "tables/classification": (decided | confidence | {"published": scores}, {"metrics": measured}),
         "tables/metrics": (decided, {"metrics": measured}),
         "tables/comparison": (decided | confidence, {"predictions": predictions}),
-        "audit": (
-            decided | RESAMPLING | {"audits": {"isic": entry}},
-            ["--predictions", *predictions, "--strata", str(folder / "strata.csv")],
+        "tables/audit": (
+            decided | RESAMPLING | {"datasets": [audited]},
+            {"predictions": predictions, "strata": folder / "strata.csv"},
         ),
-        "efficiency": (
+        "tables/efficiency": (
             scored | RESAMPLING | {"steps": [1, 5], "deltas": [0.1]},
-            ["--errors", str(folder / "errors.nc")],
+            {"errors": folder / "errors.nc", "validation": [], "variants": []},
         ),
         "tables/published": (
             decided | confidence,

@@ -1,56 +1,24 @@
-"""Efficiency: replayed procedures are what scoring with them gives, and what table and figure say of them."""
+"""Efficiency: replayed procedures are what scoring with them gives."""
 
 from __future__ import annotations
-
-import json
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from evaluate_samples import sample_errors
 
-from error_samples import save_errors
-from meddiff.artifacts.render import to_latex, to_markdown
-from meddiff.cli import main
-from meddiff.config.schema.experiment import FigureStyle, StoppingConfig
+from efficiency_samples import DELTAS, NUMBERS, STEPS, table_of, with_signal_at_some_levels
+from evaluate_samples import sample_errors
+from meddiff.config.schema.experiment import StoppingConfig
 from meddiff.diffusion import vote
 from meddiff.diffusion.step_order import in_order, spread_order
 from meddiff.diffusion.stopping import cut, make_rule, stopping_steps
 from meddiff.errors import DataError
 from meddiff.evaluate import replay as replaying
-from meddiff.evaluate.efficiency import METRICS, RunErrors, efficiency, procedures
-from meddiff.evaluate.efficiency_figure import draw_efficiency, efficiency_figure_data
-from meddiff.evaluate.efficiency_table import efficiency_grids
+from meddiff.evaluate.efficiency import METRICS, RunErrors, procedures
 from meddiff.evaluate.metrics import point_metrics
 from meddiff.evaluate.predictions import errors_in_order, from_errors, probabilities
 from meddiff.evaluate.replay import EXACT, FIRST, SEQUENTIAL, SPREAD, Procedure, replay
-from meddiff.evaluate.settings import EfficiencyFigureSettings, EfficiencySettings
-
-STEPS = 61
-DELTAS = [0.2, 0.01]
-
-
-def settings_of(seeds: int = 1, datasets: int = 1, **changes) -> EfficiencySettings:
-    names = [f"data{i}" for i in range(datasets)]
-    document = {
-        "datasets": [{"name": name, "title": f"Data set {name}"} for name in names],
-        "models": [{"name": "unet", "title": "UNet", "family": "diffusion"}],
-        "runs": [{"dataset": d, "model": "unet", "seed": seed} for d in names for seed in range(seeds)],
-        "bootstrap_samples": 200,
-        "confidence": 0.9,
-        "bootstrap_seed": 0,
-        "steps": [1, 5, 25, 501],
-        "deltas": DELTAS,
-    }
-    return EfficiencySettings.model_validate({**document, **changes})
-
-
-def table_of(*errors: xr.Dataset | RunErrors, **changes) -> pd.DataFrame:
-    settings = settings_of(seeds=len(errors), **changes)
-    files = [one if isinstance(one, RunErrors) else RunErrors(one) for one in errors]
-    return efficiency(zip(settings.runs, files, strict=True), settings)
 
 
 def cell(
@@ -84,7 +52,7 @@ def stopped(dataset: xr.Dataset, config: StoppingConfig) -> xr.Dataset:
 
 
 def test_procedures_are_those_below_the_full_run_and_the_full_run() -> None:
-    found = procedures(RunErrors(sample_errors(steps=STEPS)), settings_of())
+    found = procedures(RunErrors(sample_errors(steps=STEPS)), NUMBERS, DELTAS)
     numbers = [p.setting for p in found if p.rule == FIRST and p.decision == "majority"]
     assert numbers == [1, 5, 25, STEPS]
     assert [p.setting for p in found if p.rule == SEQUENTIAL and p.decision == "mean"] == [0.01, 0.2]
@@ -183,19 +151,6 @@ def test_mean_over_seeds_and_groups() -> None:
     assert widths[0] != widths[1]
 
 
-def with_signal_at_some_levels(seed: int, split: str) -> xr.Dataset:
-    """Errors that tell the classes apart at half of the noise levels, and are louder at the other half."""
-    dataset = sample_errors(images=100, steps=STEPS, skill=0.0, seed=seed)
-    generator = np.random.default_rng([seed, 1])
-    logsnr = generator.uniform(-10, 10, (100, STEPS)).astype(np.float32)
-    useful = logsnr[..., None] > 0
-    own = np.eye(2)[dataset["label"].values][:, None]
-    noise = generator.standard_normal((100, STEPS, 2))
-    errors = np.where(useful, noise - 1.2 * own, 30 * noise).astype(np.float32)
-    dims = dataset["errors"].dims
-    return dataset.assign(errors=(dims, errors), logsnr=(dims[:2], logsnr)).assign_attrs(split=split)
-
-
 def test_weights_fitted_on_validation_images_beat_the_plain_decisions() -> None:
     run = RunErrors(with_signal_at_some_levels(0, "test"), with_signal_at_some_levels(1, "valid"))
     table = table_of(run)
@@ -211,15 +166,6 @@ def test_weights_fitted_on_validation_images_beat_the_plain_decisions() -> None:
         table[table["decision"] == "majority"].reset_index(drop=True),
         table_of(run.test)[lambda t: t["decision"] == "majority"].reset_index(drop=True),
     )
-    (grid,) = efficiency_grids(table, settings_of())
-    assert [block.title for block in grid.blocks] == [
-        "UNet (majority)",
-        "UNet (weighted votes)",
-        "UNet (mean error)",
-        "UNet (weighted errors)",
-    ]
-    assert "fitted on the validation split" in grid.caption
-    assert "(" in grid.blocks[1].rows[-1][3].detail  # its last row differs from the plain full run
 
 
 def test_test_labels_do_not_reach_the_weights() -> None:
@@ -232,7 +178,7 @@ def test_test_labels_do_not_reach_the_weights() -> None:
     assert one["value"] + other["value"] == pytest.approx(1)
 
 
-def test_other_noise_levels_are_shown_beside() -> None:
+def test_other_noise_levels_are_measured_beside() -> None:
     test = sample_errors(steps=STEPS)
     other = sample_errors(steps=STEPS, seed=3).assign(image=test["image"], label=test["label"])
     run = RunErrors(test, variants={"low_discrepancy": other})
@@ -242,15 +188,6 @@ def test_other_noise_levels_are_shown_beside() -> None:
     assert row["value"] == pytest.approx(expected) and expected < 1
     correct = vote.majority(other["errors"].values) == test["label"].values
     assert cell(table, "majority", FIRST, "accuracy", STEPS, "low_discrepancy")["value"] == correct.mean()
-    (grid,) = efficiency_grids(table, settings_of())
-    names = [line[0].value for line in grid.blocks[0].rows]
-    assert "first 5, low discrepancy" in names and f"all {STEPS} steps, low discrepancy" in names
-    data = efficiency_figure_data(table)
-    assert set(data["further"]) == {"", "low_discrepancy"}
-    layout = settings_of().model_dump(include={"datasets", "models", "runs", "confidence"})
-    figure = draw_efficiency(data, EfficiencyFigureSettings.model_validate(layout))
-    assert len(figure.axes[0].lines) == 5
-    assert "low-discrepancy levels" in [text.get_text() for text in figure.legends[0].get_texts()]
     with pytest.raises(DataError, match="different images"):
         table_of(RunErrors(test, variants={"antithetic": other.isel(image=slice(20))}))
 
@@ -271,99 +208,3 @@ def test_seeds_must_have_the_same_images_and_steps() -> None:
         table_of(sample_errors(steps=STEPS), sample_errors(steps=STEPS).isel(image=slice(30)))
     with pytest.raises(DataError, match="differ in steps"):
         table_of(sample_errors(steps=STEPS), sample_errors(steps=STEPS - 2))
-
-
-def test_grid_names_procedures_and_shows_paired_differences() -> None:
-    settings = settings_of()
-    (grid,) = efficiency_grids(table_of(sample_errors(steps=STEPS)), settings)
-    assert [block.title for block in grid.blocks] == ["UNet (majority)", "UNet (mean error)"]
-    names = [row[0].value for row in grid.blocks[0].rows]
-    expected = ["first 1", "first 5", "first 25", f"all {STEPS} steps", "exact"]
-    drawn = ["sequential, δ = 0.01", "sequential, δ = 0.2"]
-    assert names == [*expected, *drawn, *(name.replace(",", ", spread order,") for name in drawn)]
-    exact = grid.blocks[0].rows[4]
-    assert exact[3].detail == "(0.0 [0.0, 0.0])" and exact[4].value == "100.0"
-    assert float(exact[2].value.rstrip("×")) == pytest.approx(STEPS / float(exact[1].value), abs=0.1)
-    text = to_markdown(grid)
-    assert "90 % confidence intervals" in text and "exact" in text
-    latex = to_latex(grid)
-    assert r"$\delta$ = 0.2" in latex and r"$\times$" in latex and "δ" not in latex and "×" not in latex
-
-
-def test_the_caption_promises_delta_only_where_it_holds() -> None:
-    """By majority and in the order drawn; in spread order and by mean error it did, and it is no bound."""
-    table = table_of(sample_errors(steps=STEPS))
-
-    def caption(part: pd.DataFrame) -> str:
-        return efficiency_grids(part, settings_of())[0].caption
-
-    promise, warning = "with a probability of at most δ", "δ is no bound"
-    drawn, mean = table["rule"] != "sequential_spread", table["decision"] == "mean"
-    assert promise in caption(table) and "in spread order nor by mean error" in caption(table)
-    assert promise in caption(table[drawn & ~mean]) and warning not in caption(table[drawn & ~mean])
-    assert promise not in caption(table[mean]) and "by mean error" in caption(table[mean])
-    spread = table[~mean & (table["rule"] != "sequential")]
-    assert promise not in caption(spread) and f"{warning} in spread order:" in caption(spread)
-    dependent = table[drawn & ~mean].assign(levels="low_discrepancy")
-    assert promise not in caption(dependent) and "not independent draws" in caption(dependent)
-    first = table[table["rule"] == "first"]
-    assert "Sequential" not in caption(first) and "Exact" not in caption(first)
-
-
-def test_figure_shows_every_procedure_by_majority() -> None:
-    settings = settings_of(datasets=2)
-    table = efficiency(
-        zip(
-            settings.runs, [RunErrors(sample_errors(steps=STEPS, seed=seed)) for seed in (0, 5)], strict=True
-        ),
-        settings,
-    )
-    data = efficiency_figure_data(table)
-    assert len(data) == 2 * 3 * 9
-    assert (data.loc[data["metric"] == "agreement", "value"].max()) == 100
-    style = FigureStyle(width=9.0, height=2.6)
-    shown = EfficiencyFigureSettings(
-        datasets=settings.datasets, models=settings.models, runs=settings.runs, confidence=0.9, style=style
-    )
-    figure = draw_efficiency(data, shown)
-    assert len(figure.axes) == 6
-    for axes in figure.axes:
-        first, sequential, spread, exact = axes.lines
-        assert [len(each.get_xdata()) for each in (first, sequential, spread, exact)] == [4, 2, 2, 1]
-    labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert {
-        "UNet",
-        "sequential stopping",
-        "sequential, steps in spread order",
-        "exact stopping",
-        "90 % interval",
-    } <= set(labels)
-
-
-def test_commands_write_table_and_figure(tmp_path: Path, caplog) -> None:
-    settings = settings_of()
-    save_errors(sample_errors(steps=STEPS), tmp_path / "errors.nc")
-    params = settings.model_dump_json()
-    outputs = [f"--out-{suffix}={tmp_path / ('table.' + suffix)}" for suffix in ("csv", "md", "tex")]
-    table = ["table", "--kind", "efficiency", "--params", params, "--errors", str(tmp_path / "errors.nc")]
-    assert main([*table, *outputs]) == 0
-    layout = settings.model_dump(include={"datasets", "models", "runs", "confidence"})
-    drawn = [f"--out-{suffix}={tmp_path / ('figure.' + suffix)}" for suffix in ("csv", "png", "pdf")]
-    figure = ["figure", "--kind", "efficiency", "--params", json.dumps(layout)]
-    assert main([*figure, "--table", str(tmp_path / "table.csv"), *drawn]) == 0
-    first = [path.read_bytes() for path in sorted(tmp_path.glob("figure.*"))]
-    assert main([*figure, "--table", str(tmp_path / "table.csv"), *drawn]) == 0
-    assert [path.read_bytes() for path in sorted(tmp_path.glob("figure.*"))] == first
-    assert (tmp_path / "figure.pdf").read_bytes().startswith(b"%PDF")
-    assert main([*table, "--validation", str(tmp_path / "errors.nc"), *outputs]) == 1
-    assert "params.weights is true" in caplog.text
-    assert main([*table, "--variants", str(tmp_path / "errors.nc"), *outputs]) == 1
-    assert "--variants: got 1 files for 1 runs; give 0 a run" in caplog.text
-    more = settings.model_copy(update={"weights": True, "variants": ["antithetic"]}).model_dump_json()
-    table = ["table", "--kind", "efficiency", "--params", more]
-    sources = [f"--{name}={tmp_path / 'errors.nc'}" for name in ("errors", "validation", "variants")]
-    assert main([*table, *sources, *outputs]) == 0
-    assert "weighted votes" in (tmp_path / "table.md").read_text()
-    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
-    assert main([*figure, "--table", str(tmp_path / "other.csv"), *drawn]) == 1
-    assert "make the efficiency table again" in caplog.text

@@ -14,7 +14,7 @@ from meddiff.evaluate.intervals import metric_intervals
 from meddiff.evaluate.metrics import point_metrics
 from meddiff.evaluate.predictions import from_errors, from_probabilities
 from meddiff.evaluate.resampled import ResampledMetrics
-from meddiff.evaluate.settings import EfficiencySettings, Resampling
+from meddiff.evaluate.settings import Resampling
 from meddiff.evaluate.statistics import bootstrap
 from meddiff.runs import Run, ScoringRun
 
@@ -129,7 +129,9 @@ def test_figures_and_efficiency_leave_errors_possible() -> None:
     assert left[50] == pytest.approx(100 * binomtest(20, 20).proportion_ci(0.95).low)
     table = efficiency(
         [(ScoringRun(**runs[0]), RunErrors(errors))],
-        EfficiencySettings(**LAYOUT, **RESAMPLING, runs=runs, steps=[1], deltas=[0.1]),
+        [1],
+        [0.1],
+        Resampling(**RESAMPLING),
     )
     shares = table[table["metric"] == "accuracy"]
     assert shares["ci_low"].tolist() == pytest.approx([low / 100] * len(shares))

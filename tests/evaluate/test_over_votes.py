@@ -14,21 +14,21 @@ from scipy.stats import t
 from evaluate_samples import sample_errors, sample_predictions
 from meddiff.artifacts.layout import in_layout_order, several_seeds
 from meddiff.artifacts.tables import classification, comparison
+from meddiff.artifacts.tables import efficiency as efficiency_table
+from meddiff.artifacts.tables.audit import _seeds
 from meddiff.cli import main
 from meddiff.diffusion import vote
 from meddiff.errors import ConfigError, DataError
 from meddiff.evaluate import curves
-from meddiff.evaluate.audit_table import _seeds
 from meddiff.evaluate.comparison import compare
 from meddiff.evaluate.counterfactual_settings import FrontSettings
 from meddiff.evaluate.efficiency import RunErrors, efficiency
-from meddiff.evaluate.efficiency_table import efficiency_grids
 from meddiff.evaluate.metrics_tree import metrics_tree
 from meddiff.evaluate.over_seeds import over_seeds
 from meddiff.evaluate.predictions import is_correct, write_predictions
 from meddiff.evaluate.proportion import share_interval
 from meddiff.evaluate.recovered import limits_over_seeds, replicates
-from meddiff.evaluate.settings import EfficiencySettings, Resampling, parse_params
+from meddiff.evaluate.settings import Resampling, parse_params
 from meddiff.evaluate.summary import COLUMNS, read_metrics
 from meddiff.runs import Run, ScoringRun
 
@@ -193,11 +193,12 @@ def test_efficiency_is_a_mean_over_pairs() -> None:
     errors = [sample_errors(seed=10 * seed + votes) for seed, votes in PAIRS]
 
     def table_of(*chosen: int) -> pd.DataFrame:
-        settings = EfficiencySettings(
+        settings = efficiency_table.Settings(
             **LAYOUT, **RESAMPLING, runs=[run_of(*PAIRS[i]) for i in chosen], steps=[5], deltas=[0.1]
         )
-        found = efficiency([(settings.runs[k], RunErrors(errors[i])) for k, i in enumerate(chosen)], settings)
-        captions.append(efficiency_grids(found, settings)[0].caption)
+        runs = [(settings.runs[k], RunErrors(errors[i])) for k, i in enumerate(chosen)]
+        found = efficiency(runs, settings.steps, settings.deltas, settings)
+        captions.append(efficiency_table.grids_of(found, settings)[0].caption)
         return found
 
     captions: list[str] = []

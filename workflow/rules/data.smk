@@ -157,3 +157,35 @@ rule build_store:
     shell:
         "python -m meddiff store --params {params.settings:q} --size {wildcards.size:q}"
         " --splits-dir {params.splits:q} --root {resources.root:q} --out-dir {params.out:q} > {log:q} 2>&1"
+
+
+# Strata are what the audit of shortcuts needs.
+if EXPERIMENT.audited_datasets():
+
+    rule stratify:
+        input:
+            train="splits/{dataset}/train.csv",
+            valid="splits/{dataset}/valid.csv",
+            test="splits/{dataset}/test.csv",
+            manifest="data/{dataset}/raw.json",
+            code=code_of("meddiff.data.strata"),
+        output:
+            strata="data/{dataset}/strata.csv",
+        log:
+            "logs/data/{dataset}/stratify.log",
+        wildcard_constraints:
+            dataset="|".join(EXPERIMENT.audited_datasets()),
+        conda:
+            "../../envs/cpu.yaml"
+        resources:
+            mem_mb=2000,
+            runtime=30,
+            root=image_root,
+        params:
+            settings=dataset_slice(data_params.StratifyParams),
+            splits=subpath(input.train, parent=True),
+        message:
+            "Finding the stratum of every image of {wildcards.dataset}"
+        shell:
+            "python -m meddiff stratify --params {params.settings:q} --splits-dir {params.splits:q}"
+            " --root {resources.root:q} --manifest {input.manifest:q} --out {output.strata:q} > {log:q} 2>&1"

@@ -81,7 +81,7 @@ DATASETS = expected(
     *(file for folder in store_folders() for file in store_outputs(folder)),
 )
 # Only the audit needs them.
-STRATA = expected(*(f"data/{dataset}/strata.csv" for dataset in audited_datasets()))
+STRATA = expected(*(f"data/{dataset}/strata.csv" for dataset in EXPERIMENT.audited_datasets()))
 WEIGHTS = expected(
     *pretrained_outputs(),
     *release_outputs(),

@@ -3,10 +3,8 @@ from meddiff.config.schema.figure import FigureStyle
 
 OLD = {
     "method": FigureStyle(width=9.0, height=4.7),
-    "efficiency": FigureStyle(width=9.0, height=2.6),
     "counterfactuals": FigureStyle(width=7.6, height=1.2),
     "counterfactual_front": FigureStyle(),
-    "audit": FigureStyle(),
 }
 
 # What metrics, tables and figures take from the configuration.
@@ -50,31 +48,6 @@ def resampling():
     }
 
 
-def efficiency_settings(wildcards):
-    evaluate, score = CONFIG.experiment.evaluate, CONFIG.experiment.score
-    return to_json(
-        {
-            **layout(scoring_runs()),
-            **resampling(),
-            "steps": evaluate.ablation_steps,
-            "deltas": evaluate.efficiency_deltas,
-            "weights": score.weights,
-            "variants": score.compare_levels,
-        }
-    )
-
-
-def efficiency_figure_settings(wildcards):
-    experiment = CONFIG.experiment
-    return to_json(
-        {
-            **layout(scoring_runs()),
-            "confidence": experiment.evaluate.confidence,
-            "style": style_of(EXPERIMENT, "efficiency", OLD["efficiency"]).model_dump(mode="json"),
-        }
-    )
-
-
 def drawable_runs():
     """The runs whose noise-prediction errors can be shown as an image: not those in a latent space."""
     return [run for run in scoring_runs() if any_dataset(run["model"]).kind in ("unet", "dit")]
@@ -102,47 +75,3 @@ def method_store():
     """Folder of the images that `method_run` scored."""
     run = method_run()
     return f"data/{run['dataset']}/store/{image_size(run['dataset'], run['model'])}"
-
-
-def audited_datasets():
-    """The datasets whose configuration names strata."""
-    return [name for name, dataset in CONFIG.datasets.items() if dataset.audit is not None]
-
-
-def audited_runs():
-    """The runs on datasets with an audit."""
-    audited = audited_datasets()
-    return [run for run in decision_runs() if run["dataset"] in audited]
-
-
-def audited_layout():
-    """The layout without the datasets that have no audit."""
-    shown, audited = layout(audited_runs()), audited_datasets()
-    return {**shown, "datasets": [entry for entry in shown["datasets"] if entry["name"] in audited]}
-
-
-def audit_entry(dataset):
-    """What the audit's table says about a dataset: names and order, not how images are assigned."""
-    config = CONFIG.datasets[dataset]
-    return {
-        "title": config.audit.title,
-        "strata": [stratum.name for stratum in config.audit.strata],
-        "subset": config.audit.subset,
-        "classes": [entry.name for entry in config.classes],
-    }
-
-
-def audit_settings(wildcards):
-    audits = {dataset: audit_entry(dataset) for dataset in audited_datasets()}
-    return to_json({**audited_layout(), **resampling(), "audits": audits})
-
-
-def audit_figure_settings(wildcards):
-    experiment = CONFIG.experiment
-    return to_json(
-        {
-            **audited_layout(),
-            "confidence": experiment.evaluate.confidence,
-            "style": style_of(EXPERIMENT, "audit", OLD["audit"]).model_dump(mode="json"),
-        }
-    )

@@ -106,7 +106,7 @@ def row_title(model: str, decision: str, layout: Layout) -> str:
     return title if decision == "softmax" else f"{title} ({DECISION_TITLES[decision]})"
 
 
-def signed(value: float) -> str:
-    """One decimal with a sign, except for zero."""
-    text = f"{value:+.1f}".replace("-", "−")
-    return "0.0" if text in ("+0.0", "−0.0") else text
+def signed(value: float, digits: int = 1) -> str:
+    """A number with its sign, except for zero, and so many digits after the point."""
+    text = f"{value:+.{digits}f}".replace("-", "−")
+    return text if text.strip("+−0.") else text[1:]

@@ -1,8 +1,8 @@
 """Draw a figure: PNG, PDF, and a CSV with the data drawn.
 
-method shows one image of one run: it is made from one --errors file and --store. audit and efficiency are
-made from --table, the CSV that `table` wrote for the same kind. counterfactuals (of one dataset) is made from
---examples and counterfactual_front from --measures, files of `measure`, in the order of the runs in --params.
+method shows one image of one run: it is made from one --errors file and --store. counterfactuals (of one
+dataset) is made from --examples and counterfactual_front from --measures, files of `measure`, in the order of
+the runs in --params.
 """
 
 from __future__ import annotations
@@ -14,15 +14,11 @@ from meddiff.records.files import Files, store_manifest
 
 SOURCES = {
     "method": "errors",
-    "audit": "table",
-    "efficiency": "table",
     "counterfactuals": "examples",
     "counterfactual_front": "measures",
 }
 CODE = {
     "method": ("meddiff.evaluate.method",),
-    "audit": ("meddiff.evaluate.make_audit",),
-    "efficiency": ("meddiff.evaluate.make_efficiency",),
     "counterfactuals": ("meddiff.evaluate.counterfactual_figure",),
     "counterfactual_front": ("meddiff.evaluate.counterfactual_front",),
 }
@@ -37,7 +33,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         source.add_argument(
             f"--{name}", type=Path, nargs="+", action="extend", help=f"{name} file, one a run"
         )
-    source.add_argument("--table", type=Path, help="audit, efficiency: CSV of its table")
     parser.add_argument("--store", type=Path, help="method: folder of the image store")
     for suffix in ("png", "pdf", "csv"):
         parser.add_argument(f"--out-{suffix}", type=Path, required=True, help=f"{suffix} file to write")
@@ -45,8 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def files(args: argparse.Namespace) -> Files:
     """What the command reads and writes."""
-    paths = getattr(args, SOURCES[args.kind]) or []
-    inputs = [*(paths if isinstance(paths, list) else [paths])]
+    inputs = [*(getattr(args, SOURCES[args.kind]) or [])]
     if args.store:
         inputs.append(store_manifest(args.store))
     outputs = [args.out_csv, args.out_png, args.out_pdf]
@@ -70,14 +64,6 @@ def run(args: argparse.Namespace) -> None:
         if len(paths) != 1:
             raise ConfigError(f"figure --kind method is made from one --errors file, got {len(paths)}")
         make_method_figure(args.params, paths[0], args.store, *outputs)
-    elif args.kind == "audit":
-        from meddiff.evaluate.make_audit import make_audit_figure
-
-        make_audit_figure(args.params, paths, *outputs)
-    elif args.kind == "efficiency":
-        from meddiff.evaluate.make_efficiency import make_efficiency_figure
-
-        make_efficiency_figure(args.params, paths, *outputs)
     elif args.kind == "counterfactuals":
         from meddiff.evaluate.make_counterfactuals import make_counterfactual_figure
 

@@ -13,11 +13,12 @@ counts only if it has enough groups on both sides; without such a class the gap 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
-from meddiff.artifacts.layout import in_layout_order
 from meddiff.config.schema.audit import ALL_IMAGES
 from meddiff.errors import DataError
 from meddiff.evaluate.intervals import equal_share_of_classes, metric_intervals
@@ -26,7 +27,7 @@ from meddiff.evaluate.predictions import from_probabilities, is_correct
 from meddiff.evaluate.proportion import Sample, bounded_interval
 from meddiff.evaluate.recovered import difference_limits
 from meddiff.evaluate.resampled import Discrimination
-from meddiff.evaluate.settings import AuditEntry, AuditSettings
+from meddiff.evaluate.settings import Resampling
 from meddiff.evaluate.statistics import bootstrap
 from meddiff.runs import Run
 
@@ -38,23 +39,54 @@ MINIMUM_GROUPS = 10
 FOLLOWS, NOT_SHOWN, AGAINST, UNDEFINED = "follows the cue", "not shown", "against the cue", "not defined"
 COLUMNS = ["dataset", "split", "model", "decision", "stratum", "metric", "value", "ci_low", "ci_high"]
 COLUMNS += ["sd", "seeds", "votes", "n", "n_by_class", "verdict"]
+NUMBERS = ["value", "ci_low", "ci_high", "sd", "seeds", "votes", "n"]
 
 _KEYS = ["dataset", "split", "model", "decision", "stratum", "metric", "n_by_class"]
 
 
+@dataclass(frozen=True)
+class Stratified:
+    """The images of a dataset, divided into strata.
+
+    Attributes:
+        images: its table of strata (`meddiff.data.strata`).
+        strata: names in the order of rows; those left out come after them.
+        classes: K.
+    """
+
+    images: pd.DataFrame
+    strata: Sequence[str]
+    classes: int
+
+    @cached_property
+    def names(self) -> list[str]:
+        """All strata that have images, or are named, in the order of rows."""
+        return list(dict.fromkeys([*self.strata, *sorted(set(self.images["stratum"]))]))
+
+    @cached_property
+    def shares(self) -> pd.DataFrame:
+        """Share of each class in each stratum of the training split (`fit_rule`)."""
+        return fit_rule(self.images, self.classes)
+
+    def of_split(self, split: str) -> pd.DataFrame:
+        """The images of one split."""
+        return self.images[self.images["split"] == split]
+
+
 def audit(
-    tables: Sequence[tuple[Run, pd.DataFrame]], strata: Mapping[str, pd.DataFrame], settings: AuditSettings
+    tables: Sequence[tuple[Run, pd.DataFrame]], datasets: Mapping[str, Stratified], resampling: Resampling
 ) -> pd.DataFrame:
     """Measure the rule and every run, over all images and within each stratum.
 
     Args:
         tables: each run with its predictions on the test split.
-        strata: dataset -> its table of strata (`meddiff.data.strata`).
+        datasets: those that are audited, in the order of rows.
+        resampling: how intervals are made.
 
     Returns:
         Columns `COLUMNS`, values as fractions, averaged over seeds and vote seeds; `stratum` is ``all`` or a
         name, and `n_by_class` the numbers of images in the order of classes. Of each dataset first the rule
-        (model ``(rule)``), on all three splits, then the models as in the layout. Metrics: accuracy,
+        (model ``(rule)``), on all three splits, then the models as they come. Metrics: accuracy,
         balanced_accuracy and auroc (NaN where a class has no image); accuracy_rule_right,
         accuracy_rule_wrong and cue_gap (see the module). `verdict` says on which side of 0 the interval of
         a model's gap lies.
@@ -62,32 +94,24 @@ def audit(
     Raises:
         DataError: predictions are not of the images in the test split, or a label is another one.
     """
-    rules, rows = [], []
-    for dataset, entry in settings.audits.items():
-        frame = strata[dataset]
-        shares = fit_rule(frame, len(entry.classes))
+    rows = []
+    for dataset, stratified in datasets.items():
         for split in ("train", "valid", "test"):
-            part = frame[frame["split"] == split]
-            rule = _rule_predictions(part, shares)
+            images = stratified.of_split(split)
             identity = {"dataset": dataset, "split": split, "model": RULE, "decision": "rule", "seed": 0}
             # Its probabilities are shares of counts, as those of votes are.
-            rules += [identity | row for row in _measure(rule, part, shares, entry, settings, True)]
-        test = frame[frame["split"] == "test"].sort_values("image_id", ignore_index=True)
+            measured = _Measured(_rule_predictions(images, stratified.shares), images, stratified, True)
+            rows += [identity | row for row in measured.rows(resampling)]
+        test = stratified.of_split("test").sort_values("image_id", ignore_index=True)
         for run, table in tables:
             if run.dataset == dataset:
                 table = _of_same_images(table, test, run)
+                measured = _Measured(table, test, stratified, run.decision == "majority")
                 identity = {**run.model_dump(), "split": "test"}
-                counted = run.decision == "majority"
-                rows += [identity | row for row in _measure(table, test, shares, entry, settings, counted)]
-    parts = [over_seeds(pd.DataFrame(rules), settings.confidence, _KEYS)]
-    if rows:
-        parts.append(in_layout_order(over_seeds(pd.DataFrame(rows), settings.confidence, _KEYS), settings))
-    result = pd.concat(parts, ignore_index=True)
+                rows += [identity | row for row in measured.rows(resampling)]
+    result = over_seeds(pd.DataFrame(rows), resampling.confidence, _KEYS)
     result["verdict"] = [_verdict(row) for row in result.itertuples()]
-    order = {dataset: i for i, dataset in enumerate(settings.dataset_titles())}
-    return result.sort_values("dataset", key=lambda c: c.map(order), kind="stable", ignore_index=True)[
-        COLUMNS
-    ]
+    return result[COLUMNS]
 
 
 def fit_rule(strata: pd.DataFrame, classes: int) -> pd.DataFrame:
@@ -171,63 +195,72 @@ def _of_same_images(table: pd.DataFrame, test: pd.DataFrame, run: Run) -> pd.Dat
     return table
 
 
-def _measure(
-    table: pd.DataFrame,
-    strata: pd.DataFrame,
-    shares: pd.DataFrame,
-    entry: AuditEntry,
-    settings: AuditSettings,
-    counted: bool,
-) -> list[dict[str, object]]:
-    """Rows of one predictions table, whose images are those of `strata` in the same order.
+@dataclass(frozen=True)
+class _Measured:
+    """One predictions table.
 
-    Args:
-        counted: whether its probabilities are shares of counts.
+    Attributes:
+        table: predictions.
+        images: rows of the table of strata, of the same images in the same order.
+        dataset: what they are of.
+        vote_shares: whether its probabilities are shares of counts.
     """
-    label, stratum = strata["label"].to_numpy(), strata["stratum"].to_numpy()
-    classes = len(entry.classes)
-    names = list(dict.fromkeys([*entry.strata, *sorted(set(stratum))]))
-    rows = []
-    for name, mask in {ALL_IMAGES: np.full(len(table), True), **{n: stratum == n for n in names}}.items():
-        part = table[mask]
-        if not part.empty:
-            found = _discrimination(part, settings, counted)
-            counts = {"stratum": name, "n": len(part), "n_by_class": _by_class(label[mask], classes)}
-            rows += [counts | row for row in found]
-    right = shares.idxmax(axis=1)[stratum].to_numpy() == label
-    gap = CueGap(table, right, classes)
-    sides = {RIGHT: gap.sides[0], WRONG: gap.sides[1], GAP: gap.images}
-    for row in _gap(gap, table["group"].to_numpy(), settings):
-        chosen = label[sides[str(row["metric"])]]
-        rows.append({"stratum": ALL_IMAGES, "n": len(chosen), "n_by_class": _by_class(chosen, classes)} | row)
-    return rows
+
+    table: pd.DataFrame
+    images: pd.DataFrame
+    dataset: Stratified
+    vote_shares: bool
+
+    def rows(self, resampling: Resampling) -> list[dict[str, object]]:
+        """Its `METRICS` of all images and of each stratum, and the gap."""
+        stratum = self.images["stratum"].to_numpy()
+        parts = {ALL_IMAGES: np.full(len(stratum), True)}
+        parts |= {name: stratum == name for name in self.dataset.names}
+        rows = []
+        for name, among in parts.items():
+            if among.any():
+                found = _discrimination(self.table[among], self.vote_shares, resampling)
+                rows += [self._counted(name, among) | row for row in found]
+        label = self.images["label"].to_numpy()
+        right = self.dataset.shares.idxmax(axis=1)[stratum].to_numpy() == label
+        gap = CueGap(self.table, right, self.dataset.classes)
+        sides = {RIGHT: gap.sides[0], WRONG: gap.sides[1], GAP: gap.images}
+        found = _gap(gap, self.table["group"].to_numpy(), resampling)
+        return rows + [self._counted(ALL_IMAGES, sides[str(row["metric"])]) | row for row in found]
+
+    def _counted(self, stratum: str, among: np.ndarray) -> dict[str, object]:
+        """How many images a row is of."""
+        numbers = np.bincount(self.images["label"].to_numpy()[among], minlength=self.dataset.classes)
+        return {"stratum": stratum, "n": int(among.sum()), "n_by_class": "/".join(map(str, numbers))}
 
 
-def _discrimination(table: pd.DataFrame, settings: AuditSettings, counted: bool) -> list[dict[str, object]]:
+def _discrimination(
+    table: pd.DataFrame, vote_shares: bool, resampling: Resampling
+) -> list[dict[str, object]]:
     """Rows of `METRICS` of some images."""
-    statistic = Discrimination(table, counted)
+    statistic = Discrimination(table, vote_shares)
     found = statistic(np.ones((1, len(table))))
     values = {metric: float(found[metric][0]) for metric in METRICS}
     draws = bootstrap(
-        statistic, table["group"].to_numpy(), settings.bootstrap_samples, settings.bootstrap_seed
+        statistic, table["group"].to_numpy(), resampling.bootstrap_samples, resampling.bootstrap_seed
     )
-    intervals = metric_intervals(table, values, draws, settings.confidence)
+    intervals = metric_intervals(table, values, draws, resampling.confidence)
     return [_row(metric, value, *intervals[metric]) for metric, value in values.items()]
 
 
-def _gap(gap: CueGap, groups: np.ndarray, settings: AuditSettings) -> list[dict[str, object]]:
+def _gap(gap: CueGap, groups: np.ndarray, resampling: Resampling) -> list[dict[str, object]]:
     """Rows of the accuracies on both sides, means of the classes' shares, and of their difference."""
     if not gap.compared:
         return [_row(metric, np.nan, np.nan, np.nan) for metric in (RIGHT, WRONG, GAP)]
     found = gap(np.ones((1, len(groups))))
-    draws = bootstrap(gap, groups, settings.bootstrap_samples, settings.bootstrap_seed)
+    draws = bootstrap(gap, groups, resampling.bootstrap_samples, resampling.bootstrap_seed)
     values, limits = [], []
     for metric, side, sizes in zip((RIGHT, WRONG), gap.sides, gap.sizes, strict=True):
         most, value = equal_share_of_classes(sizes), float(found[metric][0])
         variance = Sample.of(groups).bootstrap_variance(draws[metric])
         worst = most / (len(sizes) * sizes.min())
         sample = Sample.of(groups[side])
-        limits.append(bounded_interval(value, variance, most, sample, settings.confidence, worst=worst))
+        limits.append(bounded_interval(value, variance, most, sample, resampling.confidence, worst=worst))
         values.append(value)
     rows = [_row(*pair, *side) for *pair, side in zip((RIGHT, WRONG), values, limits, strict=True)]
     difference = difference_limits(values[0], limits[0], values[1], limits[1])
@@ -236,10 +269,6 @@ def _gap(gap: CueGap, groups: np.ndarray, settings: AuditSettings) -> list[dict[
 
 def _row(metric: str, value: float, low: float, high: float) -> dict[str, object]:
     return {"metric": metric, "value": value, "ci_low": float(low), "ci_high": float(high)}
-
-
-def _by_class(labels: np.ndarray, classes: int) -> str:
-    return "/".join(str(count) for count in np.bincount(labels, minlength=classes))
 
 
 def _verdict(row: object) -> str:

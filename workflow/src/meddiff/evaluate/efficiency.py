@@ -10,14 +10,13 @@ too, these are shown beside.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from meddiff.artifacts.layout import in_layout_order
 from meddiff.diffusion.level_weights import LevelWeights, fit_level_weights
 from meddiff.diffusion.step_order import spread_order
 from meddiff.errors import DataError
@@ -37,7 +36,7 @@ from meddiff.evaluate.replay import (
     replay,
 )
 from meddiff.evaluate.resampled import CalibrationError, RiskCoverage
-from meddiff.evaluate.settings import EfficiencySettings
+from meddiff.evaluate.settings import Resampling
 from meddiff.evaluate.statistics import bootstrap
 from meddiff.runs import ScoringRun
 
@@ -48,6 +47,7 @@ COLUMNS = ["dataset", "model", "decision", "levels", "rule", "setting"]
 COLUMNS += ["metric", "value", "ci_low", "ci_high"]
 COLUMNS += ["difference", "difference_ci_low", "difference_ci_high"]
 COLUMNS += ["steps", "steps_ci_low", "steps_ci_high", "passes", "seeds", "votes", "images"]
+NUMBERS = COLUMNS[COLUMNS.index("value") :]
 
 
 @dataclass(frozen=True)
@@ -65,22 +65,26 @@ class RunErrors:
     variants: Mapping[str, xr.Dataset] = field(default_factory=dict)
 
 
-def procedures(run: RunErrors, settings: EfficiencySettings) -> list[Procedure]:
-    """All procedures for the errors of `run`, in the order shown."""
-    steps, own = run.test.sizes["step"], own_levels(run.test)
+def procedures(run: RunErrors, numbers: Sequence[int], deltas: Sequence[float]) -> list[Procedure]:
+    """All procedures for the errors of `run`, in the order shown; arguments as of `efficiency`."""
+    own = own_levels(run.test)
     found = []
+
+    def first_of(decision: str, levels: str, errors: xr.Dataset) -> list[Procedure]:
+        steps = errors.sizes["step"]
+        chosen = [*sorted({n for n in numbers if n < steps}), steps]
+        return [Procedure(decision, FIRST, n, levels) for n in chosen]
+
     for decision in REFERENCE:
         if decision in WEIGHTED:
             if run.validation is not None:
-                found += [Procedure(decision, FIRST, n, own) for n in _numbers(steps, settings)]
+                found += first_of(decision, own, run.test)
             continue
-        found += [Procedure(decision, FIRST, n, own) for n in _numbers(steps, settings)]
-        for levels, errors in run.variants.items():
-            numbers = _numbers(errors.sizes["step"], settings)
-            found += [Procedure(decision, FIRST, n, levels) for n in numbers]
+        for levels, errors in {own: run.test, **run.variants}.items():
+            found += first_of(decision, levels, errors)
         found += [Procedure(decision, EXACT, np.nan, own)] * (decision == "majority")
         for rule in (SEQUENTIAL, SPREAD):
-            found += [Procedure(decision, rule, delta, own) for delta in sorted(settings.deltas)]
+            found += [Procedure(decision, rule, delta, own) for delta in sorted(deltas)]
     return found
 
 
@@ -89,16 +93,27 @@ def own_levels(errors: xr.Dataset) -> str:
     return str(errors.attrs.get("noise_levels", "uniform"))
 
 
-def efficiency(runs: Iterable[tuple[ScoringRun, RunErrors]], settings: EfficiencySettings) -> pd.DataFrame:
+def efficiency(
+    runs: Iterable[tuple[ScoringRun, RunErrors]],
+    numbers: Sequence[int],
+    deltas: Sequence[float],
+    resampling: Resampling,
+) -> pd.DataFrame:
     """Steps used against accuracy, agreement with the full run, AURC and calibration, mean over runs.
 
     All procedures and runs are drawn with the same resamples, and differences are paired. Intervals are for
     other images and seeds; what cannot differ from the full run (exact stopping) has none of its difference.
 
+    Args:
+        runs: each with its errors.
+        numbers: of steps, the same for all images; used as far as they are below that of the full run.
+        deltas: of the sequential rules.
+        resampling: how intervals are made.
+
     Returns:
-        Columns `COLUMNS`. `setting` is the number of steps, or delta; `value` is a fraction; ``agreement``
-        and `difference` are with the full run, by majority for votes and by mean error for errors; `passes`
-        are network inputs an image (steps times classes).
+        Columns `COLUMNS`, models as they come. `setting` is the number of steps, or delta; `value` is a
+        fraction; ``agreement`` and `difference` are with the full run, by majority for votes and by mean
+        error for errors; `passes` are network inputs an image (steps times classes).
 
     Raises:
         DataError: if the seeds of a model differ in images or steps, or errors are not of all steps.
@@ -110,17 +125,21 @@ def efficiency(runs: Iterable[tuple[ScoringRun, RunErrors]], settings: Efficienc
     rows = []
     for (dataset, model), seeds in found.items():
         what, trainings = f"efficiency of {model} on {dataset}", trained[dataset, model]
-        rows += [[dataset, model, *row] for row in _rows(what, seeds, trainings, settings)]
-    return in_layout_order(pd.DataFrame(rows, columns=COLUMNS), settings)
+        wanted = procedures(seeds[0], numbers, deltas)
+        rows += [[dataset, model, *row] for row in _rows(what, seeds, trainings, wanted, resampling)]
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def _rows(
-    what: str, seeds: list[RunErrors], trainings: list[int], settings: EfficiencySettings
+    what: str,
+    seeds: list[RunErrors],
+    trainings: list[int],
+    wanted: list[Procedure],
+    resampling: Resampling,
 ) -> Iterable[list]:
     tested = [errors for seed in seeds for errors in (seed.test, *seed.variants.values())]
     same_images(what, [np.sort(errors["image"].values) for errors in tested])
     one_value({seed.test.sizes["step"] for seed in seeds}, f"{what}: the seeds differ in steps")
-    wanted = procedures(seeds[0], settings)
     statistics = [_Statistics(what, seed, wanted) for seed in seeds]
     first = seeds[0].test.sortby("image")
     groups = first["group"].values.astype(str)
@@ -131,13 +150,16 @@ def _rows(
     def average(weights: np.ndarray) -> dict[str, np.ndarray]:
         return {"values": np.mean([statistic(weights) for statistic in statistics], axis=0)}
 
-    draws = bootstrap(average, groups, settings.bootstrap_samples, settings.bootstrap_seed)["values"]
+    draws = bootstrap(average, groups, resampling.bootstrap_samples, resampling.bootstrap_seed)["values"]
     full = _full_runs(wanted, own_levels(first))
     references = [full[REFERENCE[procedure.decision]] for procedure in wanted]
     certain = [i == reference or wanted[i].rule == EXACT for i, reference in enumerate(references)]
     shares = np.mean([statistic.shares for statistic in statistics], axis=0)
     replayed = Replayed(points, draws, shares, groups, references, np.array(certain))
-    limits, further = replayed.limits(settings.confidence), replayed.difference_limits(settings.confidence)
+    limits, further = (
+        replayed.limits(resampling.confidence),
+        replayed.difference_limits(resampling.confidence),
+    )
     mean = points.mean(axis=0)
     for i, procedure in enumerate(wanted):
         used = [mean[i, 0], limits[0][i, 0], limits[1][i, 0], mean[i, 0] * first.sizes["class"]]
@@ -196,10 +218,6 @@ class _Statistics:
             for means, ranked, calibration in self._parts
         ]
         return np.stack(rows, axis=1)
-
-
-def _numbers(steps: int, settings: EfficiencySettings) -> list[int]:
-    return [*sorted({n for n in settings.steps if n < steps}), steps]
 
 
 def _weights(what: str, validation: xr.Dataset) -> LevelWeights:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError
 
-from meddiff.artifacts.settings import DecidedLayout, Line, ScoredLayout
 from meddiff.config.schema.figure import FigureStyle
 from meddiff.config.schema.strict import Strict
 from meddiff.errors import ConfigError
@@ -27,50 +26,6 @@ class Resampling(Strict):
 
 class MetricsSettings(Run, Resampling):
     """Params of ``metrics``."""
-
-
-class AuditEntry(Strict):
-    """What the audit of one dataset shows."""
-
-    title: Line = Field(description="what tells the strata apart")
-    strata: list[str] = Field(description="in the order shown; if empty, as they come in the file")
-    subset: str | None
-    classes: list[Line] = Field(min_length=2, description="names in order of the class index")
-
-
-class AuditSettings(DecidedLayout, Resampling):
-    """Params of ``table --kind audit``; `audits` has an entry for each of `datasets`."""
-
-    audits: dict[str, AuditEntry]
-
-    @model_validator(mode="after")
-    def _every_dataset_has_an_entry(self) -> AuditSettings:
-        if set(self.audits) != set(self.dataset_titles()):
-            raise ValueError(f"audits: {sorted(self.audits)}, but datasets: {sorted(self.dataset_titles())}")
-        return self
-
-
-class AuditFigureSettings(DecidedLayout):
-    """Params of ``figure --kind audit``."""
-
-    confidence: float = Field(gt=0, lt=1, description="of the intervals in the table")
-    style: FigureStyle = FigureStyle()
-
-
-class EfficiencySettings(ScoredLayout, Resampling):
-    """Params of ``table --kind efficiency``."""
-
-    steps: list[int] = Field(min_length=1, description="numbers of steps of runs without a stopping rule")
-    deltas: list[float] = Field(min_length=1, description="of the sequential rules")
-    weights: bool = Field(default=False, description="whether weights are fitted on validation errors")
-    variants: list[str] = Field(default_factory=list, description="other noise levels that were scored")
-
-
-class EfficiencyFigureSettings(ScoredLayout):
-    """Params of ``figure --kind efficiency``."""
-
-    confidence: float = Field(gt=0, lt=1, description="of the intervals in the table")
-    style: FigureStyle = FigureStyle()
 
 
 class MethodSettings(Strict):

@@ -118,6 +118,11 @@ class Experiment:
         """The datasets whose configuration names strata."""
         return [name for name, dataset in self.config.datasets.items() if dataset.audit is not None]
 
+    def audited_runs(self) -> list[Run]:
+        """The tables of predictions on these."""
+        audited = self.audited_datasets()
+        return [run for run in self.decided_runs() if run.dataset in audited]
+
     def stops_early(self) -> bool:
         """Whether scoring leaves out steps that an image does not need."""
         return self.settings.score.stopping.kind != "none"

@@ -1,22 +1,108 @@
-"""The table of what fewer classification steps cost, for reading."""
+"""What fewer classification steps cost, replayed from the stored errors of all steps."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+from pydantic import Field
 
-from meddiff.artifacts.layout import row_title, rows_of, signed, vote_seeds
+from meddiff.artifacts.artifact import Files, Table, Wanted
+from meddiff.artifacts.layout import in_layout_order, row_title, rows_of, signed, vote_seeds, with_preset
 from meddiff.artifacts.render import Block, Cell, Column, Grid
+from meddiff.artifacts.settings import ScoredLayout, each_with, layout, resampling
+from meddiff.errors import ConfigError
+from meddiff.evaluate.efficiency import RunErrors, efficiency
 from meddiff.evaluate.efficiency_limits import METRICS
 from meddiff.evaluate.replay import EXACT, FIRST, SEQUENTIAL, SPREAD, WEIGHTED
-from meddiff.evaluate.settings import EfficiencySettings
+from meddiff.evaluate.settings import Resampling
+from meddiff.pipeline.experiment import VALIDATION
+from meddiff.runs import ScoringRun
 
+if TYPE_CHECKING:
+    from meddiff.pipeline.experiment import Experiment
+
+CAPTION = """\
+What fewer classification steps cost, replayed from the stored errors of all steps. The first n steps of
+every image; exact stopping, where each image stops when its majority cannot change any more; sequential
+stopping, where it stops when another outcome is unlikely. By majority, with independent noise levels in the
+order drawn, δ is the largest probability of another decision than by all steps; in spread order and by mean
+error it is a setting that promises nothing, and the agreement with all steps says what it costs.
+Differences to all steps have paired intervals.
+"""
 _TITLES = {"accuracy": "Accuracy (%)", "agreement": "Agreement (%)", "aurc": "AURC", "ece": "ECE"}
 _KEYS = ["levels", "rule", "setting"]
 
 
-def efficiency_grids(table: pd.DataFrame, settings: EfficiencySettings) -> list[Grid]:
+class Settings(ScoredLayout, Resampling):
+    """What the table depends on.
+
+    Attributes:
+        steps: numbers of steps of runs without a stopping rule.
+        deltas: of the sequential rules.
+        weights: whether weights are fitted on validation errors.
+        variants: other noise levels that were scored.
+    """
+
+    steps: list[int] = Field(min_length=1)
+    deltas: list[float] = Field(min_length=1)
+    weights: bool = False
+    variants: list[str] = Field(default_factory=list)
+
+
+def plan(experiment: Experiment) -> list[Wanted]:
+    """Where something is scored, and all of its steps: only such errors can be replayed."""
+    runs, score = experiment.scored_runs(), experiment.settings.score
+    if not runs or experiment.stops_early():
+        return []
+    settings = Settings(
+        **layout(experiment, runs),
+        **resampling(experiment),
+        steps=experiment.settings.evaluate.ablation_steps,
+        deltas=experiment.settings.evaluate.efficiency_deltas,
+        weights=score.weights,
+        variants=score.compare_levels,
+    )
+    files = {
+        "errors": [experiment.errors(run) for run in runs],
+        "validation": [experiment.errors(run, VALIDATION) for run in runs if score.weights],
+        "variants": [experiment.errors(run, levels) for run in runs for levels in score.compare_levels],
+    }
+    return [Wanted(settings, files)]
+
+
+def make(settings: Settings, files: Files) -> tuple[pd.DataFrame, list[Grid]]:
+    """The table from errors files: of each run one, one of the validation split for weights, and variants."""
+    table = efficiency(_errors(settings, files), settings.steps, settings.deltas, settings)
+    table = in_layout_order(table, settings)
+    return table, with_preset(grids_of(table, settings), settings)
+
+
+def _errors(settings: Settings, files: Files) -> Iterator[tuple[ScoringRun, RunErrors]]:
+    """Each run with its errors."""
+    from meddiff.scoring.error_file import load_errors
+
+    kinds, validation = settings.variants, files["validation"]
+    for name, wanted in (("validation", int(settings.weights)), ("variants", len(kinds))):
+        if len(files[name]) != wanted * len(settings.runs):
+            raise ConfigError(
+                f"--input {name}: got {len(files[name])} files for {len(settings.runs)} runs; give {wanted} "
+                "a run, as weights and variants in --params say"
+            )
+    for i, (run, path) in enumerate(each_with(settings.runs, files["errors"], "errors")):
+        own = files["variants"][i * len(kinds) : (i + 1) * len(kinds)]
+        yield (
+            run,
+            RunErrors(
+                load_errors(path),
+                load_errors(validation[i]) if validation else None,
+                {kind: load_errors(file) for kind, file in zip(kinds, own, strict=True)},
+            ),
+        )
+
+
+def grids_of(table: pd.DataFrame, settings: Settings) -> list[Grid]:
     """One grid a dataset, one block a model and decision.
 
     Args:
@@ -29,7 +115,7 @@ def efficiency_grids(table: pd.DataFrame, settings: EfficiencySettings) -> list[
     ]
 
 
-def _grid(dataset: str, title: str, table: pd.DataFrame, settings: EfficiencySettings) -> Grid:
+def _grid(dataset: str, title: str, table: pd.DataFrame, settings: Settings) -> Grid:
     blocks = []
     for model, decision in rows_of(table, list(settings.model_titles())):
         part = table[(table["model"] == model) & (table["decision"] == decision)]
@@ -110,17 +196,13 @@ def _procedure(row: Any, full: float, own: str) -> str:
 
 def _value(row: Any, metric: str, is_full: bool) -> Cell:
     percent = metric in ("accuracy", "agreement")
-    scale, form = (100, ".1f") if percent else (1, ".3f")
-    value = f"{scale * row['value']:{form}}"
+    scale, digits = (100, 1) if percent else (1, 3)
+    value = f"{scale * row['value']:.{digits}f}"
     if is_full or metric == "agreement":
-        return Cell(value, f"[{scale * row['ci_low']:{form}}, {scale * row['ci_high']:{form}}]")
+        return Cell(value, f"[{scale * row['ci_low']:.{digits}f}, {scale * row['ci_high']:.{digits}f}]")
     names = ("difference", "difference_ci_low", "difference_ci_high")
-    middle, low, high = (_signed(scale * row[name], form) for name in names)
+    middle, low, high = (signed(scale * row[name], digits) for name in names)
     return Cell(value, f"({middle} [{low}, {high}])")
 
 
-def _signed(value: float, form: str) -> str:
-    if form == ".1f":
-        return signed(value)
-    text = f"{value:+{form}}".replace("-", "−")
-    return text[1:] if float(f"{value:{form}}") == 0 else text
+ARTIFACT = Table("Replaying stopping rules from the errors of all steps", CAPTION, Settings, plan, make)

@@ -2,24 +2,46 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from matplotlib.artist import Artist
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from meddiff.artifacts.style import Look, drawing, legend_below, line, looks, panels
+from meddiff.artifacts.artifact import Figure, Files, Wanted, style_of
+from meddiff.artifacts.settings import Confidence, ScoredLayout, layout
+from meddiff.artifacts.style import (
+    DASHES,
+    GREY,
+    Look,
+    band,
+    drawing,
+    legend_below,
+    line,
+    looks,
+    panels,
+    round_ticks,
+    shown_datasets,
+    ticks_at,
+)
+from meddiff.config.schema.figure import FigureStyle
+from meddiff.evaluate.efficiency import COLUMNS, NUMBERS
 from meddiff.evaluate.replay import EXACT, FIRST, SEQUENTIAL, SPREAD
-from meddiff.evaluate.settings import EfficiencyFigureSettings
+from meddiff.result_csv import read_csv
 
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Drawing
+
+    from meddiff.pipeline.experiment import Experiment
+
+CAPTION = """\
+Accuracy, agreement with the majority of all steps, and area under the risk-coverage curve (lower is better)
+against the mean number of network passes per image: the same number of steps for all images (dashed, with
+its confidence interval), sequential stopping at several levels (squares), exact stopping (diamond).
+Intervals of the stopping rules, paired with those of all steps, are in the table.
+"""
 _SHOWN = {"accuracy": "Accuracy (%)", "agreement": "Agreement with all steps (%)", "aurc": "AURC"}
-_GREY = "#555555"
 _BAND_ALPHA = 0.13
-_DASHES = (0, (3.2, 1.5))
 _TICKS = [c * 10**k for k in range(7) for c in (1, 3)]
 _COLUMNS = ["dataset", "model", "decision", "levels", "rule", "setting", "metric", "passes"]
 _COLUMNS += ["value", "ci_low", "ci_high"]
@@ -30,6 +52,7 @@ _FURTHER: dict[str, tuple[str, Any]] = {
     "antithetic": ("x", (0, (1.0, 2.2))),
     "uniform": ("+", (0, (7, 2))),
 }
+_DOTS = {"linestyle": DASHES, "linewidth": 1.0, "marker": "o", "markersize": 2.2}
 _SQUARES = {"marker": "s", "markersize": 3.6, "markeredgewidth": 0.5}
 _SEQUENTIAL: dict[str, dict[str, Any]] = {
     SEQUENTIAL: {"linewidth": 1.6, "markeredgecolor": "white", **_SQUARES},
@@ -39,7 +62,33 @@ _FURTHER_TITLES = {"weighted_votes": "weighted votes", "low_discrepancy": "low-d
 _FURTHER_TITLES |= {"antithetic": "antithetic noise", "uniform": "uniform levels"}
 
 
-def efficiency_figure_data(table: pd.DataFrame) -> pd.DataFrame:
+class Settings(ScoredLayout):
+    """What the figure depends on; `confidence` is of the intervals in the table."""
+
+    confidence: Confidence
+    style: FigureStyle
+
+
+def plan(experiment: Experiment) -> list[Wanted]:
+    """Where there is the table: something is scored, and all of its steps."""
+    runs = experiment.scored_runs()
+    if not runs or experiment.stops_early():
+        return []
+    settings = Settings(
+        **layout(experiment, runs),
+        confidence=experiment.settings.evaluate.confidence,
+        style=style_of(experiment, "efficiency", FigureStyle(width=9.0, height=2.6)),
+    )
+    return [Wanted(settings, {"table": [experiment.table("efficiency")]})]
+
+
+def data(settings: Settings, files: Files) -> pd.DataFrame:
+    """The procedures that decide by votes, from the CSV of the table."""
+    (path,) = files["table"]
+    return by_votes(read_csv(path, COLUMNS, "make the efficiency table again", numbers=NUMBERS))
+
+
+def by_votes(table: pd.DataFrame) -> pd.DataFrame:
     """What the figure shows: the procedures that decide by votes.
 
     Args:
@@ -62,14 +111,13 @@ def efficiency_figure_data(table: pd.DataFrame) -> pd.DataFrame:
     return shown.reset_index(drop=True)
 
 
-def draw_efficiency(table: pd.DataFrame, settings: EfficiencyFigureSettings) -> Figure:
+def draw(table: pd.DataFrame, settings: Settings, files: Files) -> Drawing:
     """One row of panels a dataset: dashed for the first n steps of all images, solid for stopping rules.
 
     Args:
-        table: as `efficiency_figure_data` returns it.
+        table: as `by_votes` returns it.
     """
-    present = set(table["dataset"])
-    titles = {name: title for name, title in settings.dataset_titles().items() if name in present}
+    titles = shown_datasets(table, settings)
     by_model = looks(settings.models, settings.style)
     with drawing():
         figure, grid = panels(
@@ -85,10 +133,8 @@ def draw_efficiency(table: pd.DataFrame, settings: EfficiencyFigureSettings) -> 
                 _draw(axes, part, by_model[model])
             axes.set_ylabel(_SHOWN[metric])
             axes.set_xscale("log")
-            axes.xaxis.set_major_locator(FixedLocator(_TICKS))
-            axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
-            axes.xaxis.set_minor_locator(NullLocator())
-            axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
+            ticks_at(axes.xaxis, _TICKS, [f"{tick:g}" for tick in _TICKS])
+            round_ticks(axes.yaxis, 6)
             axes.set_xlim(here["passes"].min() / 1.25, here["passes"].max() * 1.25)
         legend_below(figure, _legend(table, settings, by_model))
     return figure
@@ -103,15 +149,7 @@ def _draw(axes: Axes, part: pd.DataFrame, look: Look) -> None:
     axes.fill_between(
         first["passes"], first["ci_low"], first["ci_high"], color=look.color, alpha=_BAND_ALPHA, linewidth=0
     )
-    axes.plot(
-        first["passes"],
-        first["value"],
-        color=look.color,
-        linestyle=_DASHES,
-        linewidth=1.0,
-        marker="o",
-        markersize=2.2,
-    )
+    axes.plot(first["passes"], first["value"], color=look.color, **_DOTS)
     for rule, form in _SEQUENTIAL.items():
         sequential = part[part["rule"] == rule].sort_values("passes")
         axes.plot(sequential["passes"], sequential["value"], color=look.color, zorder=4, **form)
@@ -145,19 +183,22 @@ def _exact(color: str) -> dict[str, Any]:
 
 
 def _legend(
-    table: pd.DataFrame, settings: EfficiencyFigureSettings, by_model: dict[str, Look]
+    table: pd.DataFrame, settings: Settings, by_model: dict[str, Look]
 ) -> list[list[tuple[Artist, str]]]:
+    from matplotlib.lines import Line2D
+
     titles = settings.model_titles()
     models = [(line(by_model[name]), titles[name]) for name in titles if (table["model"] == name).any()]
-    dots = {"linestyle": _DASHES, "linewidth": 1.0, "marker": "o", "markersize": 2.2}
-    band = Patch(color=_GREY, alpha=2 * _BAND_ALPHA, linewidth=0)
     rules: list[tuple[Artist, str]] = [
-        (Line2D([], [], color=_GREY, **dots), "same number of steps for all"),
-        (Line2D([], [], color=_GREY, **_SEQUENTIAL[SEQUENTIAL]), "sequential stopping"),
-        (Line2D([], [], color=_GREY, **_SEQUENTIAL[SPREAD]), "sequential, steps in spread order"),
-        (Line2D([], [], **_exact(_GREY)), "exact stopping"),
-        (band, f"{100 * settings.confidence:g} % interval"),
+        (Line2D([], [], color=GREY, **_DOTS), "same number of steps for all"),
+        (Line2D([], [], color=GREY, **_SEQUENTIAL[SEQUENTIAL]), "sequential stopping"),
+        (Line2D([], [], color=GREY, **_SEQUENTIAL[SPREAD]), "sequential, steps in spread order"),
+        (Line2D([], [], **_exact(GREY)), "exact stopping"),
+        (band(2 * _BAND_ALPHA), f"{100 * settings.confidence:g} % interval"),
     ]
     further = [name for name in _FURTHER if (table["further"] == name).any()]
-    thin = [(Line2D([], [], **_thin(name, _GREY)), _FURTHER_TITLES[name]) for name in further]
+    thin = [(Line2D([], [], **_thin(name, GREY)), _FURTHER_TITLES[name]) for name in further]
     return [models, rules, *([thin] if thin else [])]
+
+
+ARTIFACT = Figure("Drawing accuracy against network passes", CAPTION, Settings, plan, data, draw)

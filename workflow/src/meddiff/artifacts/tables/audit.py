@@ -1,14 +1,18 @@
-"""The audit of shortcuts for reading: one grid of accuracies a dataset, and one of the subsets."""
+"""The audit of shortcuts: accuracies by stratum, one grid a dataset, and one grid of the subsets."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+from pydantic import Field
 
-from meddiff.artifacts.layout import row_title, rows_of, signed, vote_seeds
+from meddiff.artifacts.artifact import Files, Table, Wanted
+from meddiff.artifacts.layout import row_title, rows_of, signed, vote_seeds, with_preset
 from meddiff.artifacts.render import Block, Cell, Column, Grid
+from meddiff.artifacts.settings import DatasetEntry, DecidedLayout, Line, each_with, layout, resampling
 from meddiff.config.schema.audit import ALL_IMAGES
+from meddiff.errors import ConfigError
 from meddiff.evaluate.audit import (
     AGAINST,
     FOLLOWS,
@@ -19,30 +23,107 @@ from meddiff.evaluate.audit import (
     RULE,
     UNDEFINED,
     WRONG,
+    Stratified,
+    audit,
 )
-from meddiff.evaluate.settings import AuditEntry, AuditSettings
+from meddiff.evaluate.settings import Resampling
 
+if TYPE_CHECKING:
+    from meddiff.pipeline.experiment import Experiment
+
+CAPTION = """\
+Is the label given away by where an image comes from? The rule knows the stratum of an image only, and
+answers with the most frequent class of the training split. Accuracy of the rule and of every model by
+stratum, and where the rule is right and wrong; then balanced accuracy and AUROC within one stratum, where
+the cue is the same for all images.
+"""
 _NONE = Cell("–")
 
 Rows = dict[tuple[str, str, str, str], Any]
 
 
-def audit_grids(table: pd.DataFrame, rules: dict[str, dict[str, str]], settings: AuditSettings) -> list[Grid]:
+class AuditedDataset(DatasetEntry):
+    """A dataset as shown, and what its audit names."""
+
+    cue: Line = Field(description="what tells the strata apart")
+    strata: list[str] = Field(description="in the order shown; if empty, as they come in the file")
+    subset: str | None
+    classes: list[Line] = Field(min_length=2, description="names in order of the class index")
+
+
+class Settings(DecidedLayout, Resampling):
+    """What the table depends on."""
+
+    datasets: list[AuditedDataset] = Field(min_length=1)
+
+
+def plan(experiment: Experiment) -> list[Wanted]:
+    """Where the configuration of a dataset names strata."""
+    names, runs = experiment.audited_datasets(), experiment.audited_runs()
+    if not names:
+        return []
+    fields = {**layout(experiment, runs, names), **resampling(experiment)}
+    settings = Settings(**fields | {"datasets": [_audited(experiment, name) for name in names]})
+    predictions = [experiment.predictions(run) for run in runs]
+    strata = [experiment.strata(name) for name in names]
+    return [Wanted(settings, {"predictions": predictions, "strata": strata})]
+
+
+def _audited(experiment: Experiment, name: str) -> AuditedDataset:
+    """Names and order of what a dataset's audit has, not how images are assigned."""
+    dataset = experiment.config.datasets[name]
+    return AuditedDataset(
+        name=name,
+        title=dataset.title,
+        cue=dataset.audit.title,
+        strata=[stratum.name for stratum in dataset.audit.strata],
+        subset=dataset.audit.subset,
+        classes=[entry.name for entry in dataset.classes],
+    )
+
+
+def make(settings: Settings, files: Files) -> tuple[pd.DataFrame, list[Grid]]:
+    """The table from predictions, one file a run, and tables of strata, one a dataset."""
+    from meddiff.data.strata import read_strata
+    from meddiff.evaluate.predictions import read_predictions
+
+    pairs = each_with(settings.runs, files["predictions"], "predictions")
+    strata, number = files["strata"], len(settings.datasets)
+    if len(strata) != number:
+        raise ConfigError(
+            f"--input strata: got {len(strata)} files for {number} datasets; give one a dataset"
+        )
+    datasets = {
+        entry.name: Stratified(read_strata(path), entry.strata, len(entry.classes))
+        for entry, path in zip(settings.datasets, strata, strict=True)
+    }
+    table = audit([(run, read_predictions(path)) for run, path in pairs], datasets, settings)
+    answers = {entry.name: _answers(datasets[entry.name], entry) for entry in settings.datasets}
+    return table, with_preset(grids_of(table, answers, settings), settings)
+
+
+def _answers(stratified: Stratified, entry: AuditedDataset) -> dict[str, str]:
+    """Stratum -> name of the class that the rule answers with."""
+    answers = stratified.shares.idxmax(axis=1)
+    return {name: entry.classes[answers[name]] for name in stratified.names if name in answers}
+
+
+def grids_of(table: pd.DataFrame, answers: dict[str, dict[str, str]], settings: Settings) -> list[Grid]:
     """The tables to read.
 
     Args:
         table: as `meddiff.evaluate.audit.audit` returns it.
-        rules: dataset -> stratum -> name of the class that the rule answers with.
+        answers: dataset -> stratum -> name of the class that the rule answers with.
     """
-    grids = []
-    for dataset in settings.dataset_titles():
-        here = table[table["dataset"] == dataset]
-        grids.append(_accuracies(here, rules[dataset], settings.audits[dataset], dataset, settings))
+    grids = [
+        _accuracies(table[table["dataset"] == entry.name], answers[entry.name], entry, settings)
+        for entry in settings.datasets
+    ]
     return [*grids, _subsets(table, settings)]
 
 
 def _accuracies(
-    table: pd.DataFrame, rule: dict[str, str], entry: AuditEntry, dataset: str, settings: AuditSettings
+    table: pd.DataFrame, answers: dict[str, str], entry: AuditedDataset, settings: Settings
 ) -> Grid:
     test = table[table["split"] == "test"]
     cells = _cells(test)
@@ -50,7 +131,7 @@ def _accuracies(
     columns = [
         Column("Model"),
         Column("all images"),
-        *(Column(name, f"by {entry.title}") for name in strata),
+        *(Column(name, f"by {entry.cue}") for name in strata),
         Column("right", "where the rule is"),
         Column("wrong", "where the rule is"),
         Column("Gap"),
@@ -69,21 +150,21 @@ def _accuracies(
         gap = cells[model, decision, ALL_IMAGES, GAP]
         lines.append([*line, _points(gap), Cell(gap.verdict)])
     return Grid(
-        _accuracy_caption(table, rule, entry, dataset, settings),
-        f"audit-{dataset}",
+        _accuracy_caption(table, answers, entry, settings),
+        f"audit-{entry.name}",
         columns,
         [Block("", lines)],
     )
 
 
-def _subsets(table: pd.DataFrame, settings: AuditSettings) -> Grid:
+def _subsets(table: pd.DataFrame, settings: Settings) -> Grid:
     """Balanced accuracy and AUROC of all images and of the subset, one block a dataset."""
     test = table[table["split"] == "test"]
-    some = any(entry.subset is not None for entry in settings.audits.values())
+    some = any(entry.subset is not None for entry in settings.datasets)
     width = 5 if some else 3
     blocks = []
-    for dataset, title in settings.dataset_titles().items():
-        here, entry = test[test["dataset"] == dataset], settings.audits[dataset]
+    for entry in settings.datasets:
+        here = test[test["dataset"] == entry.name]
         cells = _cells(here)
         groups = _groups(entry)
         rows = []
@@ -94,7 +175,7 @@ def _subsets(table: pd.DataFrame, settings: AuditSettings) -> Grid:
                 line.append(_fraction(cells.get((model, decision, group, "auroc"))))
             rows.append(line + [_NONE] * (width - len(line)))
         sizes = [_described(cells.get((RULE, "rule", group, "accuracy")), group, entry) for group in groups]
-        blocks.append(Block(f"{title} ({'; '.join(sizes)})", rows))
+        blocks.append(Block(f"{entry.title} ({'; '.join(sizes)})", rows))
     columns = [Column("Model")]
     for group in ("all images", "subset")[: 1 + some]:
         columns += [Column("balanced acc. (%)", group), Column("AUROC", group)]
@@ -108,15 +189,15 @@ def _subsets(table: pd.DataFrame, settings: AuditSettings) -> Grid:
 
 
 def _accuracy_caption(
-    table: pd.DataFrame, rule: dict[str, str], entry: AuditEntry, dataset: str, settings: AuditSettings
+    table: pd.DataFrame, answers: dict[str, str], entry: AuditedDataset, settings: Settings
 ) -> str:
     overall = table[(table["model"] == RULE) & (table["stratum"] == ALL_IMAGES)]
     scores = overall[overall["metric"] == "accuracy"].set_index("split")["value"]
-    answers = "; ".join(f"{stratum}: {name}" for stratum, name in rule.items())
+    answered = "; ".join(f"{stratum}: {name}" for stratum, name in answers.items())
     return (
-        f"Audit of shortcuts on {settings.dataset_titles()[dataset]}: accuracy (%) on the test split with "
+        f"Audit of shortcuts on {entry.title}: accuracy (%) on the test split with "
         f"{100 * settings.confidence:g} % confidence intervals{_seeds(table)}. The rule knows the "
-        f"{entry.title} only and answers with the most frequent class of the training split ({answers}); it "
+        f"{entry.cue} only and answers with the most frequent class of the training split ({answered}); it "
         f"is right on {100 * scores['train']:.1f} % of the training, {100 * scores['valid']:.1f} % of the "
         f"validation and {100 * scores['test']:.1f} % of the test images. Numbers of images are of all "
         f"classes and, in brackets, of {' / '.join(entry.classes)}. Where the rule is right and where it is "
@@ -134,7 +215,7 @@ def _compared(cells: Rows) -> list[bool]:
     return [count != "0" for count in cells[RULE, "rule", ALL_IMAGES, GAP].n_by_class.split("/")]
 
 
-def _listed(table: pd.DataFrame, entry: AuditEntry) -> str:
+def _listed(table: pd.DataFrame, entry: AuditedDataset) -> str:
     """The classes that are compared, in words."""
     compared = _compared(_cells(table[table["split"] == "test"]))
     return (
@@ -142,7 +223,7 @@ def _listed(table: pd.DataFrame, entry: AuditEntry) -> str:
     )
 
 
-def _groups(entry: AuditEntry) -> list[str]:
+def _groups(entry: AuditedDataset) -> list[str]:
     """What balanced accuracy and AUROC are shown of."""
     return [ALL_IMAGES, *([entry.subset] if entry.subset is not None else [])]
 
@@ -151,7 +232,7 @@ def _cells(table: pd.DataFrame) -> Rows:
     return {(row.model, row.decision, row.stratum, row.metric): row for row in table.itertuples()}
 
 
-def _title(model: str, decision: str, settings: AuditSettings) -> str:
+def _title(model: str, decision: str, settings: Settings) -> str:
     return "Rule" if model == RULE else row_title(model, decision, settings)
 
 
@@ -179,7 +260,7 @@ def _count(row: Any, compared: list[bool] | None = None) -> Cell:
     return Cell(str(row.n), f"({' / '.join(shown)})")
 
 
-def _described(row: Any | None, group: str, entry: AuditEntry) -> str:
+def _described(row: Any | None, group: str, entry: AuditedDataset) -> str:
     counts = (
         "no image"
         if row is None
@@ -212,3 +293,6 @@ def _points(row: Any) -> Cell:
     return Cell(
         signed(100 * row.value), f"{deviation}[{signed(100 * row.ci_low)}, {signed(100 * row.ci_high)}]"
     )
+
+
+ARTIFACT = Table("Auditing shortcuts: accuracy by stratum", CAPTION, Settings, plan, make)
