@@ -21,7 +21,7 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from image_files import real_images
-from meddiff.config.schema.model import TrainConfig
+from meddiff.config.schema.training import TrainConfig
 from meddiff.devices.host_memory import keep_freed_memory
 from meddiff.diffusion.haar import haar_transform_of_pixels
 from meddiff.training.batches import BatchReader

@@ -10,7 +10,7 @@ import torch
 from diffusers.models.attention_processor import Attention, AttnProcessor2_0
 from torch import nn
 
-from meddiff.config.schema.model import DiffusionModelConfig
+from meddiff.config.schema.kinds.unet import UNetConfig
 from meddiff.models.checkpoint import load_weights
 from meddiff.models.kinds import build_model
 from meddiff.models.spec import WEIGHTS, read_spec
@@ -37,7 +37,7 @@ def trained(weights_dir: Path) -> nn.Module:
     return plain(network).eval()
 
 
-def untrained(config: DiffusionModelConfig, size: int, seed: int) -> nn.Module:
+def untrained(config: UNetConfig, size: int, seed: int) -> nn.Module:
     """A network for grey images of two classes and `size` px, as meddiff builds it."""
     torch.manual_seed(seed)
     return build_model(config, num_classes=2, channels=1, image_size=size)

@@ -17,7 +17,7 @@ from diffusers.optimization import get_cosine_schedule_with_warmup
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from meddiff.config.schema.model import DiffusionModelConfig
+from meddiff.config.schema.kinds.unet import UNetConfig
 from meddiff.diffusion.objective import loss_weight
 from meddiff.networks.pixel_denoiser import PixelDenoiser
 from reference_data import ImageFiles
@@ -37,7 +37,7 @@ def batches(images: ImageFiles, batch_size: int, workers: int) -> Iterator[tuple
 
 def train(
     model: PixelDenoiser,
-    config: DiffusionModelConfig,
+    config: UNetConfig,
     data: Iterator[tuple[Tensor, Tensor]],
     total_steps: int,
 ) -> Iterator[float]:
@@ -68,7 +68,7 @@ def train(
 
 
 @torch.no_grad()
-def _follow(average: PixelDenoiser, model: PixelDenoiser, step: int, config: DiffusionModelConfig) -> None:
+def _follow(average: PixelDenoiser, model: PixelDenoiser, step: int, config: UNetConfig) -> None:
     ema = config.train.ema
     age = step - ema.update_after_step
     decay = 0.0 if age <= 0 else min(ema.beta, 1 - (1 + age / ema.inv_gamma) ** -ema.power)
@@ -82,7 +82,7 @@ def _follow(average: PixelDenoiser, model: PixelDenoiser, step: int, config: Dif
 
 def begin(
     name: str,
-    config: DiffusionModelConfig,
+    config: UNetConfig,
     images: ImageFiles,
     size: int,
     seed: int,

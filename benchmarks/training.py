@@ -27,7 +27,7 @@ from accelerate import Accelerator
 from image_files import ROOT, Images, phantom_images, real_images
 from meddiff.config.load import load_model
 from meddiff.config.schema.compute import DEFAULT_COMPUTE
-from meddiff.config.schema.model import DiffusionModelConfig
+from meddiff.config.schema.kinds.unet import UNetConfig
 from meddiff.diffusion.objective import diffusion_loss
 from meddiff.models.kinds import build_task
 from meddiff.networks.prepare import prepare_network
@@ -89,7 +89,7 @@ def measure(runs: int = 3) -> dict[str, Any]:
     }
 
 
-def _config(dataset: str) -> DiffusionModelConfig:
+def _config(dataset: str) -> UNetConfig:
     return load_model("tiny_unet", dataset, "fixed", ROOT / "config")
 
 
@@ -131,7 +131,7 @@ def _seconds_a_step(steps: Steps, count: int) -> float:
     return (time.perf_counter() - started) / count
 
 
-def _ours(config: DiffusionModelConfig, images: Images, folder: Path) -> Steps:
+def _ours(config: UNetConfig, images: Images, folder: Path) -> Steps:
     """Steps of the trainer that `meddiff train` runs; the sum of losses so far after each."""
     processes = Processes(Accelerator(cpu=True))
     device = torch.device("cpu")
@@ -145,7 +145,7 @@ def _ours(config: DiffusionModelConfig, images: Images, folder: Path) -> Steps:
         yield trainer.state.losses.sum
 
 
-def _passes(config: DiffusionModelConfig) -> Steps:
+def _passes(config: UNetConfig) -> Steps:
     """Nothing but the passes of the network that `_ours` trains, with the same input again and again."""
     denoiser = prepare_network(untrained(config, SIZE, SEED), DEFAULT_COMPUTE, torch.device("cpu"), "no")
     denoiser.train()
@@ -160,7 +160,7 @@ def _passes(config: DiffusionModelConfig) -> Steps:
         yield loss
 
 
-def _files(config: DiffusionModelConfig, images: Images) -> ImageFiles:
+def _files(config: UNetConfig, images: Images) -> ImageFiles:
     augmentation = config.train.augmentation
     return ImageFiles(images.files, images.labels, SIZE, augmentation.hflip if augmentation else 0.0)
 

@@ -10,7 +10,7 @@ import pandas as pd
 from PIL import Image
 
 from meddiff.config import parse_model
-from meddiff.config.load import PRESETS
+from meddiff.config.presets import open_flags
 from meddiff.data.stores.store import build_store
 
 ARCHITECTURES: dict[str, dict[str, Any]] = {
@@ -41,14 +41,13 @@ def tiny_document(kind: str, preset: str = "fixed", **changes: Any) -> dict[str,
         "kind": kind,
         "architecture": ARCHITECTURES[kind],
         "train": {"epochs": 3, "batch_size": 8, "lr": 1e-3, "warmup_steps": 2},
-        **PRESETS[preset][kind],
     }
     if kind != "timm":
         document["schedule"] = {"image_size": SIDE, "noise_size": SIDE}
         document["validation_steps"] = 3
         document["train"]["ema"] = {"beta": 0.9, "update_after_step": 2, "update_every": 2}
     document["train"] |= changes.pop("train", {})
-    return document | changes
+    return document | open_flags(parse_model(document), preset) | changes
 
 
 def tiny_config(kind: str, preset: str = "fixed", **changes: Any) -> Any:

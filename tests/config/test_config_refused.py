@@ -62,6 +62,8 @@ MODELS = [
     (DIT, "block_label_dropout", 7.5, "block_label_dropout: Input should be less than 1 (got 7.5)"),
     (DIT, "label_table_size", 1, "label_table_size: must be 0 or at least 2"),
     (DIT, "label_table_size", -1, "label_table_size"),
+    (UNET, "adaln_zero_init", True, "adaln_zero_init: unknown key"),
+    (DIT, "embedding_outside", True, "embedding_outside: unknown key"),
     (UNET, "title", "", "title: String should have at least 1 character"),
     (UNET, "title", "one\ntwo", "title: String should match"),
     (RESNET, "released", {"eyes": "a;touch pwned;b"}, "released.eyes: String should match"),
@@ -190,7 +192,7 @@ def test_what_cannot_be_right_is_said_at_once(case, tmp_path):
 @pytest.mark.parametrize("color", ["#0072B2", "tab:blue", "C1", "0.5", "rebeccapurple"])
 def test_colours_that_matplotlib_draws(color, tmp_path):
     write_changed(tmp_path, TRIAL, "figures.method.colors", [color])
-    assert Config({"experiment": "trial"}, tmp_path).experiment.figures.method.colors == [color]
+    assert Config({"experiment": "trial"}, tmp_path).experiment.figures["method"].colors == [color]
 
 
 def test_a_zero_shot_model_has_no_training_images_to_change(tmp_path):

@@ -10,7 +10,7 @@ from core_samples import ARCHITECTURES, SIDE, tiny_config
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.diffusion.schedule import alpha_sigma, eps_from_v
 from meddiff.errors import ConfigError
-from meddiff.models.kinds import BUILDERS, TASKS, build_model, network_module, task_module
+from meddiff.models.kinds import build_model
 
 CLASSES = 2
 
@@ -131,9 +131,3 @@ def test_architecture_that_the_library_refuses(kind):
     architecture = {**ARCHITECTURES[kind], "colour": "blue"}
     with pytest.raises(ConfigError, match=f"tiny {kind}.*refused.*colour"):
         build(kind, architecture=architecture)
-
-
-def test_every_kind_has_a_network_and_a_task():
-    assert BUILDERS.keys() == TASKS.keys()
-    assert network_module("dit") == "meddiff.networks.dit"
-    assert task_module("timm") == "meddiff.training.tasks.classification"

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core_samples import write_store
-from meddiff.config.schema.model import StableDiffusionConfig
+from meddiff.config.schema.kinds.stable_diffusion import StableDiffusionConfig
 from meddiff.data.stores.store import Store
 from meddiff.diffusion.noise import noise_keys
 from meddiff.diffusion.objective import diffusion_loss

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from core_samples import SIDE, tiny_config
-from meddiff.config.schema.model import EMAConfig
+from meddiff.config.schema.training import EMAConfig
 from meddiff.models.kinds import build_model
 from meddiff.training.ema import EMA
 

@@ -9,7 +9,7 @@ from diffusers.optimization import get_cosine_schedule_with_warmup
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meddiff.config.schema.model import TrainConfig
+from meddiff.config.schema.training import TrainConfig
 from meddiff.training.optim import build_optimizer, epoch_batches, lr_factor, set_lr
 
 

@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from trainer_samples import CONFIGS, SEED, trainer, weights
 
 from core_samples import tiny_config
-from meddiff.config.schema.model import TrainConfig
+from meddiff.config.schema.training import TrainConfig
 from meddiff.training.batches import BatchReader, ahead
 from meddiff.training.optim import build_optimizer, epoch_batches, order
 from meddiff.training.trainer import _STEPS_BETWEEN_LOSS_CHECKS

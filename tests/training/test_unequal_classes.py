@@ -16,7 +16,6 @@ from torch import nn
 from trainer_samples import SEED, Scripted, trainer
 
 from core_samples import tiny_config
-from meddiff.config.checks import model_problems
 from meddiff.errors import ConfigError
 from meddiff.models.kinds import build_task
 from meddiff.training.optim import epoch_batches, order
@@ -121,5 +120,5 @@ def test_balanced_weights_that_cannot_be(counts, reason):
 def test_as_many_weights_as_classes():
     dataset = SimpleNamespace(classes=["a", "b", "c"])
     for weights, problems in (([1, 2, 3], 0), ([1, 2], 1), ("balanced", 0)):
-        found = model_problems(tiny_config("timm", class_weights=weights), dataset, ["one"])
+        found = tiny_config("timm", class_weights=weights).problems_with(dataset, ["one"])
         assert len(found) == problems and all("one a class, 3, got 2" in text for text in found)

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from core_samples import SIDE, tiny_config, tiny_document, write_store
 from meddiff.cli import main
-from meddiff.config.schema.model import PretrainedConfig
+from meddiff.config.schema.pretrained import PretrainedConfig
 from meddiff.errors import CheckpointError
 from meddiff.io import read_json
 from meddiff.models.kinds import build_model

@@ -22,7 +22,7 @@ def files(args: argparse.Namespace) -> Files:
 
 
 def run(args: argparse.Namespace) -> None:
-    from meddiff.config.schema.model import PretrainedConfig
+    from meddiff.config.schema.pretrained import PretrainedConfig
     from meddiff.weights.pretrained import fetch_pretrained
 
     repo, revision, files = require(args.params, "repo", "revision", "files")

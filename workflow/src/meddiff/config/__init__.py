@@ -3,14 +3,11 @@
 from meddiff.config.load import Config, load_dataset, load_model, parse_model, top_level
 from meddiff.config.schema.dataset import DatasetConfig
 from meddiff.config.schema.experiment import ExperimentConfig
-from meddiff.config.schema.model import DiffusionModelConfig, TimmModelConfig
 
 __all__ = [
     "Config",
     "DatasetConfig",
-    "DiffusionModelConfig",
     "ExperimentConfig",
-    "TimmModelConfig",
     "load_dataset",
     "load_model",
     "parse_model",

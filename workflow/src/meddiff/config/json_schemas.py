@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from meddiff.config.load import PRESETS
+from meddiff.config.presets import PRESETS
 from meddiff.config.schema.dataset import DatasetConfig
 from meddiff.config.schema.experiment import ExperimentConfig
 from meddiff.config.schema.model import ModelConfig
@@ -13,7 +13,8 @@ from meddiff.config.schema.model import ModelConfig
 def schemas() -> dict[str, dict[str, Any]]:
     """Schema of each kind of file: ``dataset``, ``experiment``, ``model``."""
     model = ModelConfig.model_json_schema()
-    for definition in ("DiffusionModelConfig", "StableDiffusionConfig", "TimmModelConfig"):
+    for reference in model["discriminator"]["mapping"].values():
+        definition = reference.rpartition("/")[2]
         # Overrides are merged before a model is checked, so the class does not have these keys.
         model["$defs"][definition]["properties"]["datasets"] = {
             "type": "object",

@@ -9,49 +9,22 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from meddiff.config.checks import model_problems, named_file
 from meddiff.config.data_places import DataPlaces
 from meddiff.config.decisions import Decisions
+from meddiff.config.file_names import named_file
+from meddiff.config.presets import PRESETS, open_flags
 from meddiff.config.published import check_published, published_values
 from meddiff.config.reasons import lines_of
 from meddiff.config.schema.augmentation import Augmentation
 from meddiff.config.schema.dataset import DatasetConfig
 from meddiff.config.schema.experiment import ExperimentConfig
-from meddiff.config.schema.model import AnyModel, ModelConfig, StableDiffusionConfig
+from meddiff.config.schema.kinds.stable_diffusion import StableDiffusionConfig
+from meddiff.config.schema.model import AnyModel, ModelConfig
 from meddiff.config.weights import WeightSources
 from meddiff.config.yaml_file import read_yaml
 from meddiff.errors import ConfigError
 
 M = TypeVar("M", bound=BaseModel)
-
-# The authors' code against the reproduction, where they differ on purpose. Each entry is one flag of
-# a model; `fixed` is the default.
-PRESETS: dict[str, dict[str, dict[str, Any]]] = {
-    "fixed": {
-        "unet": {"loss_weight": "min_snr", "embedding_outside": False, "augment": True},
-        "dit": {
-            "loss_weight": "min_snr",
-            "augment": True,
-            "adaln_zero_init": True,
-            "label_table_size": 0,
-            "block_label_dropout": 0.0,
-        },
-        "stable_diffusion": {"train_geometry": "squash"},
-        "timm": {"normalisation": "pretrained"},
-    },
-    "official": {
-        "unet": {"loss_weight": "official", "embedding_outside": True, "augment": False},
-        "dit": {
-            "loss_weight": "official",
-            "augment": False,
-            "adaln_zero_init": False,
-            "label_table_size": 1000,
-            "block_label_dropout": 0.1,
-        },
-        "stable_diffusion": {"train_geometry": "crop"},
-        "timm": {"normalisation": "half"},
-    },
-}
 
 
 class Config:
@@ -104,8 +77,7 @@ class Config:
 
     def _check_model(self, name: str, dataset: str) -> None:
         model, data = self.model(name, dataset), self.datasets[dataset]
-        problems = model_problems(model, data, list(self.datasets))
-        if problems:
+        if problems := model.problems_with(data, list(self.datasets)):
             path = self.root / "models" / f"{name}.yaml"
             raise ConfigError("\n".join(f"{path}: {problem} (on {dataset})" for problem in problems))
 
@@ -252,13 +224,13 @@ def load_model(name: str, dataset: str, preset: str, root: Path = Path("config")
         raise ConfigError(f"{path}: presets.{unknown[0]}: unknown key; known are {', '.join(PRESETS)}")
     merged = _merge(_merge(document, by_preset.get(preset, {})), overrides.get(dataset, {}))
     model = _parse(ModelConfig, merged, path).root
-    flags = {k: v for k, v in PRESETS[preset][model.kind].items() if getattr(model, k) is None}
+    flags = open_flags(model, preset)
     if flags.get("augment", model.augment) and model.train.augmentation is None:
         augmentation = getattr(load_dataset(dataset, root).augmentation, preset)
         # One that changes nothing is none: the same training, and in a joint model the same on all datasets.
         if augmentation != Augmentation():
             flags["train"] = model.train.model_copy(update={"augmentation": augmentation})
-    if isinstance(model, StableDiffusionConfig) and model.prompts is None:
+    if "prompts" in type(model).model_fields and model.prompts is None:
         classes = load_dataset(dataset, root).classes
         flags["prompts"] = [one.prompt or one.name for one in classes]
     return model.model_copy(update=flags)

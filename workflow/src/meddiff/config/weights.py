@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from meddiff.config.schema.model import GeneratedPretrained, PretrainedConfig
+from meddiff.config.schema.pretrained import GeneratedPretrained, PretrainedConfig
 from meddiff.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ def training_precision(mixed_precision: str, device: torch.device) -> str:
     """What a training with this setting really computes in: ``fp32``, ``fp16`` or ``bf16``.
 
     Args:
-        mixed_precision: ``no``, ``fp16`` or ``bf16`` (`meddiff.config.schema.model.TrainConfig`).
+        mixed_precision: ``no``, ``fp16`` or ``bf16`` (`meddiff.config.schema.training.TrainConfig`).
         device: where it runs. accelerate ignores fp16 on a CPU.
     """
     if mixed_precision == "no" or (mixed_precision == "fp16" and device.type == "cpu"):

@@ -1,46 +1,61 @@
-"""Which class builds which kind of model. Adding a kind is one line here and one module."""
+"""Which kinds of models there are. Adding one is a line here, a network, and what its file may say."""
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 from meddiff.config.schema.model import AnyModel
 from meddiff.errors import ConfigError, MeddiffError
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
-# By name, not by import: a change in one network's module must not retrain the others
-# (meddiff.provenance.code_files follows imports).
-BUILDERS: dict[str, tuple[str, str]] = {
-    "unet": ("meddiff.networks.unet", "UNetDenoiser"),
-    "dit": ("meddiff.networks.dit", "DiTDenoiser"),
-    "stable_diffusion": ("meddiff.networks.stable_diffusion", "StableDiffusionDenoiser"),
-    "timm": ("meddiff.networks.classifier", "TimmClassifier"),
-}
-TASKS: dict[str, tuple[str, str]] = {
-    "unet": ("meddiff.training.tasks.diffusion", "DiffusionTask"),
-    "dit": ("meddiff.training.tasks.diffusion", "DiffusionTask"),
-    "stable_diffusion": ("meddiff.training.tasks.diffusion", "DiffusionTask"),
-    "timm": ("meddiff.training.tasks.classification", "TimmTask"),
-}
-# Kinds whose architecture is that of their pretrained folder: the function that reads it.
-ARCHITECTURES: dict[str, tuple[str, str]] = {
-    "stable_diffusion": ("meddiff.networks.pipeline_folder", "with_architecture"),
+
+@dataclass(frozen=True)
+class Kind:
+    """What makes and trains the models of a kind.
+
+    All are named, as ``module:name``, and not imported: a change in one network's module must not retrain the
+    others (`meddiff.provenance.code_files` follows imports).
+
+    Attributes:
+        network: class, made from configuration, number of classes, channels and image side (`build_model`).
+        task: class with the loss of training and its validation (`meddiff.training.trainer.Task`).
+        architecture: where it is that of a pretrained folder, the function that reads it from there.
+    """
+
+    network: str
+    task: str = "meddiff.training.tasks.diffusion:DiffusionTask"
+    architecture: str | None = None
+
+
+# By what a model's file says as its `kind` (`meddiff.config.schema.kinds`).
+KINDS = {
+    "unet": Kind("meddiff.networks.unet:UNetDenoiser"),
+    "dit": Kind("meddiff.networks.dit:DiTDenoiser"),
+    "stable_diffusion": Kind(
+        "meddiff.networks.stable_diffusion:StableDiffusionDenoiser",
+        architecture="meddiff.networks.pipeline_folder:with_architecture",
+    ),
+    "timm": Kind(
+        "meddiff.networks.classifier:TimmClassifier",
+        task="meddiff.training.tasks.classification:TimmTask",
+    ),
 }
 
 
 def network_module(kind: str) -> str:
     """The module that defines the network of a kind of model."""
-    return BUILDERS[kind][0]
+    return KINDS[kind].network.partition(":")[0]
 
 
 def task_module(kind: str) -> str:
     """The module that defines how a kind of model is trained."""
-    return TASKS[kind][0]
+    return KINDS[kind].task.partition(":")[0]
 
 
 def with_pretrained_architecture(config: AnyModel, folder: Path | None) -> AnyModel:
@@ -50,12 +65,12 @@ def with_pretrained_architecture(config: AnyModel, folder: Path | None) -> AnyMo
         ConfigError: if such a kind is given no folder.
         CheckpointError: if the folder has not the layout of the kind.
     """
-    if config.kind not in ARCHITECTURES:
+    function = KINDS[config.kind].architecture
+    if function is None:
         return config
     if folder is None:
         raise ConfigError(f"model {config.title!r}: needs its pretrained folder (--pretrained)")
-    module, name = ARCHITECTURES[config.kind]
-    return getattr(importlib.import_module(module), name)(config, folder)
+    return resolve_name(function)(config, folder)
 
 
 def build_task(config: AnyModel, seed: int, counts: Sequence[int] | None = None) -> Any:
@@ -69,9 +84,7 @@ def build_task(config: AnyModel, seed: int, counts: Sequence[int] | None = None)
     Raises:
         ConfigError: if there are no images of a class that is to be weighted.
     """
-    module, name = TASKS[config.kind]
-    task = getattr(importlib.import_module(module), name)
-    return task(config, seed, counts)
+    return resolve_name(KINDS[config.kind].task)(config, seed, counts)
 
 
 def build_model(config: AnyModel, num_classes: int, channels: int, image_size: int) -> nn.Module:
@@ -84,15 +97,25 @@ def build_model(config: AnyModel, num_classes: int, channels: int, image_size: i
         image_size: side of the input image in pixels.
 
     Raises:
-        ConfigError: if the library refuses the architecture.
+        ConfigError: if its network or the library refuses the architecture.
     """
-    module, name = BUILDERS[config.kind]
-    builder = getattr(importlib.import_module(module), name)
+    network = resolve_name(KINDS[config.kind].network)
     try:
-        return builder(config, num_classes, channels, image_size)
+        return network(config, num_classes, channels, image_size)
+    except ConfigError as error:
+        raise ConfigError(f"model {config.title!r}: {error}") from error
     except MeddiffError:
         raise
     except Exception as error:  # libraries do not say what they raise for settings that make no sense
         raise ConfigError(
             f"model {config.title!r}: architecture refused by the library: {type(error).__name__}: {error}"
         ) from error
+
+
+def network_input(network: nn.Module, images: Tensor) -> tuple[Tensor, ...]:
+    """Arguments of one forward pass, in the batch size of `images`; a classifier takes these themselves."""
+    if not hasattr(network, "input_shape"):
+        return (images,)
+    n = len(images)
+    z, logsnr = images.new_zeros(n, *network.input_shape), images.new_zeros(n)
+    return z, logsnr, logsnr.long()

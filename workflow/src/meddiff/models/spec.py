@@ -10,8 +10,6 @@ import yaml
 
 from meddiff.config import parse_model
 from meddiff.config.schema.model import AnyModel
-from meddiff.data.stores.joint import JointStore
-from meddiff.data.stores.store import Store
 from meddiff.errors import CheckpointError, ConfigError
 from meddiff.io import sha256_json, write_text
 from meddiff.models.kinds import build_model
@@ -19,8 +17,16 @@ from meddiff.models.kinds import build_model
 if TYPE_CHECKING:
     import torch
 
+    from meddiff.data.stores.joint import JointStore
+    from meddiff.data.stores.store import Store
+
 WEIGHTS, CONFIG, RUN = "model.safetensors", "config.yaml", "run.json"
 _CHECKSUM = "sha256"
+# Files of earlier versions have the flags of both networks, those of the other one as null.
+_OF_THE_OTHER = {
+    "unet": ("adaln_zero_init", "label_table_size", "block_label_dropout"),
+    "dit": ("embedding_outside",),
+}
 
 
 @dataclass(frozen=True)
@@ -124,8 +130,14 @@ def read_spec(weights_dir: Path) -> ModelSpec:
             )
         if document.keys() - {"class_names"} != {"model", "num_classes", "channels", "image_size", "seed"}:
             raise CheckpointError(f"{path}: has the keys {', '.join(document)}; make the weights again")
-        model, names = parse_model(document["model"]), document.get("class_names")
+        model, names = parse_model(_own_keys(document["model"])), document.get("class_names")
         shape = [int(document[key]) for key in ("num_classes", "channels", "image_size")]
         return ModelSpec(model, *shape, tuple(names) if names else None)
     except (OSError, ValueError, TypeError, AttributeError, yaml.YAMLError, ConfigError) as error:
         raise CheckpointError(f"{path}: cannot be used ({error}); make the weights again") from error
+
+
+def _own_keys(model: dict[str, Any]) -> dict[str, Any]:
+    """`model` without flags that its network never had."""
+    others = _OF_THE_OTHER.get(model.get("kind"), ())
+    return {key: value for key, value in model.items() if value is not None or key not in others}

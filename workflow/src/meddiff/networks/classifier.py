@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from safetensors import SafetensorError
 from timm.data import resolve_data_config
 from torch import Tensor, nn
 
-from meddiff.config.schema.model import TimmModelConfig
+from meddiff.config.schema.kinds.timm import TimmConfig
 from meddiff.devices.autocast import autocast
 from meddiff.diffusion.pixels import to_unit_range
 from meddiff.errors import CheckpointError, ConfigError, MeddiffError
@@ -30,14 +31,15 @@ class TimmClassifier(nn.Module):
         num_classes: number of classes K.
     """
 
-    def __init__(self, config: TimmModelConfig, num_classes: int, channels: int, image_size: int) -> None:
+    def __init__(self, config: TimmConfig, num_classes: int, channels: int, image_size: int) -> None:
         super().__init__()
         self.num_classes = num_classes
         arguments = dict(config.architecture)
         name = arguments.pop("model_name", None)
         if name is None:
             raise ConfigError("architecture.model_name: missing; it is timm's name of the model")
-        if timm.is_model(name) and timm.get_pretrained_cfg(name).fixed_input_size:
+        _check_name(name)
+        if timm.get_pretrained_cfg(name).fixed_input_size:
             arguments.setdefault("img_size", image_size)
         self._create = partial(
             timm.create_model, name, num_classes=num_classes, in_chans=channels, **arguments
@@ -129,6 +131,14 @@ def predict_probabilities(
             "the baseline's output is not finite: its weights diverged; lower train.lr and train again"
         )
     return probabilities
+
+
+def _check_name(name: str) -> None:
+    known = name.partition(".")[0]  # after the dot is the name of weights
+    if not timm.is_model(known):
+        near = get_close_matches(known, timm.list_models(), n=3)
+        hint = f"; near are {', '.join(near)}" if near else ""
+        raise ConfigError(f"architecture.model_name: timm knows no {known!r}{hint}")
 
 
 def _for_channels(values: tuple[float, ...], channels: int) -> tuple[float, ...]:

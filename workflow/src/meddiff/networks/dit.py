@@ -5,7 +5,7 @@ from __future__ import annotations
 from diffusers import DiTTransformer2DModel
 from torch import Tensor, nn
 
-from meddiff.config.schema.model import DiffusionModelConfig
+from meddiff.config.schema.kinds.dit import DiTConfig
 from meddiff.networks.pixel_denoiser import PixelDenoiser
 
 
@@ -17,9 +17,7 @@ class DiTDenoiser(PixelDenoiser):
     class of training then is row K of tables with K + 1 rows.
     """
 
-    def __init__(
-        self, config: DiffusionModelConfig, num_classes: int, channels: int, image_size: int
-    ) -> None:
+    def __init__(self, config: DiTConfig, num_classes: int, channels: int, image_size: int) -> None:
         super().__init__(config, num_classes, channels, image_size)
         in_channels, height, _ = self.input_shape
         self.backbone = DiTTransformer2DModel(

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoTokenizer, CLIPTextModel
 
-from meddiff.config.schema.model import StableDiffusionConfig
+from meddiff.config.schema.kinds.stable_diffusion import StableDiffusionConfig
 from meddiff.errors import CheckpointError
 from meddiff.finite import check_finite
 

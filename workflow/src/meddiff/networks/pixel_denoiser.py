@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from meddiff.config.schema.model import DiffusionModelConfig
+from meddiff.config.schema.kinds.pixels import PixelModel
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.diffusion.haar import haar_transform, haar_transform_of_pixels, inverse_haar_transform
 from meddiff.diffusion.schedule import ShiftedCosineSchedule
@@ -13,9 +13,7 @@ from meddiff.diffusion.schedule import ShiftedCosineSchedule
 class PixelDenoiser(Denoiser):
     """A denoiser of images, or of their one-level Haar transform, on the shifted cosine schedule."""
 
-    def __init__(
-        self, config: DiffusionModelConfig, num_classes: int, channels: int, image_size: int
-    ) -> None:
+    def __init__(self, config: PixelModel, num_classes: int, channels: int, image_size: int) -> None:
         shape = (channels, image_size, image_size)
         if config.wavelet:
             shape = (4 * channels, image_size // 2, image_size // 2)

@@ -9,7 +9,7 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor
 
-from meddiff.config.schema.model import StableDiffusionConfig
+from meddiff.config.schema.kinds.stable_diffusion import StableDiffusionConfig
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.diffusion.noise import STREAM_LATENT, normal
 from meddiff.diffusion.pixels import in_unit_range

@@ -5,7 +5,7 @@ from __future__ import annotations
 from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
-from meddiff.config.schema.model import DiffusionModelConfig
+from meddiff.config.schema.kinds.unet import UNetConfig
 from meddiff.errors import ConfigError
 from meddiff.networks.all_classes import can_share, unet_for_all_classes
 from meddiff.networks.attention import attend_by_class, attends_by_class, freeze_queries
@@ -15,9 +15,7 @@ from meddiff.networks.pixel_denoiser import PixelDenoiser
 class UNetDenoiser(PixelDenoiser):
     """UNet whose cross-attention sees one token: the embedding of the class."""
 
-    def __init__(
-        self, config: DiffusionModelConfig, num_classes: int, channels: int, image_size: int
-    ) -> None:
+    def __init__(self, config: UNetConfig, num_classes: int, channels: int, image_size: int) -> None:
         super().__init__(config, num_classes, channels, image_size)
         dimension = config.architecture.get("encoder_hid_dim")
         if dimension is None:
@@ -26,6 +24,11 @@ class UNetDenoiser(PixelDenoiser):
         self.backbone = UNet2DConditionModel(
             sample_size=height, in_channels=in_channels, out_channels=in_channels, **config.architecture
         )
+        if not any(name.endswith(".attn2") for name, _ in self.backbone.named_modules()):
+            raise ConfigError(
+                "architecture: no block has cross-attention, by which the class enters; take "
+                "CrossAttnDownBlock2D, CrossAttnUpBlock2D or UNetMidBlock2DCrossAttn"
+            )
         self.class_embedding = nn.Embedding(num_classes + 1, dimension)
         attend_by_class(self.backbone)
         freeze_queries(self.backbone)

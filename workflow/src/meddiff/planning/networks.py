@@ -9,12 +9,13 @@ from functools import cache
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from meddiff.config import parse_model
-from meddiff.config.schema.model import AnyModel, StableDiffusionConfig
-from meddiff.models.kinds import build_model, with_pretrained_architecture
+from meddiff.config.schema.kinds.stable_diffusion import StableDiffusionConfig
+from meddiff.config.schema.model import AnyModel
+from meddiff.models.kinds import build_model, network_input, with_pretrained_architecture
 from meddiff.planning.architectures import STABLE_DIFFUSION_2_BASE, TINY_STABLE_DIFFUSION
 
 
@@ -86,15 +87,6 @@ def _network_cost(model: str, num_classes: int, channels: int, image_size: int) 
 def training_passes(model: AnyModel, factor: float) -> float:
     """Cost of a training step in forward passes: `factor`, and one more with gradient checkpointing."""
     return factor + bool(getattr(model, "gradient_checkpointing", False))
-
-
-def network_input(network: nn.Module, images: Tensor) -> tuple[Tensor, ...]:
-    """Arguments of one forward pass, in the batch size of `images`; a classifier takes these themselves."""
-    if not hasattr(network, "input_shape"):
-        return (images,)
-    n, device = len(images), images.device
-    z = torch.zeros(n, *network.input_shape, device=device)
-    return z, torch.zeros(n, device=device), torch.zeros(n, dtype=torch.int64, device=device)
 
 
 def _flops(function: Callable[..., object], *arguments: Tensor) -> int:

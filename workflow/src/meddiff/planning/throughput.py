@@ -13,9 +13,9 @@ import torch
 from meddiff.config.schema.compute import ComputeConfig
 from meddiff.config.schema.model import AnyModel
 from meddiff.devices.autocast import autocast, training_precision
-from meddiff.models.kinds import build_model
+from meddiff.models.kinds import build_model, network_input
 from meddiff.networks.prepare import prepare_network
-from meddiff.planning.networks import NetworkCost, network_input, training_passes
+from meddiff.planning.networks import NetworkCost, training_passes
 
 log = logging.getLogger("meddiff")
 

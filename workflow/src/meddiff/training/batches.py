@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from meddiff.config.schema.model import TrainConfig
+from meddiff.config.schema.training import TrainConfig
 from meddiff.data.images import usable_cpus
 from meddiff.diffusion.noise import noise_keys
 from meddiff.training.distributed import Processes

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 import torch
 from torch import Tensor, nn
 
-from meddiff.config.schema.model import EMAConfig
+from meddiff.config.schema.training import EMAConfig
 
 
 class EMA:

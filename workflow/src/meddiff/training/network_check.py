@@ -6,15 +6,12 @@ it: so a setting that the library refuses, and sizes that do not fit, are known 
 
 from __future__ import annotations
 
-from difflib import get_close_matches
-
 import torch
 from torch import nn
 
-from meddiff.config.schema.model import AnyModel
 from meddiff.errors import ConfigError, MeddiffError
+from meddiff.models.kinds import network_input
 from meddiff.models.spec import ModelSpec
-from meddiff.planning.networks import network_input
 
 # Twenty times the largest network of the paper. More is a slip of the pen, and 160 GB of weights.
 MOST_PARAMETERS = 40_000_000_000
@@ -28,8 +25,8 @@ def check_trainable(spec: ModelSpec, images: int) -> None:
         images: number of training images.
 
     Raises:
-        ConfigError: if timm does not know the model, the library refuses the architecture, an image does not
-            go through the network, the class does not enter it, or the warm-up does not end.
+        ConfigError: if its network or the library refuses the architecture, an image does not go through it,
+            or the warm-up does not end.
     """
     check_network(spec)
     train = spec.model.train
@@ -49,8 +46,6 @@ def check_network(spec: ModelSpec) -> None:
     Raises:
         ConfigError: see `check_trainable`.
     """
-    if spec.model.kind == "timm":
-        _check_timm_name(spec.model)
     with torch.device("meta"), torch.no_grad():
         network = spec.build().eval()
         parameters = sum(parameter.numel() for parameter in network.parameters())
@@ -60,21 +55,6 @@ def check_network(spec: ModelSpec) -> None:
                 f"{MOST_PARAMETERS:.2g} are taken for meant"
             )
         _pass_images(spec, network)
-    if spec.model.kind == "unet" and not any(name.endswith(".attn2") for name, _ in network.named_modules()):
-        raise ConfigError(
-            f"model {spec.model.title!r}: architecture: no block has cross-attention, by which the class "
-            "enters; take CrossAttnDownBlock2D, CrossAttnUpBlock2D or UNetMidBlock2DCrossAttn"
-        )
-
-
-def _check_timm_name(model: AnyModel) -> None:
-    import timm
-
-    name = str(model.architecture.get("model_name")).split(".")[0]
-    if not timm.is_model(name):
-        near = get_close_matches(name, timm.list_models(), n=3)
-        hint = f"; near are {', '.join(near)}" if near else ""
-        raise ConfigError(f"model {model.title!r}: architecture.model_name: timm knows no {name!r}{hint}")
 
 
 def _pass_images(spec: ModelSpec, network: nn.Module) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from meddiff.config.schema.model import TrainConfig
+from meddiff.config.schema.training import TrainConfig
 
 _OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 _FUSED_ON = {"cpu", "cuda"}

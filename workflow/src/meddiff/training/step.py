@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from meddiff.config.schema.augmentation import Augmentation
-from meddiff.config.schema.model import TrainConfig
+from meddiff.config.schema.training import TrainConfig
 from meddiff.data.stores.augment import augment_pixels
 from meddiff.training.batches import Batch, Part
 from meddiff.training.distributed import Processes

@@ -17,7 +17,7 @@ from accelerate import Accelerator
 from sklearn.metrics import accuracy_score, f1_score
 from torch import nn
 
-from meddiff.config.schema.model import TrainConfig
+from meddiff.config.schema.training import TrainConfig
 from meddiff.data.stores.store import Store
 from meddiff.errors import CheckpointError, Interrupted, MeddiffError
 from meddiff.progress import track

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from meddiff.checksums import check, checksums
-from meddiff.config.schema.model import PretrainedConfig
+from meddiff.config.schema.pretrained import PretrainedConfig
 from meddiff.errors import CheckpointError
 from meddiff.io import atomic_path, read_json, write_json
 from meddiff.records.record import FOLDER

@@ -7,25 +7,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-# The workflow gives these itself: from the dataset and from the model's other keys.
-_GIVEN: dict[str, dict[str, str]] = {
-    "timm": {"num_classes": "the dataset's classes", "in_chans": "the dataset's channels"},
-    "unet": {
-        "sample_size": "image_size and wavelet",
-        "in_channels": "the dataset's channels and wavelet",
-        "out_channels": "the dataset's channels and wavelet",
-    },
-    "dit": {
-        "sample_size": "image_size and wavelet",
-        "in_channels": "the dataset's channels and wavelet",
-        "out_channels": "the dataset's channels and wavelet",
-        "num_embeds_ada_norm": "the dataset's classes, or label_table_size",
-    },
-}
 # These read weights from files or the network, some by unpickling, or make something that is no classifier.
 _REFUSED = re.compile(r"pretrained.*|checkpoint.*|cache_dir|custom_load|features_only|out_indices|scriptable")
-# A tag after a dot names weights in timm's list. No colon: `hf-hub:` and `local-dir:` fetch a model.
-_TIMM_NAME = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
 # Sizes that a network cannot be without; zero of them would make one that learns nothing.
 _SIZES = re.compile(
     r"num_layers|layers_per_block|num_attention_heads|attention_head_dim|patch_size|norm_num_groups|"
@@ -35,33 +18,24 @@ _COUNTS = re.compile(r"num_layers|layers_per_block|num_attention_heads|depths?|n
 _MOST, _LARGEST = 1000, 1_000_000
 
 
-def architecture_problems(kind: str, architecture: Mapping[str, Any]) -> list[str]:
-    """What cannot be right in the ``architecture`` of a model of `kind`, each with its key."""
+def architecture_problems(architecture: Mapping[str, Any], given: Mapping[str, str]) -> list[str]:
+    """What cannot be right in the ``architecture`` of a model, each with its key.
+
+    Args:
+        architecture: what the model's file says.
+        given: keys that the workflow sets itself, and what it takes them from.
+    """
     problems = []
     for key in architecture:
-        if key in _GIVEN.get(kind, {}):
-            problems.append(f"{key}: is set by the workflow, from {_GIVEN[kind][key]}; leave it out")
+        if key in given:
+            problems.append(f"{key}: is set by the workflow, from {given[key]}; leave it out")
         elif _REFUSED.fullmatch(key):
             problems.append(
                 f"{key}: not allowed here; the model's own key `pretrained` names weights to begin from"
             )
-    if kind == "timm":
-        problems += _name_problems(architecture)
     for path, value in _leaves(architecture):
         problems += [f"{path}: {problem}" for problem in _value_problems(path, value)]
     return problems
-
-
-def _name_problems(architecture: Mapping[str, Any]) -> list[str]:
-    name = architecture.get("model_name")
-    if name is None:
-        return ["model_name: missing; it is timm's name of the model"]
-    if not isinstance(name, str) or not _TIMM_NAME.fullmatch(name):
-        return [
-            f"model_name: expected a name in timm's list, such as resnet18, got {name!r}; nothing is fetched "
-            "from a hub or read from a folder"
-        ]
-    return []
 
 
 def _value_problems(path: str, value: Any) -> Iterator[str]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from meddiff.config.schema.model import TimmModelConfig
+from meddiff.config.schema.kinds.timm import TimmConfig
 from meddiff.data.stores.store import Store
 from meddiff.devices.autocast import training_precision
 from meddiff.diffusion.pixels import in_unit_range
@@ -24,7 +24,7 @@ def classification_loss(
     return functional.cross_entropy(model(images).float(), labels, weights, reduction="none")
 
 
-def class_weights(config: TimmModelConfig, counts: Sequence[int] | None) -> Tensor | None:
+def class_weights(config: TimmConfig, counts: Sequence[int] | None) -> Tensor | None:
     """Weights of the classes in the loss, fp32 [K]; None where all count alike.
 
     Balanced ones are images / (K * images of the class), scikit-learn's rule: their mean over the training
@@ -54,7 +54,7 @@ def class_weights(config: TimmModelConfig, counts: Sequence[int] | None) -> Tens
 class TimmTask:
     """Training loss and validation of a baseline."""
 
-    def __init__(self, config: TimmModelConfig, seed: int, counts: Sequence[int] | None = None) -> None:
+    def __init__(self, config: TimmConfig, seed: int, counts: Sequence[int] | None = None) -> None:
         """Prepare for training images of which there are `counts` of each class (for balanced weights)."""
         self.config = config
         self._weights = class_weights(config, counts)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from torch import Tensor
 
-from meddiff.config.schema.model import DiffusionBase
+from meddiff.config.schema.kinds.base import DiffusionBase
 from meddiff.data.stores.store import Store
 from meddiff.devices.autocast import training_precision
 from meddiff.diffusion.denoiser import Denoiser

@@ -1,0 +1,62 @@
+"""What the file of a baseline may say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from meddiff.config.schema.dataset import DatasetConfig
+from meddiff.config.schema.kinds.base import ModelBase
+from meddiff.config.schema.pretrained import PretrainedConfig
+
+# A tag after a dot names weights in timm's list. No colon: `hf-hub:` and `local-dir:` fetch a model.
+_TIMM_NAME = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
+
+
+class TimmConfig(ModelBase):
+    """A discriminative classifier from timm."""
+
+    kind: Literal["timm"]
+    family: Literal["cnn", "transformer"] = Field(description="block of the paper's table")
+    augment: bool = Field(default=True, description="change training images as the dataset's file allows")
+    class_weights: Literal["none", "balanced"] | list[Annotated[float, Field(gt=0, le=1e6)]] = Field(
+        default="none",
+        description="what an image's loss is multiplied by: by the inverse share of its class in the "
+        "training images, or one factor a class",
+    )
+    pretrained: PretrainedConfig | None = Field(
+        default=None, description="weights that training begins from; random where not given"
+    )
+    normalisation: Literal["half", "pretrained"] | None = Field(
+        default=None, description="(x - .5) / .5, or the mean and deviation of the pretrained weights"
+    )
+
+    given: ClassVar[Mapping[str, str]] = {
+        "num_classes": "the dataset's classes",
+        "in_chans": "the dataset's channels",
+    }
+
+    def architecture_problems(self) -> list[str]:
+        return [*_name_problems(self.architecture), *super().architecture_problems()]
+
+    def problems_with(self, dataset: DatasetConfig, datasets: Sequence[str]) -> list[str]:
+        if isinstance(self.class_weights, list) and len(self.class_weights) != len(dataset.classes):
+            return [
+                f"class_weights: expected one a class, {len(dataset.classes)}, got {len(self.class_weights)}"
+            ]
+        return []
+
+
+def _name_problems(architecture: Mapping[str, Any]) -> list[str]:
+    name = architecture.get("model_name")
+    if name is None:
+        return ["model_name: missing; it is timm's name of the model"]
+    if not isinstance(name, str) or not _TIMM_NAME.fullmatch(name):
+        return [
+            f"model_name: expected a name in timm's list, such as resnet18, got {name!r}; nothing is fetched "
+            "from a hub or read from a folder"
+        ]
+    return []
