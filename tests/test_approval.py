@@ -12,8 +12,9 @@ from core_samples import tiny_config, write_store
 from meddiff.errors import ConfigError, ReleaseError
 from meddiff.io import write_json
 from meddiff.models.spec import ModelSpec
-from meddiff.training.inputs import differences, known_inputs, training_inputs
+from meddiff.training.inputs import known_inputs, training_inputs
 from meddiff.weights.approval import Publication, approve, check_may_train, publication_of, version_to_take
+from meddiff.weights.differences import differences
 from meddiff.weights.releases import PublishedRun
 from meddiff.weights.versions import keep_version
 

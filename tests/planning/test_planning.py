@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from meddiff.cli import job_of
 from meddiff.config import Config
 from meddiff.config.schema.compute import DEFAULT_COMPUTE
 from meddiff.errors import ConfigError
@@ -21,7 +22,6 @@ from meddiff.planning.schedule import wall_hours
 from meddiff.planning.sizes import SplitSizes, parse_sizes, split_sizes
 from meddiff.planning.throughput import Rate, calibrate
 from meddiff.planning.work import STAGES, Estimator, Work
-from meddiff.records.today import job_of
 
 SIZES = {"chexpert": SplitSizes(16324, 2040, 2040, ""), "isic": SplitSizes(8169, 1021, 1021, "")}
 RUN = "results/paper/{}/{}/seed0"

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from meddiff.cli import job_of
 from meddiff.config import Config
 from meddiff.provenance import SOURCE, code_files
-from meddiff.records.today import job_of
 
 pytestmark = pytest.mark.slow
 

@@ -13,13 +13,19 @@ import argparse
 import importlib
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from itertools import pairwise
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from meddiff.errors import MeddiffError
 from meddiff.progress import setup_logging
+
+if TYPE_CHECKING:
+    from meddiff.records.today import Job
 
 # What people call, and what rules call (and people who look at one step).
 OWN: dict[str, str] = {
@@ -95,6 +101,17 @@ def parse(argv: Sequence[str]) -> tuple[ModuleType, argparse.Namespace]:
     parser = argparse.ArgumentParser(prog=f"{_program()} {name}", description=module.__doc__)
     module.add_arguments(parser)
     return module, parser.parse_args(arguments)
+
+
+def job_of(line: str) -> Job:
+    """The job with this shell command: ``... -m meddiff <command> <arguments> > <log> 2>&1``."""
+    from meddiff.records.today import Job
+
+    words = shlex.split(line)
+    start = next(i for i, pair in enumerate(pairwise(words)) if pair == ("-m", "meddiff"))
+    words = words[start + 2 :]
+    words = words[: words.index(">")] if ">" in words else words
+    return Job(words[0], *parse(words))
 
 
 def _own_cards(module: ModuleType, args: argparse.Namespace) -> AbstractContextManager[None]:

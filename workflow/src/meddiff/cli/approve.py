@@ -15,11 +15,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "runs",
         choices=["-"],
-        help="from standard input, a JSON list of objects with keys of `meddiff.weights.due.DueTraining`",
+        help="from standard input, a JSON list of objects with keys of `meddiff.training.due.DueTraining`",
     )
 
 
 def run(args: argparse.Namespace) -> None:
-    from meddiff.weights.due import DueTraining, approve_all
+    from meddiff.training.due import DueTraining, approve_all
 
     approve_all(args.experiment, [DueTraining.parse(entry) for entry in json.load(sys.stdin)])

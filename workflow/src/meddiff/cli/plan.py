@@ -52,23 +52,24 @@ def gpus(args: argparse.Namespace) -> int:
 
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
+    from meddiff.cli import job_of
     from meddiff.config import Config, top_level
     from meddiff.errors import ConfigError
     from meddiff.planning.report import as_text, job_hours, rows
     from meddiff.planning.schedule import wall_hours
     from meddiff.planning.sizes import parse_sizes, split_sizes
     from meddiff.planning.work import Estimator
-    from meddiff.records.today import require_workflow, workflow_jobs
+    from meddiff.records.today import dry_run, require_workflow
 
     require_workflow()
     config = Config(top_level(args.config))
-    jobs, counts = workflow_jobs(args.config, everything=args.everything)
+    commands, counts = dry_run(args.config, everything=args.everything)
     given = dict(map(parse_sizes, args.images))
     if unknown := sorted(set(given) - set(config.datasets)):
         raise ConfigError(f"--images {unknown[0]}: the experiment has no such dataset")
     sizes = {name: split_sizes(name, dataset, given) for name, dataset in config.datasets.items()}
     estimator = Estimator(config, sizes, args.training_factor)
-    works = [estimator.work(job) for job in jobs]
+    works = [estimator.work(job_of(command)) for command in commands]
     rates = _rates(args, config, estimator, works)
     table, notes = rows(works, rates, config.experiment.models), list(estimator.notes)
     if rates is None:

@@ -109,11 +109,11 @@ def _configs(targets: Sequence[str], given: Sequence[str]) -> list[list[str]]:
 
 def _today(configs: Sequence[Sequence[str]]) -> dict:
     """Output -> the job that makes it today, over all experiments."""
-    from meddiff.records.today import workflow_jobs
+    from meddiff.cli import job_of
+    from meddiff.records.today import dry_run
 
     today = {}
     for config in configs:
-        jobs, _ = workflow_jobs(config, everything=True)
-        for job in jobs:
+        for job in map(job_of, dry_run(config, everything=True)[0]):
             today.update(dict.fromkeys((path.as_posix() for path in job.files().outputs), job))
     return today

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import argparse
 import re
-import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -57,15 +55,15 @@ def require_workflow() -> None:
         raise WorkflowError("there is no Snakefile here; go where it is, and run this again")
 
 
-def workflow_jobs(config: Sequence[str], *, everything: bool) -> tuple[list[Job], dict[str, int]]:
-    """The jobs of the workflow in the working folder.
+def dry_run(config: Sequence[str], *, everything: bool) -> tuple[list[str], dict[str, int]]:
+    """What Snakemake would do in the working folder.
 
     Args:
         config: ``KEY=VALUE`` entries for ``--config``.
         everything: all jobs, or only those that ``snakemake`` would run now.
 
     Returns:
-        The jobs, and how many there are of each rule (without the target rule).
+        The shell commands of the jobs, and how many there are of each rule (without the target rule).
 
     Raises:
         WorkflowError: with what Snakemake says, if the configuration is wrong or a file is missing.
@@ -79,20 +77,7 @@ def workflow_jobs(config: Sequence[str], *, everything: bool) -> tuple[list[Job]
     lines = done.stdout.splitlines()
     commands = [line.removeprefix(_SHELL) for line in lines if line.startswith(_SHELL)]
     # A target rule has no command.
-    jobs = [job_of(command) for command in commands if command != "None"]
-    return jobs, _counts(done.stdout)
-
-
-def job_of(line: str) -> Job:
-    """The job with this shell command: ``... -m meddiff <command> <arguments> > <log> 2>&1``."""
-    from meddiff.cli import parse
-
-    words = shlex.split(line)
-    start = next(i for i, pair in enumerate(pairwise(words)) if pair == ("-m", "meddiff"))
-    words = words[start + 2 :]
-    words = words[: words.index(">")] if ">" in words else words
-    module, args = parse(words)
-    return Job(words[0], module, args)
+    return [command for command in commands if command != "None"], _counts(done.stdout)
 
 
 def _counts(text: str) -> dict[str, int]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from meddiff.errors import ReleaseError
-from meddiff.records.today import workflow_jobs
+from meddiff.records.today import dry_run
 
 _LOCKS = Path(".snakemake/locks")
 
@@ -23,7 +23,7 @@ def jobs_to_do(config: Sequence[str]) -> str:
     Raises:
         WorkflowError: with what Snakemake says, if it cannot plan.
     """
-    _, jobs = workflow_jobs(config, everything=False)
+    _, jobs = dry_run(config, everything=False)
     return ", ".join(f"{rule} ({count})" for rule, count in jobs.items())
 
 

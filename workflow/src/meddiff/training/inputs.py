@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,6 @@ from meddiff.models.kinds import network_module, task_module
 from meddiff.models.spec import ModelSpec
 from meddiff.provenance import code_hashes
 from meddiff.weights.pretrained import verified_manifest
-
-_SHOWN = 12
-_NAMES = {
-    "params": "setting",
-    "code": "code",
-    "data": "images or splits",
-    "pretrained": "weights that it begins from",
-}
 
 
 def open_stores(store_dirs: Sequence[Path], split: str) -> Store | JointStore:
@@ -88,28 +80,3 @@ def known_inputs(
     if pretrained_dir:
         inputs["pretrained"] = sha256_json(verified_manifest(pretrained_dir))
     return inputs
-
-
-def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """One line for each thing in which two `training_inputs` differ; the longest lists are cut.
-
-    Configuration is shown with both values, files by their names.
-    """
-    lines = []
-    for key, name in _NAMES.items():
-        before, after = dict(_leaves(old.get(key))), dict(_leaves(new.get(key)))
-        changed = [path for path in sorted(before | after) if before.get(path) != after.get(path)]
-        for path in changed[:_SHOWN]:
-            values = f": {before.get(path)!r} -> {after.get(path)!r}" if key == "params" else ""
-            lines.append(f"{name} {path}".rstrip() + values)
-        if len(changed) > _SHOWN:
-            lines.append(f"{name}: {len(changed) - _SHOWN} more")
-    return lines
-
-
-def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from _leaves(inner, f"{path}.{key}" if path else str(key))
-    else:
-        yield path, value

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from meddiff.config import Config
 from meddiff.errors import ConfigError, ReleaseError
-from meddiff.training.inputs import differences
+from meddiff.weights.differences import differences
 from meddiff.weights.releases import PublishedRun, read_release, release_path
 from meddiff.weights.versions import keep_version, kept_inputs
 
