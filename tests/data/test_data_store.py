@@ -220,7 +220,7 @@ def test_unusable_stores(stored: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"index\.parquet: cannot be read"):
         Store.open(stored, "train")
     (stored / "manifest.json").write_text('{"format_version": 0}')
-    with pytest.raises(DataError, match="store format 0, expected 1; run `store` again"):
+    with pytest.raises(DataError, match=r"format_version is 0, expected .*version 1\); run `store` again"):
         Store.open(stored, "train")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from meddiff.io import sha256_file, write_json
-from meddiff.records.record import FORMAT, record_path
+from meddiff.records.record import FORMAT_VERSION, record_path
 from meddiff.sharing.doubts import edited, mark_doubtful
 from meddiff.sharing.snakemake_records import METADATA, record_file
 
@@ -21,7 +21,12 @@ def write_record(path: str, command: str, inputs: list[str]) -> None:
     def digests(names: list[str]) -> dict:
         return {name: {"sha256": sha256_file(name)} for name in names}
 
-    record = {"format": FORMAT, "command": command, "inputs": digests(inputs), "outputs": digests([path])}
+    record = {
+        "format": FORMAT_VERSION,
+        "command": command,
+        "inputs": digests(inputs),
+        "outputs": digests([path]),
+    }
     write_json(record_path(Path(path)), {**record, "settings": {"params": PARAMS}})
 
 

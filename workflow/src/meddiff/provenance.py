@@ -19,6 +19,7 @@ SOURCE = Path(__file__).parent
 NEUTRAL = (
     "meddiff.config",
     "meddiff.errors",
+    "meddiff.format_version",
     "meddiff.io",
     "meddiff.pipeline",
     "meddiff.progress",

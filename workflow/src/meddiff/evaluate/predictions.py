@@ -1,7 +1,8 @@
 """The table of predictions, with the same columns for diffusion classifiers and baselines.
 
 Columns: ``image_id, group, label, prediction, p_0 .. p_{K-1}, uncertainty_<kind>..., steps_used,
-steps``, the last being the number of steps of the full run (1 of a baseline).
+steps``, the last being the number of steps of the full run (1 of a baseline). The file has one more,
+``format_version``, which is the same in all rows.
 Classes are indices into the dataset's class list. Of classes that are exactly equal a baseline's prediction
 is the first, and that of a diffusion classifier the one that `meddiff.diffusion.vote` says.
 """
@@ -21,11 +22,13 @@ from meddiff.csv_text import read_rows
 from meddiff.diffusion import vote
 from meddiff.diffusion.step_order import in_order, spread_order
 from meddiff.errors import DataError
+from meddiff.format_version import KEY, as_of_today
 from meddiff.io import atomic_path
 
 if TYPE_CHECKING:
     import xarray as xr
 
+FORMAT_VERSION = 2
 UNCERTAINTY = "uncertainty_"
 _TEXT = ["image_id", "group"]
 _STEPS = ["steps_used", "steps"]
@@ -95,18 +98,21 @@ def from_probabilities(
 def write_predictions(table: pd.DataFrame, path: str | Path) -> None:
     """Write `table` as CSV at full precision, atomically."""
     with atomic_path(path) as temporary:
-        table.to_csv(temporary, index=False, lineterminator="\n")
+        table.assign(**{KEY: FORMAT_VERSION}).to_csv(temporary, index=False, lineterminator="\n")
 
 
 def read_predictions(path: str | Path) -> pd.DataFrame:
-    """Read and check a table of predictions.
+    """Read and check a table of predictions; the version of its format is left out.
 
     Raises:
         DataError: naming file and row (header = row 1) for missing columns, images that repeat, classes
-            out of range, probabilities that are no distribution, and values that are not finite.
+            out of range, probabilities that are no distribution, and values that are not finite; or if a
+            newer meddiff made the file.
     """
     header, rows = read_rows(path, ours=True, repair=_REPAIR)
-    raw = pd.DataFrame([row for _, row in rows], columns=header, dtype=str)
+    text = pd.DataFrame([row for _, row in rows], columns=header, dtype=str)
+    found, text = _format_version(path, text), text.drop(columns=KEY, errors="ignore")
+    raw = as_of_today(path, found, text, (_from_version_1,), DataError, _REPAIR)
     classes = sum(bool(re.fullmatch(r"p_\d+", column)) for column in raw.columns)
     shares = [f"p_{k}" for k in range(max(classes, 2))]
     kinds = [column for column in raw.columns if column.startswith(UNCERTAINTY)]
@@ -146,6 +152,20 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
     off = (table[shares].sum(axis=1) - 1).abs() > _SUM_TOLERANCE
     _check_rows(path, raw, shares[0], off, f"{shares[0]}..{shares[-1]} that sum to 1")
     return table
+
+
+def _format_version(path: str | Path, raw: pd.DataFrame) -> int | str | None:
+    """What the rows say, which is a number where the file is whole; None where they say nothing."""
+    if KEY not in raw or raw.empty:
+        return None
+    first = raw[KEY].iloc[0]
+    _check_rows(path, raw, KEY, raw[KEY] != first, f"{first!r} as in the first row")
+    return int(first) if first.isdecimal() else first
+
+
+def _from_version_1(raw: pd.DataFrame) -> pd.DataFrame:
+    """It differs only in that it does not say its version."""
+    return raw
 
 
 def probabilities(table: pd.DataFrame) -> np.ndarray:

@@ -11,6 +11,7 @@ import yaml
 from meddiff.config import parse_model
 from meddiff.config.schema.model import AnyModel
 from meddiff.errors import CheckpointError, ConfigError
+from meddiff.format_version import KEY, as_of_today
 from meddiff.io import sha256_json, write_text
 from meddiff.models.kinds import build_model
 
@@ -20,9 +21,11 @@ if TYPE_CHECKING:
     from meddiff.data.stores.joint import JointStore
     from meddiff.data.stores.store import Store
 
+FORMAT_VERSION = 2  # of CONFIG, and so of the weights beside it
 WEIGHTS, CONFIG, RUN = "model.safetensors", "config.yaml", "run.json"
 _CHECKSUM = "sha256"
-# Files of earlier versions have the flags of both networks, those of the other one as null.
+_REPAIR = "make the weights again"
+# In version 1, both diffusion networks have the flags of either; of the other one's, these are null.
 _OF_THE_OTHER = {
     "unet": ("adaln_zero_init", "label_table_size", "block_label_dropout"),
     "dit": ("embedding_outside",),
@@ -106,7 +109,7 @@ def _compare(weights_dir: Path, pairs: dict[str, tuple[Any, Any]]) -> None:
 def write_config(folder: Path, spec: ModelSpec, seed: int) -> None:
     """Write ``config.yaml``: what weights need to be used, beside them, with a checksum of itself."""
     names = {} if spec.class_names is None else {"class_names": list(spec.class_names)}
-    document = {**spec.to_dict(), **names, "seed": seed}
+    document = {KEY: FORMAT_VERSION, **spec.to_dict(), **names, "seed": seed}
     text = yaml.safe_dump({**document, _CHECKSUM: sha256_json(document)}, sort_keys=True)
     write_text(folder / CONFIG, text)
 
@@ -115,29 +118,35 @@ def read_spec(weights_dir: Path) -> ModelSpec:
     """What ``config.yaml`` says about the weights beside it.
 
     Raises:
-        CheckpointError: if the file is missing, damaged, or was edited after it was written.
+        CheckpointError: if the file is missing, damaged, was edited after it was written, or was made by a
+            newer meddiff.
     """
     path = weights_dir / CONFIG
     if not path.is_file():
         raise CheckpointError(f"{path}: missing; weights need the configuration they were made with")
     try:
         document = dict(yaml.safe_load(path.read_text(encoding="utf-8")))
-        found = document.pop(_CHECKSUM, None)  # files of earlier versions have none
-        if found not in (None, sha256_json(document)):
+        checksum = document.pop(_CHECKSUM, None)
+        first = checksum is None and KEY not in document  # the first ones of version 1 had none
+        if not first and checksum != sha256_json(document):
             raise CheckpointError(
                 f"{path}: is damaged or was edited: its checksum does not fit; weights mean nothing without "
                 "the configuration they were made with: make them again, or restore them if published"
             )
+        found = document.pop(KEY, None)
+        document = as_of_today(path, found, document, (_from_version_1,), CheckpointError, _REPAIR)
         if document.keys() - {"class_names"} != {"model", "num_classes", "channels", "image_size", "seed"}:
-            raise CheckpointError(f"{path}: has the keys {', '.join(document)}; make the weights again")
-        model, names = parse_model(_own_keys(document["model"])), document.get("class_names")
+            raise CheckpointError(f"{path}: has the keys {', '.join(document)}; {_REPAIR}")
+        model, names = parse_model(document["model"]), document.get("class_names")
         shape = [int(document[key]) for key in ("num_classes", "channels", "image_size")]
         return ModelSpec(model, *shape, tuple(names) if names else None)
     except (OSError, ValueError, TypeError, AttributeError, yaml.YAMLError, ConfigError) as error:
-        raise CheckpointError(f"{path}: cannot be used ({error}); make the weights again") from error
+        raise CheckpointError(f"{path}: cannot be used ({error}); {_REPAIR}") from error
 
 
-def _own_keys(model: dict[str, Any]) -> dict[str, Any]:
-    """`model` without flags that its network never had."""
+def _from_version_1(document: dict[str, Any]) -> dict[str, Any]:
+    """It does not say its version, and has flags that its network never had."""
+    model = document.get("model", {})
     others = _OF_THE_OTHER.get(model.get("kind"), ())
-    return {key: value for key, value in model.items() if value is not None or key not in others}
+    own = {key: value for key, value in model.items() if value is not None or key not in others}
+    return {**document, "model": own} if own else document

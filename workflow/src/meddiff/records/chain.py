@@ -9,7 +9,7 @@ from typing import Any
 
 from meddiff.io import read_json
 from meddiff.records.files import RAW
-from meddiff.records.record import code_record, digest, read_record
+from meddiff.records.record import FORMAT_VERSION, code_record, digest, read_record, record_path
 from meddiff.records.today import Job
 
 WEIGHTS_RUN = "run.json"
@@ -172,6 +172,13 @@ def _unrecorded(path: str) -> Link:
     link = Link([path])
     if not Path(path).exists():
         link.gaps.append("is not here, and has no record")
+        return link
+    record = record_path(Path(path))
+    if record.is_file() and read_record(Path(path)) is None:
+        link.gaps.append(
+            f"its record {record} cannot be read: it is damaged, or was made by a newer meddiff (this one "
+            f"understands version {FORMAT_VERSION} of its format); update meddiff, or make the result again"
+        )
         return link
     text = "has no record: made before records were kept, by hand, or restored without its provenance folder"
     run = Path(path).parent / WEIGHTS_RUN

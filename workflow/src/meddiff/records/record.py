@@ -28,7 +28,7 @@ from meddiff.records.files import Files
 log = logging.getLogger("meddiff")
 
 FOLDER = "provenance"
-FORMAT = 1
+FORMAT_VERSION = 1
 _SECONDS_BETWEEN_NOTES = 60.0
 
 
@@ -43,7 +43,7 @@ def read_record(output: Path) -> dict[str, Any] | None:
         record = read_json(record_path(output))
     except (OSError, ValueError):
         return None
-    return record if isinstance(record, dict) and record.get("format") == FORMAT else None
+    return record if isinstance(record, dict) and record.get("format") == FORMAT_VERSION else None
 
 
 def digest(path: Path) -> str | None:
@@ -89,7 +89,7 @@ def recorded(command: str, files: Files, params: Any, state_root: Path, processe
     seconds, attempts = elapsed()
     device = _device()
     record = {
-        "format": FORMAT,
+        "format": FORMAT_VERSION,
         **made_from,
         "outputs": {
             _name(path): {"sha256": digest(path), "bytes": _size(path)}

@@ -14,9 +14,11 @@ import numpy as np
 import xarray as xr
 
 from meddiff.errors import DataError
+from meddiff.format_version import KEY, as_of_today
 from meddiff.io import allocate, atomic_path
 from meddiff.sealed_file import damage, seal
 
+FORMAT_VERSION = 2
 ENGINE = "h5netcdf"
 _REPAIR = "delete it and run again: errors that are still in the state folder are taken over"
 _ELEMENTS_AT_ONCE = 1 << 21  # of [image, step, class] while joining, to bound memory
@@ -96,14 +98,14 @@ def _create(
         variable = file.create_variable(name, (dimension,), kind)
         if len(values):
             variable[...] = values
-    for name, value in attributes.items():
+    for name, value in {**attributes, KEY: FORMAT_VERSION}.items():
         file.attrs[name] = value
     return errors, logsnr
 
 
 @contextmanager
 def open_errors(path: str | Path) -> Iterator[xr.Dataset]:
-    """An errors file of which only what is asked for is read; see `load_errors`."""
+    """An errors file, in today's form, of which only what is asked for is read; see `load_errors`."""
     try:
         problem = damage(Path(path))
     except OSError as error:
@@ -111,14 +113,20 @@ def open_errors(path: str | Path) -> Iterator[xr.Dataset]:
     if problem:
         raise DataError(f"{path}: {problem}; {_REPAIR}")
     with xr.open_dataset(path, engine=ENGINE, cache=False) as dataset:
-        yield dataset
+        found = dataset.attrs.pop(KEY, None)
+        yield as_of_today(path, found, dataset, (_from_version_1,), DataError, _REPAIR)
+
+
+def _from_version_1(dataset: xr.Dataset) -> xr.Dataset:
+    """It differs only in that it does not say its version."""
+    return dataset
 
 
 def load_errors(path: str | Path) -> xr.Dataset:
     """Read an errors file into memory.
 
     Raises:
-        DataError: if it is missing, damaged, or has no checksum.
+        DataError: if it is missing, damaged, has no checksum, or was made by a newer meddiff.
     """
     with open_errors(path) as dataset:
         return dataset.load()

@@ -14,8 +14,10 @@ from pydantic import Field, ValidationError
 
 from meddiff.config.schema.strict import Strict
 from meddiff.errors import ReleaseError
+from meddiff.format_version import KEY, as_of_today
 from meddiff.io import read_json, sha256_file, write_json
 
+FORMAT_VERSION = 2
 RESULTS = Path("results")
 RECORD = "release.json"
 WEIGHTS, RUN_RECORD = "weights/model.safetensors", "weights/run.json"
@@ -69,7 +71,7 @@ def release_path(experiment: str, root: Path = Path()) -> Path:
 def write_release(release: Release, root: Path = Path()) -> Path:
     """Write the record of an experiment into the repository `root`; return its path."""
     path = release_path(release.experiment, root)
-    write_json(path, release.model_dump(mode="json"))
+    write_json(path, {KEY: FORMAT_VERSION, **release.model_dump(mode="json")})
     return path
 
 
@@ -77,20 +79,28 @@ def read_release(experiment: str, root: Path = Path()) -> Release | None:
     """The record of an experiment, or None where it has not been published.
 
     Raises:
-        ReleaseError: if there is a record that cannot be understood.
+        ReleaseError: if there is a record that cannot be understood, or a newer meddiff made it.
     """
     path = release_path(experiment, root)
     if not path.is_file():
         return None
     try:
-        release = Release.model_validate(read_json(path))
-    except (ValueError, ValidationError) as error:
+        document = dict(read_json(path))
+        found = document.pop(KEY, None)
+        document = as_of_today(path, found, document, (_from_version_1,), ReleaseError, "publish again")
+        release = Release.model_validate(document)
+    except (ValueError, TypeError, ValidationError) as error:
         raise ReleaseError(
             f"{path}: is no record of a release: {error}; take the file from git, or publish again"
         ) from error
     if release.experiment != experiment:
         raise ReleaseError(f"{path}: is the record of {release.experiment!r}; publish {experiment!r} again")
     return release
+
+
+def _from_version_1(document: dict[str, Any]) -> dict[str, Any]:
+    """It differs only in that it does not say its version."""
+    return document
 
 
 def published_runs(experiment: str, root: Path = Path()) -> dict[str, PublishedRun]:

@@ -13,6 +13,7 @@ import pandas as pd
 from pyarrow import ArrowException
 
 from meddiff.errors import DataError
+from meddiff.format_version import KEY, as_of_today
 from meddiff.io import read_json, sha256_file, sha256_json
 
 FORMAT_VERSION = 1
@@ -26,14 +27,12 @@ def read_manifest(folder: Path, split: str) -> dict[str, Any]:
     """The manifest of a store that has `split`.
 
     Raises:
-        DataError: if it is missing, damaged, of another version, or has no such split.
+        DataError: if it is missing, damaged, of a newer meddiff, or has no such split.
     """
     path = folder / MANIFEST
     try:
         manifest = read_json(path)
-        version = manifest["format_version"]
-        if version != FORMAT_VERSION:
-            raise DataError(f"{path}: store format {version}, expected {FORMAT_VERSION}; {_REPAIR}")
+        manifest = as_of_today(path, manifest[KEY], manifest, (), DataError, _REPAIR)
         known = ", ".join(manifest["splits"])
         if split not in manifest["splits"]:
             raise DataError(f"{path}: there is no split {split!r}; the splits are {known}")
