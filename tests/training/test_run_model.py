@@ -205,6 +205,7 @@ def test_a_configuration_of_earlier_versions_is_read(train, tmp_path):
     path = tmp_path / "out" / "config.yaml"
     document, spec = yaml.safe_load(path.read_text()), read_spec(path.parent)
     assert len(document.pop("sha256")) == 64 and document.pop("class_names") == ["class 0", "class 1"]
+    assert document.pop("format_version") == 2
     path.write_text(yaml.safe_dump(document))
     assert read_spec(path.parent) == replace(spec, class_names=None)
 
