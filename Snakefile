@@ -61,7 +61,6 @@ rule all:
         PREDICTIONS,
         METRICS,
         FIGURES,
-        COUNTERFACTUALS,
         REPORTED,
 
 

@@ -16,20 +16,17 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from evaluate_samples import sample_errors, sample_predictions
-from meddiff.artifacts.figures import audit, efficiency, step_ablation, uncertainty
+from meddiff.artifacts.figures import audit, counterfactual_front, efficiency, step_ablation, uncertainty
+from meddiff.artifacts.figures import counterfactuals as counterfactual_rows
 from meddiff.artifacts.render import Block, Cell, Column, Grid, to_latex, to_markdown
 from meddiff.artifacts.style import save
 from meddiff.config.schema.dataset import DatasetConfig
 from meddiff.data.params import ValidateParams, parse_slice, slice_of
-from meddiff.evaluate.counterfactual_figure import draw_counterfactuals
-from meddiff.evaluate.counterfactual_front import draw_front
-from meddiff.evaluate.counterfactual_settings import CounterfactualFigureSettings, FrontSettings
 from meddiff.evaluate.method import example_image, step_table
 from meddiff.evaluate.method_drawing import draw_method
 from meddiff.evaluate.settings import (
     MethodSettings,
 )
-from meddiff.explaining.examples import Examples
 from meddiff.text import one_line, script_safe_json
 
 HOSTILE = {
@@ -265,21 +262,21 @@ def draw_audit(text: str) -> Figure:
 
 
 def counterfactuals(text: str) -> Figure:
-    more = {"classes": {"a": [text, "other"]}, "oracle": text, "style": {**STYLE, "height": 1.2}}
-    settings = CounterfactualFigureSettings(**layout(text), **more, runs=[RUN])
-    row = {"image_id": "i", "source": 0, "target": 1, "qualified": 1, "valid": 1.0, "valid_oracle": np.nan}
-    pictures = {name: np.zeros((1, 8, 8, 1), np.uint8) for name in ("input", "factual", "counterfactual")}
-    examples = Examples(pd.DataFrame([row]), pictures | {"mask": np.zeros((1, 8, 8), np.uint8)})
-    return draw_counterfactuals([(settings.runs[0], examples)], settings)
+    more = {"classes": {"a": [text, "other"]}, "style": {**STYLE, "height": 1.2}}
+    settings = counterfactual_rows.Settings(**layout(text), **more, runs=[RUN])
+    row = {**RUN, "image_id": "i", "source": 0, "target": 1, "qualified": 1, "valid": 1.0}
+    pictures = {name: np.zeros((8, 8, 1), np.uint8) for name in ("input", "factual", "counterfactual")}
+    table = pd.DataFrame([row]).assign(valid_oracle=np.nan)
+    return counterfactual_rows.draw_rows(table, [{**pictures, "mask": np.zeros((8, 8), np.uint8)}], settings)
 
 
 def front(text: str) -> Figure:
-    more = {"classes": {"a": [text, "other"]}, "oracle": text, "style": STYLE}
-    settings = FrontSettings(**layout(text), confidence=0.9, **more, runs=[RUN])
+    more = {"oracle": text, "style": STYLE}
+    settings = counterfactual_front.Settings(**layout(text), confidence=0.9, **more, runs=[RUN])
     rows = [["a", "m", judge, 0.5, 1.0, 50.0, 40.0, 60.0, 5.0, 0.1, 9, 1] for judge in ("itself", "oracle")]
     columns = ["dataset", "model", "judge", "from_t", "cfg_scale", "validity_percent", "ci_low_percent"]
     columns += ["ci_high_percent", "control_percent", "l1", "images", "seeds"]
-    return draw_front(pd.DataFrame(rows, columns=columns), settings)
+    return counterfactual_front.draw(pd.DataFrame(rows, columns=columns), settings, {})
 
 
 FIGURES = [draw_steps, draw_removal, method, draw_efficiency, draw_audit, counterfactuals, front]

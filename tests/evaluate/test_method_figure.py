@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from evaluate_samples import sample_errors
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.colors import to_hex
 from PIL import Image
 
 from error_samples import save_errors
+from evaluate_samples import sample_errors
 from meddiff.cli import main
 from meddiff.config.schema.experiment import FigureStyle
 from meddiff.data.stores.store import build_store
@@ -172,7 +172,6 @@ def test_errors_of_use_are_explained(tmp_path: Path, store: Path, caplog: pytest
     cases = [
         (command(tmp_path, None, good, "--errors", path), "--store goes with --kind method"),
         (command(tmp_path, store, good, "--errors", path, path), "one --errors file, got 2"),
-        (command(tmp_path, store, good, "--predictions", path), "made from --errors"),
         (command(tmp_path, store, {}, "--errors", path), "--params: wavelet: Field required"),
         (command(tmp_path, store, good, "--errors", path), "the store has no image 'other"),
     ]

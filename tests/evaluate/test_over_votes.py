@@ -18,17 +18,16 @@ from meddiff.artifacts.tables import efficiency as efficiency_table
 from meddiff.artifacts.tables.audit import _seeds
 from meddiff.cli import main
 from meddiff.diffusion import vote
-from meddiff.errors import ConfigError, DataError
+from meddiff.errors import DataError
 from meddiff.evaluate import curves
 from meddiff.evaluate.comparison import compare
-from meddiff.evaluate.counterfactual_settings import FrontSettings
 from meddiff.evaluate.efficiency import RunErrors, efficiency
 from meddiff.evaluate.metrics_tree import metrics_tree
 from meddiff.evaluate.over_seeds import over_seeds
 from meddiff.evaluate.predictions import is_correct, write_predictions
 from meddiff.evaluate.proportion import share_interval
 from meddiff.evaluate.recovered import limits_over_seeds, replicates
-from meddiff.evaluate.settings import Resampling, parse_params
+from meddiff.evaluate.settings import Resampling
 from meddiff.evaluate.summary import COLUMNS, read_metrics
 from meddiff.runs import Run, ScoringRun
 
@@ -232,11 +231,3 @@ def test_a_file_of_metrics_names_its_vote_seed(tmp_path: Path, votes: int | None
     for other in (3, None if votes else 0):
         with pytest.raises(DataError, match=r"votes is .*files go in the order of the runs"):
             read_metrics(tmp_path / "m.csv", Run(**{**run, "votes": other}))
-
-
-def test_counterfactuals_belong_to_a_training() -> None:
-    settings = {**LAYOUT, "classes": {}, "oracle": None, "confidence": 0.9, "style": {}}
-    trained = {"dataset": "chest", "model": "unet", "seed": 0}
-    assert parse_params(FrontSettings, json.dumps({**settings, "runs": [trained]})).runs[0].seed == 0
-    with pytest.raises(ConfigError, match="votes"):
-        parse_params(FrontSettings, json.dumps({**settings, "runs": [{**trained, "votes": 1}]}))

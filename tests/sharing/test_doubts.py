@@ -47,7 +47,7 @@ def made(tmp_path, monkeypatch) -> list[str]:
     write_planned(PREDICTIONS, [])
     write_planned(TABLE, [PREDICTIONS])
     write_record(PREDICTIONS, "predict", [])
-    write_record(TABLE, "table", [PREDICTIONS])
+    write_record(TABLE, "artifact", [PREDICTIONS])
     return [PREDICTIONS, TABLE]
 
 

@@ -22,8 +22,8 @@ RUN = "results/smallest/small_chest/small_unet/seed0/counterfactuals"
 MADE = {
     "make_counterfactuals": 1,
     "measure_counterfactuals": 1,
-    "make_counterfactual_table": 1,
-    "plot_counterfactuals": 1,
+    "make_counterfactuals_table": 1,
+    "plot_counterfactuals_small_chest": 1,
     "plot_counterfactual_front": 1,
 }
 

@@ -3,8 +3,6 @@ from meddiff.config.schema.figure import FigureStyle
 
 OLD = {
     "method": FigureStyle(width=9.0, height=4.7),
-    "counterfactuals": FigureStyle(width=7.6, height=1.2),
-    "counterfactual_front": FigureStyle(),
 }
 
 # What metrics, tables and figures take from the configuration.

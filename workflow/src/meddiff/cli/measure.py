@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from meddiff.records.files import Files, parsed_params, raw_manifest, store_manifest
+from meddiff.cli.params import add_params_argument, parsed
+from meddiff.records.files import Files, raw_manifest, store_manifest
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("--params", required=True, help="JSON: dataset, model, seed, mask_margin and more")
+    add_params_argument(parser, "dataset, model, seed, mask_margin and more")
     parser.add_argument("--table", type=Path, required=True, help="CSV that `explain` wrote")
     parser.add_argument("--images", type=Path, required=True, help="folder that `explain` wrote")
     parser.add_argument("--features", type=Path, required=True, help="NumPy archive that `explain` wrote")
@@ -28,7 +29,7 @@ def files(args: argparse.Namespace) -> Files:
     inputs = [args.table, args.features, args.predictions, store_manifest(args.store)]
     if args.oracle:
         inputs.append(args.oracle)
-    if parsed_params(args)["phantom"]:
+    if args.params.get("phantom"):
         inputs.append(raw_manifest(args.store))  # masks lie among the images
     outputs = [args.out_measures, args.out_metrics, args.out_examples]
     return Files(inputs, outputs, ["meddiff.explaining.measure_run"])
@@ -36,9 +37,9 @@ def files(args: argparse.Namespace) -> Files:
 
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
-    from meddiff.explaining.measure_run import MeasureFiles, make_measures
+    from meddiff.explaining.measure_run import MeasureFiles, MeasureSettings, make_measures
 
-    files = MeasureFiles(
+    paths = MeasureFiles(
         table=args.table,
         images=args.images,
         features=args.features,
@@ -50,4 +51,4 @@ def run(args: argparse.Namespace) -> None:
         metrics=args.out_metrics,
         examples=args.out_examples,
     )
-    make_measures(args.params, files)
+    make_measures(parsed(MeasureSettings, args.params, "--params"), paths)

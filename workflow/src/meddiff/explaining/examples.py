@@ -12,7 +12,7 @@ from meddiff.data.stores.store import Store
 from meddiff.errors import DataError
 from meddiff.explaining.archives import read_archive
 from meddiff.explaining.edits import COUNTERFACTUAL, FACTUAL, read_pixels
-from meddiff.explaining.measures import Evidence
+from meddiff.explaining.lesions import KnownLesions
 from meddiff.io import atomic_path
 
 _SHOWN = ["image_id", "source", "target", "qualified", "qualified_oracle", "valid", "valid_oracle"]
@@ -55,7 +55,7 @@ def choose_examples(measures: pd.DataFrame, number: int) -> pd.DataFrame:
 
 
 def make_examples(
-    measures: pd.DataFrame, number: int, images_dir: Path, store: Store, evidence: Evidence | None
+    measures: pd.DataFrame, number: int, images_dir: Path, store: Store, lesions: KnownLesions | None
 ) -> Examples:
     """Read the images of `choose_examples`."""
     chosen = choose_examples(measures, number)
@@ -64,7 +64,7 @@ def make_examples(
     nothing = np.zeros(store.images.shape[1:3], dtype=bool)
     masks = []
     for image_id, source in zip(chosen["image_id"], chosen["source"], strict=True):
-        mask = evidence.of(image_id, source) if evidence else None
+        mask = lesions.of(image_id, source) if lesions else None
         masks.append(nothing if mask is None else mask)
     pictures = {
         "input": np.array(store.images[rows]),

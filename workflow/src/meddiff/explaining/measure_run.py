@@ -4,21 +4,34 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
+from pydantic import Field
 
-from meddiff.data.phantom.truth import MARKED_CLASSES, lesion_masks
 from meddiff.data.stores.store import Store
 from meddiff.errors import ConfigError, DataError
-from meddiff.evaluate.counterfactual_settings import MeasureSettings
 from meddiff.evaluate.predictions import read_predictions
-from meddiff.evaluate.settings import parse_params
+from meddiff.evaluate.settings import Resampling
 from meddiff.explaining.archives import read_archive
 from meddiff.explaining.edits import read_edit_table
 from meddiff.explaining.examples import make_examples, write_examples
-from meddiff.explaining.measures import Evidence, measure, widen
-from meddiff.explaining.metrics import summarise
+from meddiff.explaining.image_measures import measure_images
+from meddiff.explaining.lesions import KnownLesions
+from meddiff.explaining.metrics import COLUMNS, RUN
+from meddiff.explaining.summary import summarise
 from meddiff.result_csv import write_csv
+from meddiff.runs import TrainedRun
+
+
+class MeasureSettings(TrainedRun, Resampling):
+    """What ``measure`` depends on beside its files."""
+
+    phantom: Literal["chexpert", "isic"] | None = Field(
+        default=None, description="layout of a generated dataset, whose lesions are known"
+    )
+    mask_margin: int = Field(ge=0, description="pixels that the lesion mask is widened by")
+    examples: int = Field(ge=1, description="images of each class to show")
 
 
 @dataclass(frozen=True)
@@ -46,26 +59,21 @@ class MeasureFiles:
     examples: Path
 
 
-def make_measures(params: str, files: MeasureFiles) -> None:
+def make_measures(settings: MeasureSettings, files: MeasureFiles) -> None:
     """Measure every image, summarise, and keep the images to show.
 
-    Args:
-        params: JSON of `MeasureSettings`.
-        files: what to read and write.
-
     Raises:
-        ConfigError: if params are wrong.
-        DataError: if a file is, or files are of different images.
+        ConfigError: if a phantom's folder is not given.
+        DataError: if a file is wrong, or files are of different images.
     """
-    settings = parse_params(MeasureSettings, params)
     if settings.phantom and files.root is None:
         raise ConfigError("--root: missing; the masks of a phantom lie in the folder of its images")
     table = read_edit_table(files.table)
     store = Store.open(files.store, "test")
     predictions = read_predictions(files.predictions)
     oracle = read_predictions(files.oracle) if files.oracle else None
-    evidence = _evidence(settings, files.root, store, sorted(set(table["image_id"])))
-    measures = measure(table, files.images, store, predictions, oracle, evidence)
+    lesions = _lesions(settings, files.root, store, sorted(set(table["image_id"])))
+    measures = measure_images(table, files.images, store, predictions, oracle, lesions)
     if missing := sorted(set(store.image_ids) - set(predictions["image_id"])):
         raise DataError(
             f"{files.predictions}: has no row of image {missing[0]!r} ({len(missing)} such images of the "
@@ -73,9 +81,9 @@ def make_measures(params: str, files: MeasureFiles) -> None:
         )
     tested = predictions.set_index("image_id").loc[store.image_ids, ["label", "group"]]
     metrics = summarise(measures, read_features(files.features), tested, settings)
-    write_examples(make_examples(measures, settings.examples, files.images, store, evidence), files.examples)
+    write_examples(make_examples(measures, settings.examples, files.images, store, lesions), files.examples)
     write_csv(measures, files.measures)
-    write_csv(metrics, files.metrics)
+    write_csv(metrics.assign(**settings.model_dump(include={*RUN}))[COLUMNS], files.metrics)
 
 
 def read_features(path: Path) -> dict[str, np.ndarray]:
@@ -90,10 +98,9 @@ def read_features(path: Path) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _evidence(
+def _lesions(
     settings: MeasureSettings, root: Path | None, store: Store, image_ids: list[str]
-) -> Evidence | None:
+) -> KnownLesions | None:
     if settings.phantom is None or root is None:
         return None
-    masks = widen(lesion_masks(root, image_ids, store.images.shape[1]), settings.mask_margin)
-    return Evidence(MARKED_CLASSES[settings.phantom], dict(zip(image_ids, masks, strict=True)))
+    return KnownLesions.read(root, settings.phantom, image_ids, store.images.shape[1], settings.mask_margin)

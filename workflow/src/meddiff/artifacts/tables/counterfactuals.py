@@ -1,24 +1,39 @@
-"""The table of counterfactual metrics: one row a model and direction."""
+"""The table of counterfactuals: their metrics, one row a model and direction."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
+from pydantic import Field
 
+from meddiff.artifacts.artifact import Files, Table, Wanted
 from meddiff.artifacts.layout import image_count, with_preset
 from meddiff.artifacts.render import Block, Cell, Column, Grid
-from meddiff.evaluate.counterfactual_settings import CounterfactualTableSettings
+from meddiff.artifacts.settings import Confidence, Layout, Line, class_names, each_with, layout
 from meddiff.evaluate.over_seeds import over_seeds
-from meddiff.explaining.metrics import METRICS
-from meddiff.explaining.set_distances import (
+from meddiff.explaining.metrics import (
+    CHANGED,
     FID_IMAGES_PER_DIMENSION,
     KID,
     KID_HALVES,
     KID_SOURCE,
+    METRICS,
     SET_METRICS,
+    read_metrics,
 )
-from meddiff.explaining.similarity import CHANGED
+
+if TYPE_CHECKING:
+    from meddiff.config.schema.counterfactual import CounterfactualConfig
+    from meddiff.pipeline.experiment import Experiment
+
+CAPTION = """\
+Counterfactuals of each direction: validity by the classifier itself and by an independent one, each on the
+test images that it decides for their true class, with the factual reconstructions taken for the target as a
+control; distance to the image; distance to the real images of the target class, beside that of real images
+to real ones; what the factual reconstruction and the way back lose; and, on phantoms, how much of the change
+is inside the known lesion.
+"""
 
 KEYS = ["dataset", "model", "source", "target", "metric"]
 _NONE = Cell("–")
@@ -53,8 +68,6 @@ SHOWN: dict[str, Shown] = {
     "change_inside_lesion": Shown("change", "Inside the lesion (%)", _PERCENT, "change inside the lesion"),
     "lesion_area": Shown("area", "Inside the lesion (%)", _PERCENT, "area of the lesion"),
 }
-
-
 # Column -> what is said about it where it is shown.
 _SENTENCES = {
     "l1": "L1 (mean absolute) and L2 (root mean square) differences are fractions of the range of pixels.",
@@ -66,7 +79,68 @@ _SENTENCES = {
 }
 
 
-def counterfactual_table(metrics: pd.DataFrame, settings: CounterfactualTableSettings) -> pd.DataFrame:
+class Settings(Layout):
+    """What the table depends on.
+
+    Attributes:
+        classes: dataset -> names in order of the class index.
+        oracle: title of the baseline that classifies counterfactuals too.
+        features: what the feature distances are made with.
+        mask_margin: pixels that the known lesion is widened by.
+        made: model -> how its counterfactuals were made.
+        confidence: of the intervals in the metrics files.
+    """
+
+    classes: dict[str, list[Line]]
+    oracle: Line | None
+    features: Line | None
+    mask_margin: int = Field(ge=0)
+    made: dict[str, str]
+    confidence: Confidence
+
+    def direction(self, dataset: str, source: int, target: int) -> str:
+        """``source → target`` by name."""
+        names = self.classes[dataset]
+        return f"{names[source]} → {names[target]}"
+
+
+def plan(experiment: Experiment) -> list[Wanted]:
+    """Wherever counterfactuals are made."""
+    runs, config = experiment.counterfactual_runs(), experiment.counterfactuals
+    if config is None:
+        return []
+    settings = Settings(
+        **layout(experiment, runs),
+        classes=class_names(experiment),
+        oracle=_title(experiment, config.oracle),
+        features=_title(experiment, config.features or config.oracle),
+        mask_margin=config.mask_margin,
+        made={model: _how_made(config, model) for model in dict.fromkeys(run.model for run in runs)},
+        confidence=experiment.settings.evaluate.confidence,
+    )
+    return [Wanted(settings, {"metrics": [experiment.counterfactual(run, "metrics.csv") for run in runs]})]
+
+
+def _title(experiment: Experiment, network: str | None) -> str | None:
+    """What a network that judges is called: one that is named by its folder by that."""
+    return network if network is None or "/" in network else experiment.any_dataset(network).title
+
+
+def _how_made(config: CounterfactualConfig, model: str) -> str:
+    """One clause for the caption."""
+    guidance, steps = config.guidance(model), f"{config.sampling_steps} {config.sampler} steps"
+    return f"from t = {guidance['from_t']:g} in {steps} with guidance {guidance['cfg_scale']:g}"
+
+
+def make(settings: Settings, files: Files) -> tuple[pd.DataFrame, list[Grid]]:
+    """The table from metrics files of ``measure``, one a run."""
+    pairs = each_with(settings.runs, files["metrics"], "metrics")
+    metrics = pd.concat([read_metrics(path, run) for run, path in pairs], ignore_index=True)
+    table = counterfactual_table(metrics, settings)
+    return table, with_preset([counterfactual_grid(table, settings)], settings)
+
+
+def counterfactual_table(metrics: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     """Tidy metrics averaged over seeds.
 
     Returns:
@@ -88,7 +162,7 @@ def counterfactual_table(metrics: pd.DataFrame, settings: CounterfactualTableSet
     ).reset_index(drop=True)
 
 
-def counterfactual_grid(table: pd.DataFrame, settings: CounterfactualTableSettings) -> Grid:
+def counterfactual_grid(table: pd.DataFrame, settings: Settings) -> Grid:
     """The table for reading: blocks of datasets; metrics that no row has are left out."""
     shown = [name for name in SHOWN if table.loc[table["metric"] == name, "value"].notna().any()]
     judged = {"n": "validity"} | ({"n oracle": "validity_oracle"} if "validity_oracle" in shown else {})
@@ -107,8 +181,7 @@ def counterfactual_grid(table: pd.DataFrame, settings: CounterfactualTableSettin
                 line += [Cell(image_count(cells[*key, metric])) for metric in judged.values()]
                 rows.append([*line, *(_cell(cells[*key, metric], SHOWN[metric].form) for metric in shown)])
         blocks += [Block(title, rows)] if rows else []
-    grid = Grid(_caption(table, settings, shown), "counterfactuals", columns, blocks)
-    return with_preset([grid], settings)[0]
+    return Grid(_caption(table, settings, shown), "counterfactuals", columns, blocks)
 
 
 def _cell(row: Any, form: str) -> Cell:
@@ -122,7 +195,7 @@ def _cell(row: Any, form: str) -> Cell:
     return Cell(value, f"[{scale * row.ci_low:.{digits}f}, {scale * row.ci_high:.{digits}f}]")
 
 
-def _caption(table: pd.DataFrame, settings: CounterfactualTableSettings, shown: list[str]) -> str:
+def _caption(table: pd.DataFrame, settings: Settings, shown: list[str]) -> str:
     titles = settings.model_titles()
     made = {how: [titles[m] for m in titles if settings.made.get(m) == how] for how in settings.made.values()}
     parts = [
@@ -144,7 +217,7 @@ def _caption(table: pd.DataFrame, settings: CounterfactualTableSettings, shown: 
     return " ".join(parts)
 
 
-def _validity(settings: CounterfactualTableSettings, shown: list[str]) -> list[str]:
+def _validity(settings: Settings, shown: list[str]) -> list[str]:
     """What validity and its control are, by the judges that there are."""
     if "validity" not in shown:
         return []
@@ -160,7 +233,7 @@ def _validity(settings: CounterfactualTableSettings, shown: list[str]) -> list[s
     ]
 
 
-def _distances(settings: CounterfactualTableSettings, shown: list[str]) -> list[str]:
+def _distances(settings: Settings, shown: list[str]) -> list[str]:
     """What distances in the feature space are, and how to read them."""
     if not {"feature_distance", *SET_METRICS} & set(shown):
         return []
@@ -200,3 +273,6 @@ def _left_out(table: pd.DataFrame, shown: list[str]) -> list[str]:
 
 def _pixels(number: int) -> str:
     return f"{number} pixel{'s' * (number != 1)}"
+
+
+ARTIFACT = Table("Making the table of counterfactuals", CAPTION, Settings, plan, make)

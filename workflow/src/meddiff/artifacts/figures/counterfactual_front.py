@@ -3,42 +3,102 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import pandas as pd
-from matplotlib.artist import Artist
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
-from meddiff.artifacts.style import Look, drawing, legend_below, line, looks, marker, panels
+from meddiff.artifacts.artifact import Figure, Files, Wanted, style_of
+from meddiff.artifacts.settings import Confidence, Layout, Line, each_with, layout
+from meddiff.artifacts.style import (
+    DASHES,
+    GREY,
+    Look,
+    drawing,
+    legend_below,
+    line,
+    looks,
+    marker,
+    panels,
+    shown_datasets,
+)
+from meddiff.config.schema.figure import FigureStyle
 from meddiff.errors import DataError
-from meddiff.evaluate.counterfactual_settings import FrontSettings
 from meddiff.evaluate.over_seeds import over_seeds
-from meddiff.evaluate.proportion import share_interval
 from meddiff.explaining.edits import COUNTERFACTUAL
+from meddiff.result_csv import read_csv
 from meddiff.runs import TrainedRun
 
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Drawing
+    from matplotlib.lines import Line2D
+
+    from meddiff.pipeline.experiment import Experiment
+
+CAPTION = """\
+Share of counterfactuals that are decided for their target, by the model itself (solid) and by an independent
+classifier (dashed), against their mean absolute difference to the image, over how far the image is noised
+(one line each) and how strongly the class guides (larger markers). Up and to the left is better. A judge is
+asked only about test images that it decides for their true class. Crosses are the control: the share of
+factual reconstructions (own class, same noise and settings) that the judge takes for the target; what lies
+above them is due to the class.
+"""
 COLUMNS = ["dataset", "model", "judge", "from_t", "cfg_scale", "validity_percent", "ci_low_percent"]
 COLUMNS += ["ci_high_percent", "control_percent", "l1", "images", "seeds"]
 ITSELF, ORACLE = "itself", "oracle"
 _JUDGES = {ITSELF: ("valid", "control"), ORACLE: ("valid_oracle", "control_oracle")}
 _CONTROLS = {ITSELF: "x", ORACLE: "+"}  # markers
 _KEYS = ["dataset", "model", "judge", "from_t", "cfg_scale"]
-_GREY = "#555555"
-_DASHES = (0, (3.2, 1.5))
+_MEASURED = ("group", "role", "front", "qualified", "from_t", "cfg_scale", "valid", "control", "l1")
+_TEXT = {"image_id": str, "group": str}
 
 
-def front_data(runs: Iterable[tuple[TrainedRun, pd.DataFrame]], settings: FrontSettings) -> pd.DataFrame:
-    """What the figure shows: one row a model, judge and setting, over all directions, mean over seeds.
+class Settings(Layout):
+    """What the figure depends on; `oracle` is the title of the baseline that classifies, too."""
+
+    oracle: Line | None
+    confidence: Confidence
+    style: FigureStyle
+
+
+def plan(experiment: Experiment) -> list[Wanted]:
+    """Where settings of counterfactuals are compared."""
+    runs, config = experiment.counterfactual_runs(), experiment.counterfactuals
+    if config is None or config.front is None:
+        return []
+    settings = Settings(
+        **layout(experiment, runs),
+        oracle=config.oracle and experiment.any_dataset(config.oracle).title,
+        confidence=experiment.settings.evaluate.confidence,
+        style=style_of(experiment, "counterfactual_front"),
+    )
+    return [Wanted(settings, {"measures": [experiment.counterfactual(run, "measures.csv") for run in runs]})]
+
+
+def data(settings: Settings, files: Files) -> pd.DataFrame:
+    """The front (`front`) from measures of ``measure``, one file a run."""
+    pairs = each_with(settings.runs, files["measures"], "measures")
+    measured = (
+        (run, read_csv(path, _MEASURED, "run `measure` again", _TEXT, _MEASURED[2:])) for run, path in pairs
+    )
+    return front(measured, settings.confidence)
+
+
+def front(runs: Iterable[tuple[TrainedRun, pd.DataFrame]], confidence: float) -> pd.DataFrame:
+    """One row a model, judge and setting, over all directions, mean over seeds.
 
     Args:
-        runs: each with its measures (`meddiff.explaining.measures.measure`).
+        runs: each with its measures (`meddiff.explaining.image_measures.measure_images`).
+        confidence: of the limits.
 
     Returns:
         Columns `COLUMNS`, settings ascending; of images that the classifier, and the judge, decide for their
         true class. The control is the share of their factual reconstructions, made with the same settings,
         that the judge takes for the target.
     """
+    from meddiff.evaluate.proportion import share_interval
+
     rows = []
     for run, measures in runs:
         used = measures[(measures["front"] == 1) & (measures["role"] == COUNTERFACTUAL)]
@@ -48,8 +108,7 @@ def front_data(runs: Iterable[tuple[TrainedRun, pd.DataFrame]], settings: FrontS
                 continue
             judged = used[used[column].notna()]
             for (from_t, cfg_scale), part in judged.groupby(["from_t", "cfg_scale"]):
-                groups = part["group"].to_numpy()
-                limits = share_interval(part[column].to_numpy(), groups, settings.confidence)
+                limits = share_interval(part[column].to_numpy(), part["group"].to_numpy(), confidence)
                 shown = [part[column].mean(), *map(float, limits), part["image_id"].nunique(), run.seed]
                 identity = [run.dataset, run.model, judge, from_t, cfg_scale, "validity"]
                 rows.append([*identity, *shown, 100 * part[control].mean(), part["l1"].mean()])
@@ -57,19 +116,19 @@ def front_data(runs: Iterable[tuple[TrainedRun, pd.DataFrame]], settings: FrontS
     columns = [*keys, "value", "ci_low", "ci_high", "n", "seed", "control_percent", "l1"]
     table = pd.DataFrame(rows, columns=columns)
     further = table.groupby(keys, sort=False)[["control_percent", "l1"]].mean().reset_index()
-    averaged = over_seeds(table, settings.confidence, keys).merge(further, on=keys)
+    averaged = over_seeds(table, confidence, keys).merge(further, on=keys)
     for column, name in (("value", "validity"), ("ci_low", "ci_low"), ("ci_high", "ci_high")):
         averaged[f"{name}_percent"] = 100 * averaged[column]
     return averaged.rename(columns={"n": "images"})[COLUMNS]
 
 
-def draw_front(table: pd.DataFrame, settings: FrontSettings) -> Figure:
+def draw(table: pd.DataFrame, settings: Settings, files: Files) -> Drawing:
     """One panel a dataset; a line a model, judge and start, along which the guidance grows.
 
     Below each point, at the same place of the horizontal axis, is its control.
 
     Args:
-        table: as `front_data` returns it.
+        table: as `data` returns it.
 
     Raises:
         DataError: if it has no rows.
@@ -79,7 +138,7 @@ def draw_front(table: pd.DataFrame, settings: FrontSettings) -> Figure:
             "counterfactuals.front: no image of the comparison is decided for its true class, so there is "
             "nothing to draw; raise counterfactuals.front.images_per_class or train longer"
         )
-    titles = {name: t for name, t in settings.dataset_titles().items() if (table["dataset"] == name).any()}
+    titles = shown_datasets(table, settings)
     by_model = looks(settings.models, settings.style)
     with drawing():
         figure, grid = panels(
@@ -101,8 +160,7 @@ def draw_front(table: pd.DataFrame, settings: FrontSettings) -> Figure:
 def _draw_line(axes: Axes, part: pd.DataFrame, look: Look, judge: str, from_t: float) -> None:
     part = part.sort_values("cfg_scale")
     x, y = 100 * part["l1"].to_numpy(), part["validity_percent"].to_numpy()
-    dashes = "solid" if judge == ITSELF else _DASHES
-    axes.plot(x, y, color=look.color, linestyle=dashes, linewidth=1.2)
+    axes.plot(x, y, color=look.color, linestyle="solid" if judge == ITSELF else DASHES, linewidth=1.2)
     # Markers grow along the line with the guidance.
     for i in range(len(x)):
         style = {"marker": "o", "color": look.color} if judge == ITSELF else marker(look.color)
@@ -122,18 +180,23 @@ def _draw_line(axes: Axes, part: pd.DataFrame, look: Look, judge: str, from_t: f
 
 
 def _legend(
-    table: pd.DataFrame, by_model: dict[str, Look], settings: FrontSettings
+    table: pd.DataFrame, by_model: dict[str, Look], settings: Settings
 ) -> list[list[tuple[Artist, str]]]:
     titles = settings.model_titles()
     models = [(line(by_model[name]), titles[name]) for name in titles if (table["model"] == name).any()]
-    neutral = Look(_GREY, "solid", 1.2)
+    neutral = Look(GREY, "solid", 1.2)
     judges = [(line(neutral), "decided by the model itself"), (_control(ITSELF), "its control: factuals")]
     if (table["judge"] == ORACLE).any():
-        judges += [(line(neutral, _DASHES), f"by {settings.oracle}"), (_control(ORACLE), "its control")]
+        judges += [(line(neutral, DASHES), f"by {settings.oracle}"), (_control(ORACLE), "its control")]
     scales = ", ".join(f"{scale:g}" for scale in sorted(set(table["cfg_scale"])))
-    return [models, judges, [(line(Look(_GREY, "none", 0.0)), f"along a line: guidance {scales}")]]
+    return [models, judges, [(line(Look(GREY, "none", 0.0)), f"along a line: guidance {scales}")]]
 
 
 def _control(judge: str) -> Line2D:
     """Legend handle of the controls of a judge."""
-    return Line2D([], [], linestyle="none", color=_GREY, marker=_CONTROLS[judge], markersize=4.0)
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], linestyle="none", color=GREY, marker=_CONTROLS[judge], markersize=4.0)
+
+
+ARTIFACT = Figure("Drawing validity against distance over settings", CAPTION, Settings, plan, data, draw)

@@ -2,53 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy import ndimage
 
 from meddiff.data.stores.store import Store
 from meddiff.errors import DataError
 from meddiff.evaluate.predictions import probabilities
-from meddiff.explaining import similarity
+from meddiff.explaining import image_distances
 from meddiff.explaining.edits import COUNTERFACTUAL, FACTUAL, read_pixels
+from meddiff.explaining.lesions import KnownLesions
 
 _BATCH = 64  # images in memory at once
 _KEYS = ["image_id", "source", "target", "role", "main", "front", "from_t", "cfg_scale", "file"]
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """Where the evidence of the class is known, in phantoms.
-
-    Attributes:
-        classes: classes whose images show what their mask marks.
-        masks: image id -> bool [H, W], widened by the margin.
-    """
-
-    classes: tuple[int, ...]
-    masks: dict[str, np.ndarray]
-
-    def of(self, image_id: str, label: int) -> np.ndarray | None:
-        """The mask of an image of class `label`, or None where it says nothing."""
-        return self.masks.get(image_id) if label in self.classes else None
-
-
-def widen(masks: np.ndarray, margin: int) -> np.ndarray:
-    """Masks, bool [N, H, W], widened by `margin` pixels on every side (diagonals included)."""
-    size = 2 * margin + 1
-    return ndimage.maximum_filter(masks, size=(1, size, size), mode="constant", cval=False)
-
-
-def measure(
+def measure_images(
     table: pd.DataFrame,
     images_dir: Path,
     store: Store,
     predictions: pd.DataFrame,
     oracle: pd.DataFrame | None,
-    evidence: Evidence | None,
+    lesions: KnownLesions | None,
 ) -> pd.DataFrame:
     """Measures of every image of a run, in the order of its table.
 
@@ -58,7 +34,7 @@ def measure(
         store: the test images.
         predictions: of the diffusion classifier on them.
         oracle: of the baseline on them; None without one.
-        evidence: known lesions; None where there are none.
+        lesions: where they are known; None where there are none.
 
     Returns:
         `image_id, group, source, target, role, main, front, from_t, cfg_scale, file`;
@@ -69,7 +45,7 @@ def measure(
         probability. The first two are NaN where the judge is wrong on the test image itself: what it took
         for the target before, or for a third class, was not flipped by the edit;
         `l1, l2, ssim, changed_share, feature_distance` (to the test image, see
-        `meddiff.explaining.similarity`);
+        `meddiff.explaining.image_distances`);
         `class_l1` (to the factual reconstruction), `inside_lesion` (share of that difference inside the
         lesion) and `lesion_area` (share of the image that the lesion covers). NaN where not defined.
 
@@ -100,7 +76,7 @@ def measure(
     parts = []
     for start in range(0, len(table), _BATCH):
         part = table.iloc[start : start + _BATCH]
-        parts.append(_changes(part, images_dir, store, rows, factual, evidence))
+        parts.append(_changes(part, images_dir, store, rows, factual, lesions))
     return pd.concat([measures, pd.concat(parts)], axis=1)
 
 
@@ -147,7 +123,7 @@ def _changes(
     store: Store,
     rows: dict[str, int],
     factual: pd.Series,
-    evidence: Evidence | None,
+    lesions: KnownLesions | None,
 ) -> pd.DataFrame:
     images = np.stack([read_pixels(images_dir / file) for file in part["file"]]) / 255.0
     inputs = np.stack([np.array(store.images[rows[image_id]]) for image_id in part["image_id"]]) / 255.0
@@ -158,10 +134,10 @@ def _changes(
         )
     found = pd.DataFrame(
         {
-            "l1": similarity.l1(images, inputs),
-            "l2": similarity.l2(images, inputs),
-            "ssim": similarity.ssim(images, inputs),
-            "changed_share": similarity.changed_share(images, inputs),
+            "l1": image_distances.l1(images, inputs),
+            "l2": image_distances.l2(images, inputs),
+            "ssim": image_distances.ssim(images, inputs),
+            "changed_share": image_distances.changed_share(images, inputs),
             "class_l1": np.nan,
             "inside_lesion": np.nan,
             "lesion_area": np.nan,
@@ -173,14 +149,14 @@ def _changes(
         return found
     chosen = part.iloc[paired]
     own = np.stack([read_pixels(images_dir / factual[name]) for name in chosen["image_id"]]) / 255.0
-    found.loc[chosen.index, "class_l1"] = similarity.l1(images[paired], own)
-    if evidence is not None:
+    found.loc[chosen.index, "class_l1"] = image_distances.l1(images[paired], own)
+    if lesions is not None:
         pairs = zip(chosen["image_id"], chosen["source"], strict=True)
-        masks = [evidence.of(image_id, source) for image_id, source in pairs]
+        masks = [lesions.of(image_id, source) for image_id, source in pairs]
         marked = [i for i, mask in enumerate(masks) if mask is not None]
         if marked:
             mask = np.stack([masks[i] for i in marked])
-            inside = similarity.share_inside(images[paired][marked], own[marked], mask)
+            inside = image_distances.share_inside(images[paired][marked], own[marked], mask)
             found.loc[chosen.index[marked], "inside_lesion"] = inside
             found.loc[chosen.index[marked], "lesion_area"] = mask.mean(axis=(1, 2))
     return found

@@ -1,4 +1,4 @@
-"""KID and its scale, and when FID is given."""
+"""KID and its scale, when FID is given, and both against closed forms."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torchmetrics.image.kid import poly_mmd
 
 from meddiff.evaluate.over_seeds import over_seeds
 from meddiff.evaluate.settings import Resampling
-from meddiff.explaining.set_distances import FID, KID, KID_HALVES, KID_SOURCE, set_distances
+from meddiff.explaining.metrics import FID, KID, KID_HALVES, KID_SOURCE
+from meddiff.explaining.set_distances import KernelDistance, frechet_distance, set_distances
 
 SETTINGS = Resampling(bootstrap_samples=400, confidence=0.95, bootstrap_seed=0)
 
@@ -82,3 +85,50 @@ def test_over_seeds_an_unbiased_distance_may_be_negative(metric):
     seeds = pd.DataFrame({"seed": [0, 1, 2], "value": [-0.01, 0.0, 0.01], "metric": metric, "n": 30})
     table = over_seeds(seeds.assign(ci_low=-0.05, ci_high=0.05), 0.95, ["metric"])
     assert table["ci_low"].item() < -0.01 and table["ci_high"].item() > 0.01
+
+
+def test_frechet_distance_of_known_gaussians():
+    """Axis-aligned Gaussians: |difference of means|^2 + sum (s - t)^2."""
+    rng = np.random.default_rng(0)
+    base = rng.standard_normal((4000, 3))
+    white = (base - base.mean(0)) @ np.linalg.inv(np.linalg.cholesky(np.cov(base, rowvar=False))).T
+    s, t, shift = np.array([1.0, 2.0, 0.5]), np.array([1.5, 1.0, 0.5]), np.array([0.3, 0.0, -1.0])
+    expected = (shift**2).sum() + ((s - t) ** 2).sum()
+    assert frechet_distance(white * s, white * t + shift) == pytest.approx(expected, rel=1e-6)
+    assert frechet_distance(white, white) == pytest.approx(0.0, abs=1e-9)
+
+
+@given(n=st.integers(2, 6), m=st.integers(2, 6), seed=st.integers(0, 1000))
+@settings(max_examples=20, deadline=None)
+def test_kernel_distance_is_the_unbiased_estimate_by_its_sums(n, m, seed):
+    rng = np.random.default_rng(seed)
+    x, y = rng.standard_normal((n, 4)), rng.standard_normal((m, 4))
+
+    def k(a: np.ndarray, b: np.ndarray) -> float:
+        return (a @ b / 4 + 1) ** 3
+
+    within_x = sum(k(a, b) for i, a in enumerate(x) for j, b in enumerate(x) if i != j) / (n * (n - 1))
+    within_y = sum(k(a, b) for i, a in enumerate(y) for j, b in enumerate(y) if i != j) / (m * (m - 1))
+    between = sum(k(a, b) for a in x for b in y) / (n * m)
+    got = KernelDistance(x, y)(np.ones((1, n)), np.ones((1, m)))
+    assert got == pytest.approx([within_x + within_y - 2 * between])
+
+
+def test_a_resample_counts_images_as_often_as_they_were_drawn_but_not_with_themselves():
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((4, 3)), rng.standard_normal((3, 3))
+    weights = np.array([[2.0, 0.0, 1.0, 1.0]])
+    drawn = [0, 0, 2, 3]
+    pairs = [(i, j) for a, i in enumerate(drawn) for b, j in enumerate(drawn) if i != j and a != b]
+
+    def k(a: np.ndarray, b: np.ndarray) -> float:
+        return (a @ b / 3 + 1) ** 3
+
+    within_x = np.mean([k(x[i], x[j]) for i, j in pairs])
+    within_y = np.mean([k(y[i], y[j]) for i in range(3) for j in range(3) if i != j])
+    between = np.mean([k(x[i], b) for i in drawn for b in y])
+    # Pairs of an image with itself are left out of the sum, and of the number of pairs.
+    got = KernelDistance(x, y)(weights, np.ones((1, 3)))
+    assert got == pytest.approx([within_x + within_y - 2 * between])
+    alone = np.array([[4.0, 0.0, 0.0, 0.0]])
+    assert np.isnan(KernelDistance(x, y)(alone, np.ones((1, 3)))).all()
