@@ -27,13 +27,6 @@ _SEVERAL_VOTES = (
 )
 
 
-VALIDATION_MARK = "*"
-VALIDATION_WORDS = (
-    f"{VALIDATION_MARK} of the validation images, on which the published code evaluates this model, so it is "
-    "not compared."
-)
-
-
 def with_preset(grids: Sequence[Grid], settings: Layout, *, beside_published: bool = False) -> list[Grid]:
     """`grids` whose captions say which preset their models have; as they are where none is named.
 
@@ -104,9 +97,3 @@ def row_title(model: str, decision: str, layout: Layout) -> str:
     """Title of a model, with the decision rule where a model has several."""
     title = layout.model_titles()[model]
     return title if decision == "softmax" else f"{title} ({DECISION_TITLES[decision]})"
-
-
-def signed(value: float, digits: int = 1) -> str:
-    """A number with its sign, except for zero, and so many digits after the point."""
-    text = f"{value:+.{digits}f}".replace("-", "−")
-    return text if text.strip("+−0.") else text[1:]

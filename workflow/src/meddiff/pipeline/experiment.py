@@ -123,6 +123,10 @@ class Experiment:
         audited = self.audited_datasets()
         return [run for run in self.decided_runs() if run.dataset in audited]
 
+    def replayable_runs(self) -> list[ScoringRun]:
+        """The scored runs whose errors are of all steps: other procedures can be replayed from these only."""
+        return [] if self.stops_early() else self.scored_runs()
+
     def stops_early(self) -> bool:
         """Whether scoring leaves out steps that an image does not need."""
         return self.settings.score.stopping.kind != "none"

@@ -70,9 +70,9 @@ class Settings(ScoredLayout):
 
 
 def plan(experiment: Experiment) -> list[Wanted]:
-    """Where there is the table: something is scored, and all of its steps."""
-    runs = experiment.scored_runs()
-    if not runs or experiment.stops_early():
+    """Where there is the table."""
+    runs = experiment.replayable_runs()
+    if not runs:
         return []
     settings = Settings(
         **layout(experiment, runs),

@@ -8,8 +8,9 @@ import pandas as pd
 from pydantic import Field
 
 from meddiff.artifacts.artifact import Files, Table, Wanted
-from meddiff.artifacts.layout import row_title, rows_of, signed, vote_seeds, with_preset
-from meddiff.artifacts.render import Block, Cell, Column, Grid
+from meddiff.artifacts.cells import estimate, signed
+from meddiff.artifacts.layout import row_title, rows_of, vote_seeds, with_preset
+from meddiff.artifacts.render import NONE, Block, Cell, Column, Grid
 from meddiff.artifacts.settings import DatasetEntry, DecidedLayout, Line, each_with, layout, resampling
 from meddiff.config.schema.audit import ALL_IMAGES
 from meddiff.errors import ConfigError
@@ -37,7 +38,6 @@ answers with the most frequent class of the training split. Accuracy of the rule
 stratum, and where the rule is right and wrong; then balanced accuracy and AUROC within one stratum, where
 the cue is the same for all images.
 """
-_NONE = Cell("–")
 
 Rows = dict[tuple[str, str, str, str], Any]
 
@@ -146,9 +146,9 @@ def _accuracies(
     lines = [[Cell("Images"), *counts, Cell(""), Cell("")]]
     for model, decision in [(RULE, "rule"), *rows_of(test, list(settings.model_titles()))]:
         line = [Cell(_title(model, decision, settings))]
-        line += [_percent(cells[model, decision, *key]) for key in shown]
+        line += [estimate(cells[model, decision, *key], 100) for key in shown]
         gap = cells[model, decision, ALL_IMAGES, GAP]
-        lines.append([*line, _points(gap), Cell(gap.verdict)])
+        lines.append([*line, estimate(gap, 100, number=signed), Cell(gap.verdict)])
     return Grid(
         _accuracy_caption(table, answers, entry, settings),
         f"audit-{entry.name}",
@@ -171,9 +171,9 @@ def _subsets(table: pd.DataFrame, settings: Settings) -> Grid:
         for model, decision in [(RULE, "rule"), *rows_of(here, list(settings.model_titles()))]:
             line = [Cell(_title(model, decision, settings))]
             for group in groups:
-                line.append(_percent(cells.get((model, decision, group, "balanced_accuracy"))))
-                line.append(_fraction(cells.get((model, decision, group, "auroc"))))
-            rows.append(line + [_NONE] * (width - len(line)))
+                line.append(estimate(cells.get((model, decision, group, "balanced_accuracy")), 100))
+                line.append(estimate(cells.get((model, decision, group, "auroc")), digits=3))
+            rows.append(line + [NONE] * (width - len(line)))
         sizes = [_described(cells.get((RULE, "rule", group, "accuracy")), group, entry) for group in groups]
         blocks.append(Block(f"{entry.title} ({'; '.join(sizes)})", rows))
     columns = [Column("Model")]
@@ -254,7 +254,7 @@ def _seeds(table: pd.DataFrame) -> str:
 def _count(row: Any, compared: list[bool] | None = None) -> Cell:
     """Numbers of images; of classes that are not compared none are counted, though they may have some."""
     if not row.n:
-        return _NONE
+        return NONE
     counts = row.n_by_class.split("/")
     shown = [n if there else "–" for n, there in zip(counts, compared or [True] * len(counts), strict=True)]
     return Cell(str(row.n), f"({' / '.join(shown)})")
@@ -269,30 +269,6 @@ def _described(row: Any | None, group: str, entry: AuditedDataset) -> str:
         )
     )
     return f"{'all' if group == ALL_IMAGES else f'subset {group}'}: {counts}"
-
-
-def _spread(row: Any, scale: float, form: str) -> str:
-    deviation = "" if pd.isna(row.sd) else f"± {scale * row.sd:{form}} "
-    return f"{deviation}[{scale * row.ci_low:{form}}, {scale * row.ci_high:{form}}]"
-
-
-def _percent(row: Any | None) -> Cell:
-    if row is None or pd.isna(row.value):
-        return _NONE
-    return Cell(f"{100 * row.value:.1f}", _spread(row, 100, ".1f"))
-
-
-def _fraction(row: Any | None) -> Cell:
-    return _NONE if row is None or pd.isna(row.value) else Cell(f"{row.value:.3f}", _spread(row, 1, ".3f"))
-
-
-def _points(row: Any) -> Cell:
-    if pd.isna(row.value):
-        return _NONE
-    deviation = "" if pd.isna(row.sd) else f"± {100 * row.sd:.1f} "
-    return Cell(
-        signed(100 * row.value), f"{deviation}[{signed(100 * row.ci_low)}, {signed(100 * row.ci_high)}]"
-    )
 
 
 ARTIFACT = Table("Auditing shortcuts: accuracy by stratum", CAPTION, Settings, plan, make)

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 from pydantic import Field
 
 from meddiff.artifacts.artifact import Files, Table, Wanted
+from meddiff.artifacts.cells import VALIDATION_WORDS, estimate, published_cell
 from meddiff.artifacts.class_words import balance_words, class_words
-from meddiff.artifacts.layout import (
-    VALIDATION_MARK,
-    VALIDATION_WORDS,
-    in_layout_order,
-    row_title,
-    rows_of,
-    several_seeds,
-    signed,
-    with_preset,
-)
+from meddiff.artifacts.layout import in_layout_order, row_title, rows_of, several_seeds, with_preset
 from meddiff.artifacts.render import NONE, Block, Cell, Column, Grid
 from meddiff.artifacts.settings import (
     FAMILY_TITLES,
@@ -174,9 +167,10 @@ def grid_of(table: pd.DataFrame, settings: Settings) -> Grid:
             for entry in datasets:
                 for metric in shown[entry.name]:
                     row = cells.get((entry.name, model, decision, metric))
-                    line.append(_percent_cell(row, best[entry.name, metric]) if row else NONE)
+                    cell = estimate(row)
+                    line.append(replace(cell, best=cell.value == best.get((entry.name, metric))))
                     if _has_paper(metric, with_published[entry.name]):
-                        line.append(_published_cell(row))
+                        line.append(_paper(row))
             rows.append(line)
         blocks += [Block(title, rows)] if rows else []
     return Grid(
@@ -204,24 +198,8 @@ def _published(row: Any, settings: Settings) -> tuple[float, str]:
     return scores.accuracy if row.metric == "accuracy" else 100 * scores.f1, scores.split
 
 
-def _percent_cell(row: Any, best: str) -> Cell:
-    if pd.isna(row.value):
-        return NONE
-    spread = "" if pd.isna(row.sd) else f"± {row.sd:.1f} "
-    return Cell(
-        f"{row.value:.1f}", f"{spread}[{row.ci_low:.1f}, {row.ci_high:.1f}]", f"{row.value:.1f}" == best
-    )
-
-
-def _published_cell(row: Any | None) -> Cell:
-    if row is None or pd.isna(row.published):
-        return NONE
-    if row.published_split == "valid":
-        return Cell(f"{row.published:.1f}{VALIDATION_MARK}")
-    if pd.isna(row.difference):
-        return Cell(f"{row.published:.1f}")
-    interval = f"[{signed(row.difference_ci_low)}, {signed(row.difference_ci_high)}]"
-    return Cell(f"{row.published:.1f}", f"({signed(row.difference)} {interval})")
+def _paper(row: Any | None) -> Cell:
+    return NONE if row is None or pd.isna(row.published) else published_cell(row.published, row)
 
 
 def _caption(table: pd.DataFrame, settings: Settings, published: bool) -> str:

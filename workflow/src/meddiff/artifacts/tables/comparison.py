@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from meddiff.artifacts.artifact import Files, Table, Wanted
-from meddiff.artifacts.layout import in_layout_order, row_title, signed, with_preset
+from meddiff.artifacts.cells import signed
+from meddiff.artifacts.layout import in_layout_order, row_title, with_preset
 from meddiff.artifacts.render import Block, Cell, Column, Grid
 from meddiff.artifacts.settings import Confidence, DecidedLayout, each_with, layout
 from meddiff.evaluate.comparison import compare

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from meddiff.artifacts.artifact import Files, Table, Wanted
 from meddiff.artifacts.layout import image_count, with_preset
-from meddiff.artifacts.render import Block, Cell, Column, Grid
+from meddiff.artifacts.render import NONE, Block, Cell, Column, Grid
 from meddiff.artifacts.settings import Confidence, Layout, Line, class_names, each_with, layout
 from meddiff.evaluate.over_seeds import over_seeds
 from meddiff.explaining.metrics import (
@@ -36,7 +36,6 @@ is inside the known lesion.
 """
 
 KEYS = ["dataset", "model", "source", "target", "metric"]
-_NONE = Cell("–")
 _PERCENT, _SMALL, _PLAIN = "percent", "small", "plain"
 
 
@@ -186,7 +185,7 @@ def counterfactual_grid(table: pd.DataFrame, settings: Settings) -> Grid:
 
 def _cell(row: Any, form: str) -> Cell:
     if pd.isna(row.value):
-        return _NONE
+        return NONE
     scale, digits = (100, 0) if form == _PERCENT else (1, 3)
     value = f"{scale * row.value:.{digits}f}"
     # Limits of the small numbers would fill the table without being read; they are in the CSV.

@@ -9,7 +9,8 @@ import pandas as pd
 from pydantic import Field
 
 from meddiff.artifacts.artifact import Files, Table, Wanted
-from meddiff.artifacts.layout import in_layout_order, row_title, rows_of, signed, vote_seeds, with_preset
+from meddiff.artifacts.cells import difference, estimate
+from meddiff.artifacts.layout import in_layout_order, row_title, rows_of, vote_seeds, with_preset
 from meddiff.artifacts.render import Block, Cell, Column, Grid
 from meddiff.artifacts.settings import ScoredLayout, each_with, layout, resampling
 from meddiff.errors import ConfigError
@@ -52,9 +53,9 @@ class Settings(ScoredLayout, Resampling):
 
 
 def plan(experiment: Experiment) -> list[Wanted]:
-    """Where something is scored, and all of its steps: only such errors can be replayed."""
-    runs, score = experiment.scored_runs(), experiment.settings.score
-    if not runs or experiment.stops_early():
+    """Where there are errors of all steps: only these can be replayed."""
+    runs, score = experiment.replayable_runs(), experiment.settings.score
+    if not runs:
         return []
     settings = Settings(
         **layout(experiment, runs),
@@ -195,14 +196,11 @@ def _procedure(row: Any, full: float, own: str) -> str:
 
 
 def _value(row: Any, metric: str, is_full: bool) -> Cell:
-    percent = metric in ("accuracy", "agreement")
-    scale, digits = (100, 1) if percent else (1, 3)
-    value = f"{scale * row['value']:.{digits}f}"
+    scale, digits = (100, 1) if metric in ("accuracy", "agreement") else (1, 3)
+    cell = estimate(row, scale, digits)
     if is_full or metric == "agreement":
-        return Cell(value, f"[{scale * row['ci_low']:.{digits}f}, {scale * row['ci_high']:.{digits}f}]")
-    names = ("difference", "difference_ci_low", "difference_ci_high")
-    middle, low, high = (signed(scale * row[name], digits) for name in names)
-    return Cell(value, f"({middle} [{low}, {high}])")
+        return cell
+    return Cell(cell.value, difference(row, scale, digits))
 
 
 ARTIFACT = Table("Replaying stopping rules from the errors of all steps", CAPTION, Settings, plan, make)

@@ -9,14 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from meddiff.artifacts.artifact import Files, Table, Wanted
-from meddiff.artifacts.layout import (
-    VALIDATION_MARK,
-    VALIDATION_WORDS,
-    row_title,
-    rows_of,
-    signed,
-    with_preset,
-)
+from meddiff.artifacts.cells import VALIDATION_WORDS, published_cell
+from meddiff.artifacts.layout import row_title, rows_of, with_preset
 from meddiff.artifacts.published import PUBLISHED, PUBLISHED_VALIDATION
 from meddiff.artifacts.render import NONE, Block, Cell, Column, Grid
 from meddiff.artifacts.settings import Confidence, DecidedLayout, layout
@@ -127,7 +121,7 @@ def _grid(figure: str, table: pd.DataFrame, settings: Settings) -> Grid:
         for model, decision in rows_of(here, list(settings.model_titles())):
             found = [cells.get((dataset, model, decision, position)) for position in positions]
             rows.append([Cell(row_title(model, decision, settings)), *map(_ours, found)])
-            rows.append([Cell("paper (Δ)"), *map(_published, found)])
+            rows.append([Cell("paper (Δ)"), *map(_paper, found)])
         blocks += [Block(title, rows)] if rows else []
     caption = (
         f"{_TITLES[figure]}: ours with {100 * settings.confidence:g} % confidence intervals and, below, what "
@@ -149,13 +143,8 @@ def _ours(row: Any | None) -> Cell:
     return Cell(f"{row.accuracy_percent:.1f}", f"[{row.ci_low_percent:.1f}, {row.ci_high_percent:.1f}]")
 
 
-def _published(row: Any | None) -> Cell:
-    if row is None:
-        return NONE
-    if row.published_split == "valid":
-        return Cell(f"{row.published_percent:.1f}{VALIDATION_MARK}")
-    interval = f"[{signed(row.difference_ci_low)}, {signed(row.difference_ci_high)}]"
-    return Cell(f"{row.published_percent:.1f}", f"({signed(row.difference)} {interval})")
+def _paper(row: Any | None) -> Cell:
+    return NONE if row is None else published_cell(row.published_percent, row)
 
 
 ARTIFACT = Table("Comparing the curves with the published ones", CAPTION, Settings, plan, make)
