@@ -14,7 +14,7 @@ from meddiff.config import Config
 from meddiff.config.json_schemas import schemas
 
 PAGES = (
-    *("README.md", "CONTRIBUTING.md", "config/README.md", "splits/README.md"),
+    *("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "config/README.md", "splits/README.md"),
     *("benchmarks/README.md", "docs/tried.md"),
 )
 EXAMPLE = re.compile(r"`config/((?:datasets|models|experiments)/\w+\.yaml)`[^`]*```yaml\n(.*?)```", re.DOTALL)
@@ -57,10 +57,18 @@ def test_commands_and_targets_exist(root: Path, page: str) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_tests_that_are_named_exist(root: Path, page: str) -> None:
+def test_sources_and_tests_that_are_named_exist(root: Path, page: str) -> None:
     text = (root / page).read_text(encoding="utf-8")
-    for path in re.findall(r"`(tests/[\w./-]+)`", text):
-        assert (root / path).exists(), f"{page}: {path} is not there"
+    text = re.sub(r"^`[^`]+`:\n\n```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)  # files of recipes
+    places = [
+        root,
+        root / "workflow/src",
+        root / "workflow/src/meddiff",
+        root / "workflow/rules",
+        root / "benchmarks",
+    ]
+    for path in re.findall(r"`((?:tests|workflow|meddiff)/[\w./-]+|[\w/-]+\.(?:py|smk))`", text):
+        assert any((place / path).exists() for place in places), f"{page}: {path} is not there"
 
 
 @pytest.fixture
