@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 # Tests and the demo must see this checkout and this environment, not what the shell has activated.
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help demo test test-fast bench lint format schemas install install-dev install-slurm clean-demo
+.PHONY: help demo test test-fast bench lint format schemas rooms install install-dev install-slurm clean-demo
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -36,6 +36,9 @@ format: install-dev ## format Python and Snakemake files
 
 schemas: install ## write workflow/schemas from the classes that read the configuration
 	python -m meddiff schemas
+
+rooms: install ## write the picture of the rooms into ARCHITECTURE.md from the imports
+	python docs/rooms.py
 
 install: $(VENV)/.installed ## create .venv with what the workflow needs
 

@@ -24,21 +24,27 @@ def rooms() -> list[str]:
 
 
 def imports_between_rooms() -> dict[str, set[str]]:
-    """Room -> rooms that its modules import anywhere, also in functions and for type checkers."""
+    """Room -> rooms that its modules import, also in functions, but for those that only type hints use."""
     found = rooms()
-    return {room: {other for other in _imported(PACKAGE / room) if other in found} - {room} for room in found}
+    imports = {}
+    for room in found:
+        trees = [ast.parse(path.read_text(encoding="utf-8")) for path in (PACKAGE / room).rglob("*.py")]
+        imports[room] = {name for tree in trees for name in _imported(tree) if name in found} - {room}
+    return imports
 
 
-def _imported(folder: Path) -> Iterator[str]:
-    """What follows ``meddiff.`` in the imports of a folder's modules."""
-    for path in folder.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                names = [f"{node.module}.{alias.name}" for alias in node.names]
-            else:
-                names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            parts = [name.split(".") for name in names]
-            yield from (part[1] for part in parts if part[0] == PACKAGE.name and len(part) > 1)
+def _imported(tree: ast.AST) -> Iterator[str]:
+    """What follows ``meddiff.`` in the imports below a node."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        parts = [name.split(".") for name in names]
+        yield from (part[1] for part in parts if part[0] == PACKAGE.name and len(part) > 1)
+        yield from _imported(node)
 
 
 def order(imports: Imports) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+import rooms
 from meddiff.cli import COMMANDS
 from meddiff.config import Config
 from meddiff.config.json_schemas import schemas
@@ -110,6 +111,14 @@ def test_every_key_of_the_configuration_is_documented(root: Path) -> None:
     named = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`]+)`", reference))))
     for kind, schema in schemas().items():
         assert not keys_of(schema) - named, f"config/README.md does not say what these keys of a {kind} are"
+
+
+def test_the_picture_of_the_rooms_leaves_out_what_follows() -> None:
+    imports = {"cli": {"io", "data"}, "data": {"store"}, "store": {"io"}, "io": set()}
+    assert rooms.order(imports) == ["cli", "data", "store", "io"]
+    assert rooms.reduced(imports) == {"cli": {"data"}, "data": {"store"}, "store": {"io"}, "io": set()}
+    with pytest.raises(ValueError, match=r"in a circle: (data, store, data|store, data, store)"):
+        rooms.order({**imports, "store": {"data"}})
 
 
 def test_citation_names_software_and_paper(root: Path) -> None:

@@ -7,11 +7,11 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
-from evaluate_samples import sample_predictions
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
+from evaluate_samples import sample_predictions
 from meddiff.evaluate import metrics
 from meddiff.evaluate.predictions import from_probabilities
 from meddiff.evaluate.resampled import ResampledMetrics

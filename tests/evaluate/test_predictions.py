@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from evaluate_samples import sample_errors, sample_predictions
 
 from error_samples import save_errors
+from evaluate_samples import sample_errors, sample_predictions
 from meddiff.diffusion import vote
 from meddiff.errors import DataError
 from meddiff.evaluate.predictions import (

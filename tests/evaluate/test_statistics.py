@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from evaluate_samples import sample_predictions
 
+from evaluate_samples import sample_predictions
 from meddiff.cli import main
 from meddiff.errors import DataError
 from meddiff.evaluate import statistics

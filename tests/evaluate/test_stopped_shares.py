@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from evaluate_samples import sample_errors
 
+from evaluate_samples import sample_errors
 from meddiff.config.schema.experiment import StoppingConfig
 from meddiff.diffusion import vote
 from meddiff.diffusion.stopping import cut, make_rule, stopping_steps
