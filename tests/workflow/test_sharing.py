@@ -247,6 +247,20 @@ def test_the_configuration_is_published(finished, tmp_path):
     assert {f"config/{name}.yaml" for name in names} <= kept
 
 
+def test_a_release_of_an_earlier_version_is_restored_and_one_of_a_newer_refused(published, tmp_path):
+    clone = published.clone(tmp_path / "clone")
+    path = clone.folder / RESULTS / "release.json"
+    document = json.loads(path.read_text())
+    today = document.pop("format_version")
+    path.write_text(json.dumps({**document, "format_version": today + 1}))
+    text = clone.meddiff("restore", "--only", "weights", expect=1)
+    assert f"release.json: was made by a newer meddiff: its format_version is {today + 1}" in text
+    assert "update meddiff" in text and "Traceback" not in text
+    path.write_text(json.dumps(document))  # the first version does not say which it is
+    assert "Nothing is to be done" in clone.meddiff("restore", "--only", "weights")
+    assert all((clone.folder / run / "weights/model.safetensors").is_file() for run in RUNS)
+
+
 def test_what_was_not_published_cannot_be_restored(finished, tmp_path):
     repository = under_git(finished, tmp_path / "repository")
     assert "release.json: is not there" in repository.meddiff("restore", expect=1)
