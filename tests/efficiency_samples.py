@@ -8,7 +8,7 @@ import xarray as xr
 
 from evaluate_samples import sample_errors
 from meddiff.evaluate.efficiency import RunErrors, efficiency
-from meddiff.evaluate.settings import Resampling
+from meddiff.evaluate.statistics import Resampling
 from meddiff.runs import ScoringRun
 
 STEPS = 61

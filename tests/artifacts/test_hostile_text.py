@@ -24,9 +24,7 @@ from meddiff.config.schema.dataset import DatasetConfig
 from meddiff.data.params import ValidateParams, parse_slice, slice_of
 from meddiff.evaluate.method import example_image, step_table
 from meddiff.evaluate.method_drawing import draw_method
-from meddiff.evaluate.settings import (
-    MethodSettings,
-)
+from meddiff.evaluate.settings import MethodSettings
 from meddiff.text import one_line, script_safe_json
 
 HOSTILE = {

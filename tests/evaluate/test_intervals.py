@@ -14,8 +14,7 @@ from meddiff.evaluate.intervals import metric_intervals
 from meddiff.evaluate.metrics import point_metrics
 from meddiff.evaluate.predictions import from_errors, from_probabilities
 from meddiff.evaluate.resampled import ResampledMetrics
-from meddiff.evaluate.settings import Resampling
-from meddiff.evaluate.statistics import bootstrap
+from meddiff.evaluate.statistics import Resampling, bootstrap
 from meddiff.runs import Run, ScoringRun
 
 LAYOUT = {
@@ -26,7 +25,8 @@ RESAMPLING = {"bootstrap_samples": 100, "bootstrap_seed": 0, "confidence": 0.95}
 
 
 def intervals_of(table: pd.DataFrame, seed: int = 0) -> dict[str, tuple[float, float]]:
-    draws = bootstrap(ResampledMetrics(table, False), table["group"].to_numpy(), 150, seed)
+    how = Resampling(bootstrap_samples=150, confidence=0.95, bootstrap_seed=seed)
+    draws = bootstrap(ResampledMetrics(table, False), table["group"].to_numpy(), how)
     return metric_intervals(table, point_metrics(table, False), draws, 0.95)
 
 

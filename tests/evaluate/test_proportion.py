@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import beta, binomtest, norm, t
 
+from meddiff.evaluate.over_seeds import limits_over_seeds
 from meddiff.evaluate.proportion import (
     Sample,
     bounded_interval,
@@ -13,7 +14,7 @@ from meddiff.evaluate.proportion import (
     difference_interval,
     share_interval,
 )
-from meddiff.evaluate.recovered import difference_limits, limits_over_seeds
+from meddiff.evaluate.statistics import difference_limits
 
 LEAST_COVERAGE = 0.93  # of intervals of 95 %
 RUNS = 1500

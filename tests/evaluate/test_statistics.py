@@ -15,8 +15,7 @@ from meddiff.errors import DataError
 from meddiff.evaluate import statistics
 from meddiff.evaluate.metrics import point_metrics
 from meddiff.evaluate.predictions import write_predictions
-from meddiff.evaluate.settings import MetricsSettings
-from meddiff.evaluate.summary import COLUMNS, read_metrics, summarise
+from meddiff.evaluate.summary import COLUMNS, MetricsSettings, read_metrics, summarise
 from meddiff.result_csv import write_csv
 from meddiff.runs import Run
 
@@ -53,21 +52,25 @@ def test_percentiles_leave_out_undefined_resamples() -> None:
     np.testing.assert_allclose(high, [95, np.nan])
 
 
+def how(samples: int, confidence: float, seed: int) -> statistics.Resampling:
+    return statistics.Resampling(bootstrap_samples=samples, confidence=confidence, bootstrap_seed=seed)
+
+
 def test_intervals_cover_the_true_accuracy() -> None:
     generator = np.random.default_rng(0)
     groups = np.arange(120)
     covered = 0
     for seed in range(100):
         correct = generator.random(120) < 0.8
-        low, high = statistics.mean_interval(correct, groups, 200, 0.9, seed)
+        low, high = statistics.mean_interval(correct, groups, how(200, 0.9, seed))
         covered += low <= 0.8 <= high
     assert 80 <= covered <= 98  # nominal 90
 
 
 def test_clusters_widen_the_interval() -> None:
     correct = np.repeat(np.random.default_rng(1).random(40) < 0.7, 5)
-    images = statistics.mean_interval(correct, np.arange(200), 500, 0.95, 0)
-    patients = statistics.mean_interval(correct, np.arange(200) // 5, 500, 0.95, 0)
+    images = statistics.mean_interval(correct, np.arange(200), how(500, 0.95, 0))
+    patients = statistics.mean_interval(correct, np.arange(200) // 5, how(500, 0.95, 0))
     assert (patients[1] - patients[0]) > 1.7 * (images[1] - images[0])  # sqrt(5) in the limit
 
 

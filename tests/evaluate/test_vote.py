@@ -188,7 +188,7 @@ def test_evaluation_needs_no_torch() -> None:
 def test_commands_import_nothing_heavy() -> None:
     code = (
         "import sys, argparse, importlib\n"
-        "for name in ('vote', 'metrics', 'table', 'figure'):\n"
+        "for name in ('vote', 'metrics', 'artifact'):\n"
         "    importlib.import_module('meddiff.cli.' + name).add_arguments(argparse.ArgumentParser())\n"
         "sys.exit(bool({'numpy', 'pandas', 'pydantic', 'matplotlib', 'sklearn'} & set(sys.modules)))"
     )

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torchmetrics.image.kid import poly_mmd
 
 from meddiff.evaluate.over_seeds import over_seeds
-from meddiff.evaluate.settings import Resampling
+from meddiff.evaluate.statistics import Resampling
 from meddiff.explaining.metrics import FID, KID, KID_HALVES, KID_SOURCE
 from meddiff.explaining.set_distances import KernelDistance, frechet_distance, set_distances
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from meddiff.artifacts.artifact import Artifact, Wanted
 from meddiff.errors import ConfigError
 from meddiff.text import script_safe_json
 
 if TYPE_CHECKING:
+    from meddiff.artifacts.artifact import Artifact, Wanted
     from meddiff.pipeline.experiment import Experiment
 
 KINDS = ("tables", "figures")

@@ -114,7 +114,7 @@ def class_names(experiment: Experiment) -> dict[str, list[str]]:
 
 
 def resampling(experiment: Experiment) -> dict[str, Any]:
-    """The fields of `meddiff.evaluate.settings.Resampling`."""
+    """The fields of `meddiff.evaluate.statistics.Resampling`."""
     evaluate = experiment.settings.evaluate
     return {
         "bootstrap_samples": evaluate.bootstrap_samples,

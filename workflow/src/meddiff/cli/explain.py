@@ -8,16 +8,21 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from meddiff.cli.params import add_batch_size_argument, add_compute_argument, add_threads_argument, compute_of
+from meddiff.cli.params import (
+    add_batch_size_argument,
+    add_compute_argument,
+    add_params_argument,
+    add_threads_argument,
+    compute_of,
+    parsed,
+)
 from meddiff.records.files import Files, store_manifest, weights_inputs, with_network
 from meddiff.signals import listen
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument(
-        "--params", required=True, help="JSON: from_t, cfg_scale, sampler and more (config.counterfactual)"
-    )
+    add_params_argument(parser, "from_t, cfg_scale, sampler and more (config.counterfactual)")
     parser.add_argument("--weights", type=Path, required=True, help="folder of the diffusion model's weights")
     parser.add_argument("--store", type=Path, required=True, help="folder of the image store")
     parser.add_argument("--split", default="test", choices=["train", "valid", "test"])
@@ -56,10 +61,9 @@ def run(args: argparse.Namespace) -> None:
 
     from meddiff.cli.train import state_root
     from meddiff.config.schema.counterfactual import ExplainParams
-    from meddiff.evaluate.settings import parse_params
     from meddiff.explaining.run import explain_run
 
-    params = parse_params(ExplainParams, args.params)
+    params = parsed(ExplainParams, args.params, "--params")
     compute = compute_of(args)
     if args.threads:
         torch.set_num_threads(args.threads)

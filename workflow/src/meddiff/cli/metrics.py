@@ -5,17 +5,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from meddiff.cli.params import add_params_argument, parsed
 from meddiff.records.files import Files
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("--predictions", type=Path, required=True, help="predictions CSV")
-    parser.add_argument(
-        "--params",
-        required=True,
-        help="JSON: dataset, model, seed, decision, bootstrap_samples, confidence, bootstrap_seed",
-    )
+    keys = "dataset, model, seed, decision, bootstrap_samples, confidence, bootstrap_seed"
+    add_params_argument(parser, keys)
     parser.add_argument("--out", type=Path, required=True, help="tidy metrics CSV to write")
 
 
@@ -30,11 +28,10 @@ def run(args: argparse.Namespace) -> None:
 
     from meddiff.evaluate.class_balance import few_images, from_text
     from meddiff.evaluate.predictions import read_predictions
-    from meddiff.evaluate.settings import MetricsSettings, parse_params
-    from meddiff.evaluate.summary import summarise
+    from meddiff.evaluate.summary import MetricsSettings, summarise
     from meddiff.result_csv import write_csv
 
-    settings = parse_params(MetricsSettings, args.params)
+    settings = parsed(MetricsSettings, args.params, "--params")
     table = summarise(read_predictions(args.predictions), settings)
     if few := few_images(from_text(table["n_by_class"].iloc[0])):
         logging.getLogger("meddiff").warning(

@@ -25,10 +25,8 @@ from meddiff.evaluate.intervals import equal_share_of_classes, metric_intervals
 from meddiff.evaluate.over_seeds import over_seeds
 from meddiff.evaluate.predictions import from_probabilities, is_correct
 from meddiff.evaluate.proportion import Sample, bounded_interval
-from meddiff.evaluate.recovered import difference_limits
 from meddiff.evaluate.resampled import Discrimination
-from meddiff.evaluate.settings import Resampling
-from meddiff.evaluate.statistics import bootstrap
+from meddiff.evaluate.statistics import Resampling, bootstrap, difference_limits
 from meddiff.runs import Run
 
 RULE = "(rule)"  # no model has this name: brackets are not allowed in names
@@ -241,9 +239,7 @@ def _discrimination(
     statistic = Discrimination(table, vote_shares)
     found = statistic(np.ones((1, len(table))))
     values = {metric: float(found[metric][0]) for metric in METRICS}
-    draws = bootstrap(
-        statistic, table["group"].to_numpy(), resampling.bootstrap_samples, resampling.bootstrap_seed
-    )
+    draws = bootstrap(statistic, table["group"].to_numpy(), resampling)
     intervals = metric_intervals(table, values, draws, resampling.confidence)
     return [_row(metric, value, *intervals[metric]) for metric, value in values.items()]
 
@@ -253,7 +249,7 @@ def _gap(gap: CueGap, groups: np.ndarray, resampling: Resampling) -> list[dict[s
     if not gap.compared:
         return [_row(metric, np.nan, np.nan, np.nan) for metric in (RIGHT, WRONG, GAP)]
     found = gap(np.ones((1, len(groups))))
-    draws = bootstrap(gap, groups, resampling.bootstrap_samples, resampling.bootstrap_seed)
+    draws = bootstrap(gap, groups, resampling)
     values, limits = [], []
     for metric, side, sizes in zip((RIGHT, WRONG), gap.sides, gap.sizes, strict=True):
         most, value = equal_share_of_classes(sizes), float(found[metric][0])

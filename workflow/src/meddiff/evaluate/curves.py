@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from meddiff.diffusion import vote
-from meddiff.errors import ConfigError, DataError
+from meddiff.errors import ConfigError
 from meddiff.evaluate.metrics import selective_accuracy
+from meddiff.evaluate.over_seeds import (
+    by_seeds,
+    counts,
+    limits_over_seeds,
+    one_value,
+    replicates,
+    same_images,
+)
 from meddiff.evaluate.predictions import UNCERTAINTY, errors_in_order, is_correct
 from meddiff.evaluate.proportion import Sample, bounded_interval, share_interval
-from meddiff.evaluate.recovered import limits_over_seeds, replicates
 from meddiff.evaluate.resampled import SelectiveAccuracy
-from meddiff.evaluate.settings import Resampling
-from meddiff.evaluate.statistics import bootstrap
+from meddiff.evaluate.statistics import Resampling, bootstrap
 from meddiff.runs import Run, ScoringRun
 
 if TYPE_CHECKING:
@@ -29,8 +34,6 @@ STEP_COLUMNS = ["dataset", "model", "decision", "source", "steps", "accuracy_per
 STEP_COLUMNS += ["ci_low_percent", "ci_high_percent", "seeds", "votes", "images"]
 REMOVAL_COLUMNS = ["dataset", "model", "decision", "uncertainty", "source", "removed_percent"]
 REMOVAL_COLUMNS += ["accuracy_percent", "ci_low_percent", "ci_high_percent", "images_left", "seeds", "votes"]
-
-T = TypeVar("T")
 
 
 def step_ablation(
@@ -50,13 +53,9 @@ def step_ablation(
     Raises:
         DataError: if the runs of a model differ in images or steps, or an errors file is not complete.
     """
-    found, trained = defaultdict(list), defaultdict(list)
-    for run, errors in runs:
-        found[run.dataset, run.model].append(errors.sortby("image"))
-        trained[run.dataset, run.model].append(run.seed)
+    found = by_seeds(((run, errors.sortby("image")) for run, errors in runs), "dataset", "model")
     rows = []
-    for (dataset, model), seeds in found.items():
-        trainings = trained[dataset, model]
+    for (dataset, model), (trainings, seeds) in found.items():
         what = f"step ablation of {model} on {dataset}"
         same_images(what, [seed["image"].values for seed in seeds])
         total = one_value({seed.sizes["step"] for seed in seeds}, f"{what}: the seeds differ in steps")
@@ -106,7 +105,7 @@ def removal_curves(
         ConfigError: if a table has no column of the wanted uncertainty.
         DataError: if the runs of a model differ in images.
     """
-    found, trained = defaultdict(list), defaultdict(list)
+    ordered = []
     for run, table in runs:
         kind = uncertainty[run.decision]
         if UNCERTAINTY + kind not in table.columns:
@@ -114,12 +113,11 @@ def removal_curves(
                 f"uncertainty.{run.decision}: predictions of {run.model} on {run.dataset} have no "
                 f"{UNCERTAINTY + kind}; they have {[c for c in table.columns if c.startswith(UNCERTAINTY)]}"
             )
-        found[run.dataset, run.model, run.decision].append(table.sort_values("image_id"))
-        trained[run.dataset, run.model, run.decision].append(run.seed)
+        ordered.append((run, table.sort_values("image_id")))
     rows = []
-    for (dataset, model, decision), seeds in found.items():
-        what, trainings = f"uncertainty of {model} on {dataset}", trained[dataset, model, decision]
-        same_images(what, [seed["image_id"].to_numpy() for seed in seeds])
+    found = by_seeds(ordered, "dataset", "model", "decision")
+    for (dataset, model, decision), (trainings, seeds) in found.items():
+        same_images(f"uncertainty of {model} on {dataset}", [seed["image_id"].to_numpy() for seed in seeds])
         kind = uncertainty[decision]
         ranked = [(seed[UNCERTAINTY + kind].to_numpy(), is_correct(seed)) for seed in seeds]
         left = np.maximum(np.rint(len(seeds[0]) * (100 - REMOVED_PERCENT) / 100).astype(int), 1)
@@ -153,7 +151,7 @@ def _removal_interval(
     def average(weights: np.ndarray) -> dict[str, np.ndarray]:
         return {"accuracy": np.mean([curve(weights, REMOVED_PERCENT) for curve in curves], axis=0)}
 
-    draws = bootstrap(average, groups, resampling.bootstrap_samples, resampling.bootstrap_seed)
+    draws = bootstrap(average, groups, resampling)
     sample = Sample.of(groups)
     variance = sample.bootstrap_variance(draws["accuracy"])
     accuracy = points.mean(axis=0)
@@ -161,30 +159,3 @@ def _removal_interval(
     limits = bounded_interval(accuracy, variance, left, sample, resampling.confidence, rare=rare)
     low, high = limits_over_seeds(points, limits, resampling.confidence)
     return low.clip(0, 1), high.clip(0, 1)
-
-
-def counts(trainings: Sequence[int]) -> tuple[int, int]:
-    """Number of trainings and of vote seeds of each, from the seed of training of every run."""
-    number = len(set(trainings))
-    return number, len(trainings) // number
-
-
-def same_images(what: str, ids: list[np.ndarray]) -> None:
-    """Check that all seeds have the same image ids, in the same order.
-
-    Raises:
-        DataError: naming `what`, if not.
-    """
-    if any(not np.array_equal(ids[0], other) for other in ids[1:]):
-        raise DataError(f"{what}: the seeds were scored on different images; score them again")
-
-
-def one_value(values: set[T], problem: str) -> T:
-    """The only one of `values`.
-
-    Raises:
-        DataError: with `problem`, if there are others.
-    """
-    if len(values) != 1:
-        raise DataError(f"{problem} {sorted(values)}; make them again with the same settings")
-    return values.pop()

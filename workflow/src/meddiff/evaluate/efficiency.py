@@ -9,7 +9,6 @@ too, these are shown beside.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -20,10 +19,9 @@ import pandas as pd
 from meddiff.diffusion.level_weights import LevelWeights, fit_level_weights
 from meddiff.diffusion.step_order import spread_order
 from meddiff.errors import DataError
-from meddiff.evaluate.curves import counts, one_value, same_images
 from meddiff.evaluate.efficiency_limits import METRICS, Replayed
+from meddiff.evaluate.over_seeds import by_seeds, counts, one_value, replicates, same_images
 from meddiff.evaluate.predictions import error_array
-from meddiff.evaluate.recovered import replicates
 from meddiff.evaluate.replay import (
     EXACT,
     FIRST,
@@ -36,8 +34,7 @@ from meddiff.evaluate.replay import (
     replay,
 )
 from meddiff.evaluate.resampled import CalibrationError, RiskCoverage
-from meddiff.evaluate.settings import Resampling
-from meddiff.evaluate.statistics import bootstrap
+from meddiff.evaluate.statistics import Resampling, bootstrap
 from meddiff.runs import ScoringRun
 
 if TYPE_CHECKING:
@@ -118,13 +115,9 @@ def efficiency(
     Raises:
         DataError: if the seeds of a model differ in images or steps, or errors are not of all steps.
     """
-    found, trained = defaultdict(list), defaultdict(list)
-    for run, errors in runs:
-        found[run.dataset, run.model].append(errors)
-        trained[run.dataset, run.model].append(run.seed)
     rows = []
-    for (dataset, model), seeds in found.items():
-        what, trainings = f"efficiency of {model} on {dataset}", trained[dataset, model]
+    for (dataset, model), (trainings, seeds) in by_seeds(runs, "dataset", "model").items():
+        what = f"efficiency of {model} on {dataset}"
         wanted = procedures(seeds[0], numbers, deltas)
         rows += [[dataset, model, *row] for row in _rows(what, seeds, trainings, wanted, resampling)]
     return pd.DataFrame(rows, columns=COLUMNS)
@@ -150,7 +143,7 @@ def _rows(
     def average(weights: np.ndarray) -> dict[str, np.ndarray]:
         return {"values": np.mean([statistic(weights) for statistic in statistics], axis=0)}
 
-    draws = bootstrap(average, groups, resampling.bootstrap_samples, resampling.bootstrap_seed)["values"]
+    draws = bootstrap(average, groups, resampling)["values"]
     full = _full_runs(wanted, own_levels(first))
     references = [full[REFERENCE[procedure.decision]] for procedure in wanted]
     certain = [i == reference or wanted[i].rule == EXACT for i, reference in enumerate(references)]

@@ -8,9 +8,9 @@ from functools import cached_property
 import numpy as np
 
 from meddiff.evaluate.intervals import AURC_SQUARES
+from meddiff.evaluate.over_seeds import limits_over_seeds
 from meddiff.evaluate.proportion import Sample, bounded_interval, difference_interval, share_interval
-from meddiff.evaluate.recovered import Limits, limits_over_seeds
-from meddiff.evaluate.statistics import percentile_interval
+from meddiff.evaluate.statistics import Limits, percentile_interval
 
 METRICS = ("accuracy", "agreement", "aurc", "ece")
 _STEPS, _ACCURACY, _AGREEMENT, _AURC, _ECE = range(1 + len(METRICS))

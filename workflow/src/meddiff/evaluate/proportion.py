@@ -65,15 +65,18 @@ class Sample:
         starts = np.append(0, np.cumsum(self.sizes)[:-1])
         return np.add.reduceat(values[order], starts, axis=0)
 
-    def variance(self, influence: Floats) -> Floats:
-        """[M] variance of an estimate from its influence [I, M]: what each image adds to its error.
+    def mean_variance(self, values: Floats) -> Floats:
+        """[M] variance of the mean over images of `values` [I, M].
 
         Groups are independent; images of a group need not be. With fewer than two groups it is 0.
         """
         groups = len(self.sizes)
         if groups < 2:
-            return np.zeros(influence.shape[1])
-        return groups / (groups - 1) * (self.sums(influence) ** 2).sum(axis=0)
+            return np.zeros(values.shape[1])
+        influence = (values - values.mean(axis=0)) / self.images  # what each image adds to the error
+        variance = groups / (groups - 1) * (self.sums(influence) ** 2).sum(axis=0)
+        # A divisor of I - 1 would do the same to that of independent images; G / (G - 1) is for groups.
+        return variance * (1 - 1 / self.images)
 
     def bootstrap_variance(self, draws: ArrayLike) -> Floats:
         """[...] variance of a statistic, from its values [B, ...] in resamples of groups.
@@ -133,10 +136,8 @@ def share_interval(values: ArrayLike, groups: ArrayLike, confidence: float) -> t
     if not len(values):
         return np.zeros(values.shape[1:]), np.ones(values.shape[1:])
     sample, columns = Sample.of(groups), values.reshape(len(values), -1)
-    mean = columns.mean(axis=0)
-    # A divisor of I - 1 would do the same to both variances; the first is for G groups.
-    variance = sample.variance((columns - mean) / sample.images) * (1 - 1 / sample.images)
-    low, high = bounded_interval(mean, variance, sample.images, sample, confidence)
+    variance = sample.mean_variance(columns)
+    low, high = bounded_interval(columns.mean(axis=0), variance, sample.images, sample, confidence)
     return low.reshape(values.shape[1:]), high.reshape(values.shape[1:])
 
 
@@ -177,7 +178,7 @@ def bounded_interval(
     estimable = (binomial > 0) & (len(sample.sizes) > 1)
     share_of_worst = np.where(estimable, 1 / (1 + sample.independent * rare), 1.0)
     largest = np.maximum(sample.largest_effect * np.asarray(worst, dtype=np.float64), 1.0)
-    effect = (1 - share_of_worst) * estimate + share_of_worst * np.maximum(estimate, largest)
+    effect = _effect(estimate, share_of_worst, largest)
     # Without an estimate there is none to allow for: only the largest effect counts then.
     factor = np.where(estimable, sample.t_factor(confidence), 1.0)
     number = np.asarray(most, dtype=np.float64) / np.maximum(effect, 1e-12) * factor
@@ -206,13 +207,10 @@ def difference_interval(
     first, second = np.maximum(columns, 0).mean(axis=0), np.maximum(-columns, 0).mean(axis=0)
     discordant = first + second
     spread = discordant - (first - second) ** 2
-    variance = sample.variance((columns - columns.mean(axis=0)) / sample.images) * (1 - 1 / sample.images)
     with np.errstate(invalid="ignore", divide="ignore"):
-        estimate = np.where(spread > 0, variance * sample.images / spread, 1.0)
+        estimate = np.where(spread > 0, sample.mean_variance(columns) * sample.images / spread, 1.0)
     weight = 1 / (1 + sample.independent * discordant) if len(sample.sizes) > 1 else 1.0
-    estimate = np.maximum(estimate, 1.0)
-    effect = (1 - weight) * estimate + weight * np.maximum(estimate, sample.largest_effect)
-    number = sample.images / effect
+    number = sample.images / _effect(np.maximum(estimate, 1.0), weight, sample.largest_effect)
     first, second = ((number * share + 1) / (number + 2) for share in (first, second))
     error = np.sqrt((first + second - (first - second) ** 2) / (number + 2))
     upper = (1 + confidence) / 2
@@ -225,3 +223,9 @@ def difference_interval(
         np.clip(centre - half, -1, 1).reshape(shape),
         np.clip(centre + half, -1, 1).reshape(shape),
     )
+
+
+def _effect(estimate: Floats, weight: ArrayLike, largest: ArrayLike) -> Floats:
+    """Design effect: the mean of an estimate and, with this weight, of the largest possible one."""
+    weight = np.asarray(weight)
+    return (1 - weight) * estimate + weight * np.maximum(estimate, largest)

@@ -13,24 +13,16 @@ from meddiff.evaluate.intervals import metric_intervals
 from meddiff.evaluate.metrics import point_metrics
 from meddiff.evaluate.predictions import probabilities
 from meddiff.evaluate.resampled import ResampledMetrics
-from meddiff.evaluate.settings import MetricsSettings
-from meddiff.evaluate.statistics import bootstrap
+from meddiff.evaluate.statistics import Resampling, bootstrap
 from meddiff.result_csv import read_csv
 from meddiff.runs import Run
 
-COLUMNS = [
-    "dataset",
-    "model",
-    "seed",
-    "votes",
-    "decision",
-    "metric",
-    "value",
-    "ci_low",
-    "ci_high",
-    "n",
-    "n_by_class",
-]
+COLUMNS = ["dataset", "model", "seed", "votes", "decision", "metric", "value", "ci_low", "ci_high"]
+COLUMNS += ["n", "n_by_class"]
+
+
+class MetricsSettings(Run, Resampling):
+    """Params of ``metrics``."""
 
 
 def summarise(table: pd.DataFrame, settings: MetricsSettings) -> pd.DataFrame:
@@ -42,12 +34,7 @@ def summarise(table: pd.DataFrame, settings: MetricsSettings) -> pd.DataFrame:
     """
     vote_shares = settings.decision == "majority"
     values = point_metrics(table, vote_shares)
-    draws = bootstrap(
-        ResampledMetrics(table, vote_shares),
-        table["group"].to_numpy(),
-        settings.bootstrap_samples,
-        settings.bootstrap_seed,
-    )
+    draws = bootstrap(ResampledMetrics(table, vote_shares), table["group"].to_numpy(), settings)
     intervals = metric_intervals(table, values, draws, settings.confidence)
     identity = [settings.dataset, settings.model, settings.seed, settings.votes, settings.decision]
     counts = [len(table), as_text(table["label"], probabilities(table).shape[1])]

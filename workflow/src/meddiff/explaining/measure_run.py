@@ -12,7 +12,7 @@ from pydantic import Field
 from meddiff.data.stores.store import Store
 from meddiff.errors import ConfigError, DataError
 from meddiff.evaluate.predictions import read_predictions
-from meddiff.evaluate.settings import Resampling
+from meddiff.evaluate.statistics import Resampling
 from meddiff.explaining.archives import read_archive
 from meddiff.explaining.edits import read_edit_table
 from meddiff.explaining.examples import make_examples, write_examples

@@ -14,8 +14,7 @@ from collections.abc import Mapping
 import numpy as np
 from scipy import linalg
 
-from meddiff.evaluate.settings import Resampling
-from meddiff.evaluate.statistics import bootstrap_weights, percentile_interval
+from meddiff.evaluate.statistics import Resampling, bootstrap_weights, percentile_interval
 from meddiff.explaining.metrics import FID, FID_IMAGES_PER_DIMENSION, KID, KID_HALVES, KID_SOURCE
 
 # Below this a set says next to nothing about its distribution: the spread of KID is of its own size.

@@ -9,8 +9,7 @@ import pandas as pd
 
 from meddiff.errors import DataError
 from meddiff.evaluate.proportion import share_interval
-from meddiff.evaluate.settings import Resampling
-from meddiff.evaluate.statistics import mean_interval
+from meddiff.evaluate.statistics import Resampling, mean_interval
 from meddiff.explaining.edits import COUNTERFACTUAL, CYCLE, FACTUAL
 from meddiff.explaining.metrics import COLUMNS, MEANS, RUN, SET_METRICS
 from meddiff.explaining.set_distances import Result, left_out, set_distances
@@ -109,8 +108,7 @@ def _mean(part: pd.DataFrame, column: str, metric: str, resampling: Resampling) 
     if metric in SHARES:
         low, high = share_interval(values, groups, resampling.confidence)
     else:
-        how = (resampling.bootstrap_samples, resampling.confidence, resampling.bootstrap_seed)
-        low, high = mean_interval(values, groups, *how)
+        low, high = mean_interval(values, groups, resampling)
     return float(values.mean()), float(low), float(high), len(values), ""
 
 

@@ -33,7 +33,7 @@ from meddiff.artifacts.style import (
 from meddiff.config.schema.figure import FigureStyle
 from meddiff.evaluate.curves import OURS, REMOVAL_COLUMNS, removal_curves
 from meddiff.evaluate.predictions import read_predictions
-from meddiff.evaluate.settings import Resampling
+from meddiff.evaluate.statistics import Resampling
 from meddiff.runs import Decision, Run
 
 if TYPE_CHECKING:

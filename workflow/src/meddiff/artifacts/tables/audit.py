@@ -27,7 +27,7 @@ from meddiff.evaluate.audit import (
     Stratified,
     audit,
 )
-from meddiff.evaluate.settings import Resampling
+from meddiff.evaluate.statistics import Resampling
 
 if TYPE_CHECKING:
     from meddiff.pipeline.experiment import Experiment

@@ -17,7 +17,7 @@ from meddiff.errors import ConfigError
 from meddiff.evaluate.efficiency import RunErrors, efficiency
 from meddiff.evaluate.efficiency_limits import METRICS
 from meddiff.evaluate.replay import EXACT, FIRST, SEQUENTIAL, SPREAD, WEIGHTED
-from meddiff.evaluate.settings import Resampling
+from meddiff.evaluate.statistics import Resampling
 from meddiff.pipeline.experiment import VALIDATION
 from meddiff.runs import ScoringRun
 
