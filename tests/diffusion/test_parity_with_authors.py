@@ -13,7 +13,7 @@ from meddiff.config import load_model, parse_model
 from meddiff.diffusion.errors import classification_errors
 from meddiff.diffusion.haar import haar_transform, inverse_haar_transform
 from meddiff.diffusion.objective import diffusion_loss
-from meddiff.diffusion.sample import counterfactual
+from meddiff.diffusion.sample import Sampling, counterfactual
 from meddiff.diffusion.schedule import ShiftedCosineSchedule
 from meddiff.diffusion.vote import majority, mean
 from meddiff.models.kinds import build_model
@@ -115,11 +115,8 @@ def test_published_counterfactuals(golden, config, official):
             denoiser,
             haar_transform(torch.from_numpy(golden["images"])),
             torch.from_numpy(golden["cf_target"]).long(),
-            from_t=0.5,
-            steps=8,
-            cfg_scale=1 + 4.5,
-            extra_last_step=True,
-            draw_noise=lambda step: next(noise),
+            Sampling(from_t=0.5, steps=8, cfg_scale=1 + 4.5, extra_last_step=True),
+            lambda step: next(noise),
         )
     np.testing.assert_allclose(output.numpy(), golden["cf_output"], atol=1e-4)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,20 +12,13 @@ from core_samples import SIDE, tiny_config
 from gaussian_samples import DEVIATION, MEANS, GaussianDenoiser
 from meddiff.diffusion.noise import STREAM_SAMPLER, noise_keys, normal
 from meddiff.diffusion.pixels import to_unit_range
-from meddiff.diffusion.sample import counterfactual, sample
+from meddiff.diffusion.sample import Sampling, counterfactual, sample
 from meddiff.diffusion.schedule import alpha_sigma
 from meddiff.errors import MeddiffError
 from meddiff.explaining.counterfactuals import edit_images, to_uint8
 from meddiff.models.spec import ModelSpec
 
-SETTINGS = {
-    "seed": 3,
-    "from_t": 0.6,
-    "cfg_scale": 2.5,
-    "steps": 5,
-    "sampler": "ancestral",
-    "extra_last_step": False,
-}
+SAMPLING, SEED = Sampling(from_t=0.6, steps=5, cfg_scale=2.5), 3
 
 
 @pytest.fixture(scope="module", params=["unet", "dit"])
@@ -53,14 +48,16 @@ NAMES = [f"image {i}" for i in range(6)]
 TARGETS = [0, 1, 0, 1, 0, 1]
 
 
-def in_other_batches(model, images, **settings) -> tuple[np.ndarray, ...]:
+def in_other_batches(model, images, sampling: Sampling = SAMPLING) -> tuple[np.ndarray, ...]:
     """The same edits all at once, in another order, and one by one."""
-    together = edit_images(model, images, NAMES, TARGETS, **settings)
+    together = edit_images(model, images, NAMES, TARGETS, sampling, SEED)
     order = [4, 1, 5, 0, 3, 2]
     shuffled = edit_images(
-        model, images[order], [NAMES[i] for i in order], [TARGETS[i] for i in order], **settings
+        model, images[order], [NAMES[i] for i in order], [TARGETS[i] for i in order], sampling, SEED
     )
-    alone = [edit_images(model, images[i : i + 1], [NAMES[i]], [TARGETS[i]], **settings) for i in range(6)]
+    alone = [
+        edit_images(model, images[i : i + 1], [NAMES[i]], [TARGETS[i]], sampling, SEED) for i in range(6)
+    ]
     assert len({image.tobytes() for image in together}) == 6
     return together, shuffled[np.argsort(order)], np.concatenate(alone)
 
@@ -68,14 +65,14 @@ def in_other_batches(model, images, **settings) -> tuple[np.ndarray, ...]:
 @pytest.mark.parametrize("sampler", ["ancestral", "ddim"])
 def test_the_sampler_does_not_depend_on_the_batch(images, sampler):
     """Same bytes, with a denoiser that computes pixel by pixel."""
-    together, *others = in_other_batches(gaussian(), images[:, :4, :4], **{**SETTINGS, "sampler": sampler})
+    together, *others = in_other_batches(gaussian(), images[:, :4, :4], replace(SAMPLING, sampler=sampler))
     for other in others:
         np.testing.assert_array_equal(other, together)
 
 
 def test_networks_do_not_depend_on_the_batch(denoiser, images):
     """A convolution may round its last bit in another way; that can turn a pixel by one grey level."""
-    together, *others = in_other_batches(denoiser, images, **SETTINGS)
+    together, *others = in_other_batches(denoiser, images)
     for other in others:
         difference = np.abs(other.astype(int) - together)
         assert difference.max() <= 1 and (difference > 0).mean() < 0.01
@@ -83,38 +80,34 @@ def test_networks_do_not_depend_on_the_batch(denoiser, images):
 
 def test_targets_of_one_image_share_their_noise_and_other_names_do_not(denoiser, images):
     twice = np.repeat(images[:1], 3, axis=0)
-    same, again, other = edit_images(denoiser, twice, ["a", "a", "b"], [0, 0, 0], **SETTINGS)
+    same, again, other = edit_images(denoiser, twice, ["a", "a", "b"], [0, 0, 0], SAMPLING, SEED)
     np.testing.assert_array_equal(same, again)
     assert (same != other).any()
-    different = edit_images(denoiser, twice[:1], ["a"], [0], **{**SETTINGS, "seed": 4})
+    different = edit_images(denoiser, twice[:1], ["a"], [0], SAMPLING, seed=4)
     assert (different[0] != same).any()
 
 
 def test_the_official_preset_is_the_sampler_with_its_extra_last_step(denoiser, images):
     """Composed by hand: noise the image, sample as published, bound, decode and round."""
-    keys = noise_keys(SETTINGS["seed"], NAMES)
+    keys = noise_keys(SEED, NAMES)
 
     def draw(step: int) -> torch.Tensor:
         return normal(keys, torch.full((6,), step), denoiser.input_shape, STREAM_SAMPLER)
 
     with torch.inference_mode():
         x = denoiser.encode(to_unit_range(torch.from_numpy(images)))
-        alpha, sigma = alpha_sigma(denoiser.schedule.logsnr(torch.full((6,), SETTINGS["from_t"])), 4)
+        alpha, sigma = alpha_sigma(denoiser.schedule.logsnr(torch.full((6,), SAMPLING.from_t)), 4)
         published = sample(
             denoiser,
             alpha * x + sigma * draw(0),
             torch.tensor(TARGETS),
-            from_t=SETTINGS["from_t"],
-            steps=SETTINGS["steps"],
-            cfg_scale=SETTINGS["cfg_scale"],
-            draw_noise=draw,
-            extra_last_step=True,
-            clamp=1.0,
+            replace(SAMPLING, extra_last_step=True),
+            draw,
         )
         expected = to_uint8(denoiser.decode(published))
-    made = edit_images(denoiser, images, NAMES, TARGETS, **{**SETTINGS, "extra_last_step": True})
+    made = edit_images(denoiser, images, NAMES, TARGETS, replace(SAMPLING, extra_last_step=True), SEED)
     np.testing.assert_array_equal(made, expected)
-    assert (made != edit_images(denoiser, images, NAMES, TARGETS, **SETTINGS)).any()
+    assert (made != edit_images(denoiser, images, NAMES, TARGETS, SAMPLING, SEED)).any()
 
 
 def test_the_extra_last_step_is_one_more_pass(denoiser, images):
@@ -125,10 +118,11 @@ def test_the_extra_last_step_is_one_more_pass(denoiser, images):
             images,
             NAMES,
             TARGETS,
-            **{**SETTINGS, "extra_last_step": extra},
+            replace(SAMPLING, extra_last_step=extra),
+            SEED,
             on_step=lambda: calls.append(1),
         )
-    assert len(calls) == 2 * SETTINGS["steps"] + 1
+    assert len(calls) == 2 * SAMPLING.steps + 1
 
 
 def test_values_are_clamped_and_rounded_once():
@@ -145,10 +139,10 @@ def test_known_gaussians_factual_stays_and_counterfactual_moves_to_the_target():
     pixels = MEANS[0] + DEVIATION * rng.standard_normal((300, 4, 4, 1))
     images = np.clip(np.rint((pixels + 1) * 127.5), 0, 255).astype(np.uint8)
     names = [str(i) for i in range(300)]
-    settings = {**SETTINGS, "from_t": 0.9, "steps": 60, "cfg_scale": 1.0}
+    sampling = Sampling(from_t=0.9, steps=60, cfg_scale=1.0)
     means = []
     for target in (0, 1):
-        made = edit_images(model, images, names, [target] * 300, **settings) / 127.5 - 1
+        made = edit_images(model, images, names, [target] * 300, sampling, SEED) / 127.5 - 1
         means.append(made.mean())
         # Values are bounded to [-1, 1]: class 1 loses a part of its upper tail.
         bounded = np.clip(MEANS[target] + DEVIATION * rng.standard_normal(200_000), -1, 1)
@@ -163,7 +157,7 @@ def test_factual_and_counterfactual_differ_by_the_class_only():
     forward = model.forward
     model.forward = lambda z, logsnr, class_ids: forward(z, logsnr, torch.zeros_like(class_ids))
     images = np.full((4, 4, 4, 1), 100, dtype=np.uint8)
-    made = [edit_images(model, images, list("abcd"), [target] * 4, **SETTINGS) for target in (0, 1)]
+    made = [edit_images(model, images, list("abcd"), [target] * 4, SAMPLING, SEED) for target in (0, 1)]
     np.testing.assert_array_equal(*made)
 
 
@@ -171,16 +165,16 @@ def test_a_latent_space_has_no_bound():
     model = gaussian()
     model.encode, model.decode = (lambda x: 20 * x), (lambda x: x / 20)  # "latents" far beyond 1
     images = np.full((2, 4, 4, 1), 255, dtype=np.uint8)
-    bounded = edit_images(model, images, ["a", "b"], [0, 0], **{**SETTINGS, "from_t": 0.05})
+    bounded = edit_images(model, images, ["a", "b"], [0, 0], replace(SAMPLING, from_t=0.05), SEED)
     model.x_bound = None
-    free = edit_images(model, images, ["a", "b"], [0, 0], **{**SETTINGS, "from_t": 0.05})
+    free = edit_images(model, images, ["a", "b"], [0, 0], replace(SAMPLING, from_t=0.05), SEED)
     assert bounded.max() < 140 < free.min()
 
 
 def test_values_that_are_not_finite_are_reported(denoiser, images, monkeypatch):
     monkeypatch.setattr(denoiser, "decode", lambda x: x / 0)
     with pytest.raises(MeddiffError, match=r"not finite.*counterfactuals\.precision 'fp32'"):
-        edit_images(denoiser, images, NAMES, TARGETS, **SETTINGS)
+        edit_images(denoiser, images, NAMES, TARGETS, SAMPLING, SEED)
 
 
 def test_counterfactual_passes_settings_on():
@@ -195,9 +189,7 @@ def test_counterfactual_passes_settings_on():
             model,
             torch.zeros(1, 1, 4, 4),
             torch.zeros(1, dtype=torch.int64),
-            from_t=0.5,
-            steps=3,
-            cfg_scale=1.0,
-            draw_noise=lambda step: torch.zeros(1, 1, 4, 4),
-            on_step=stop,
+            Sampling(from_t=0.5, steps=3, cfg_scale=1.0),
+            lambda step: torch.zeros(1, 1, 4, 4),
+            stop,
         )

@@ -16,6 +16,7 @@ from PIL import Image
 from core_samples import SIDE, tiny_config, write_store
 from meddiff.config.schema.counterfactual import ExplainParams
 from meddiff.data.stores.store import Store
+from meddiff.diffusion.sample import Sampling
 from meddiff.errors import CheckpointError, ConfigError, MeddiffError
 from meddiff.explaining import run as run_explaining
 from meddiff.explaining.edits import (
@@ -28,7 +29,7 @@ from meddiff.explaining.edits import (
     read_pixels,
 )
 from meddiff.explaining.feature_network import FeatureNetwork
-from meddiff.explaining.run import explain_run
+from meddiff.explaining.run import ExplainFiles, explain_run
 from meddiff.io import sha256_file
 from meddiff.models.checkpoint import save_weights
 from meddiff.models.spec import ModelSpec
@@ -86,19 +87,17 @@ def passes(monkeypatch) -> list[int]:
 def run(
     weights, store, folder: Path, judge: Path | None = None, batch_size: int = 6, **changes
 ) -> pd.DataFrame:
-    explain_run(
-        weights,
-        store,
-        "test",
-        folder / "images",
-        folder / "table.csv",
-        folder / "features.npz",
-        folder / "state",
-        ExplainParams(**{**PARAMS, **changes}),
-        oracle_dir=judge,
-        features_dir=judge,
-        batch_size=batch_size,
+    files = ExplainFiles(
+        weights=weights,
+        store=store,
+        split="test",
+        oracle=judge,
+        feature_network=judge,
+        images=folder / "images",
+        table=folder / "table.csv",
+        features=folder / "features.npz",
     )
+    explain_run(files, ExplainParams(**{**PARAMS, **changes}), folder / "state", batch_size=batch_size)
     return read_edit_table(folder / "table.csv")
 
 
@@ -284,12 +283,8 @@ def test_the_way_back_starts_from_the_saved_counterfactual(reference, weights, s
         start[None],
         [f"{back.image_id}__{back.source}__{back.target}"],
         [back.source],
+        Sampling(from_t=0.5, steps=3, cfg_scale=2.0),
         seed=1,
-        from_t=0.5,
-        cfg_scale=2.0,
-        steps=3,
-        sampler="ancestral",
-        extra_last_step=False,
     )
     np.testing.assert_allclose(made[0].astype(int), read_pixels(reference / "images" / back.file), atol=1)
 

@@ -18,7 +18,7 @@ from meddiff.config.schema.kinds.stable_diffusion import StableDiffusionConfig
 from meddiff.data.stores.store import Store
 from meddiff.diffusion.noise import noise_keys
 from meddiff.diffusion.objective import diffusion_loss
-from meddiff.diffusion.sample import counterfactual
+from meddiff.diffusion.sample import Sampling, counterfactual
 from meddiff.diffusion.schedule import alpha_sigma
 from meddiff.errors import CheckpointError, ConfigError
 from meddiff.models.kinds import build_model
@@ -161,11 +161,8 @@ def test_scores_and_counterfactuals_of_both_kinds_of_images(channels, config, fo
             denoiser,
             x,
             torch.tensor([0, 1]),
-            from_t=0.5,
-            steps=3,
-            cfg_scale=2.0,
-            draw_noise=lambda k: torch.zeros_like(x),
-            clamp=denoiser.x_bound,
+            Sampling(from_t=0.5, steps=3, cfg_scale=2.0),
+            lambda k: torch.zeros_like(x),
         )
         assert denoiser.decode(out).shape == (2, channels, SIDE, SIDE)
 

@@ -61,24 +61,19 @@ def run(args: argparse.Namespace) -> None:
 
     from meddiff.cli.train import state_root
     from meddiff.config.schema.counterfactual import ExplainParams
-    from meddiff.explaining.run import explain_run
+    from meddiff.explaining.run import ExplainFiles, explain_run
 
-    params = parsed(ExplainParams, args.params, "--params")
-    compute = compute_of(args)
+    params, compute = parsed(ExplainParams, args.params, "--params"), compute_of(args)
     if args.threads:
         torch.set_num_threads(args.threads)
-    explain_run(
-        args.weights,
-        args.store,
-        args.split,
-        args.out_images,
-        args.out_table,
-        args.out_features,
-        state_root(),
-        params,
-        oracle_dir=args.oracle,
-        features_dir=args.features,
-        batch_size=args.batch_size,
-        save_every_seconds=60 * compute.save_minutes,
-        compute=compute,
+    paths = ExplainFiles(
+        weights=args.weights,
+        store=args.store,
+        split=args.split,
+        oracle=args.oracle,
+        feature_network=args.features,
+        images=args.out_images,
+        table=args.out_table,
+        features=args.out_features,
     )
+    explain_run(paths, params, state_root(), batch_size=args.batch_size, compute=compute)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -12,6 +14,26 @@ from meddiff.diffusion.denoiser import Denoiser
 from meddiff.diffusion.schedule import alpha_sigma
 
 DrawNoise = Callable[[int], Tensor]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How to denoise.
+
+    Attributes:
+        from_t: time to begin at, in (0, 1].
+        steps: number of steps of equal length, down to time 0.
+        cfg_scale: see `guided_output`.
+        sampler: ``ancestral`` or ``ddim`` (which draws no noise).
+        extra_last_step: as the authors published it: the last step adds noise too, and a further one denoises
+            its result once more from the noise level before it (which is no longer its own).
+    """
+
+    from_t: float
+    steps: int
+    cfg_scale: float
+    sampler: Literal["ancestral", "ddim"] = "ancestral"
+    extra_last_step: bool = False
 
 
 def guided_output(
@@ -60,77 +82,55 @@ def sample(
     denoiser: Denoiser,
     z: Tensor,
     class_ids: Tensor,
-    *,
-    from_t: float,
-    steps: int,
-    cfg_scale: float,
+    sampling: Sampling,
     draw_noise: DrawNoise,
-    sampler: Literal["ancestral", "ddim"] = "ancestral",
-    extra_last_step: bool = False,
-    clamp: float | None = 1.0,
-    on_step: Callable[[], None] | None = None,
+    on_step: Callable[[], None] = lambda: None,
 ) -> Tensor:
-    """Denoise `z` from time `from_t` to 0 in `steps` steps of equal length.
-
-    The last step is the posterior mean, without noise. With `extra_last_step` it is as the authors
-    published it: the last step adds noise too, and a further step then denoises its result once more
-    from the noise level before it (which is no longer its own).
+    """Samples in the denoiser's space, [N, C, H, W]; the last step is the posterior mean, without noise.
 
     Args:
-        denoiser: in eval mode.
-        z: [N, C, H, W], at noise level `from_t`.
+        denoiser: in eval mode; the predicted image of every step is bounded by its `x_bound`.
+        z: [N, C, H, W], at noise level `sampling.from_t`.
         class_ids: int64 [N], the class to sample.
-        cfg_scale: see `guided_output`.
         draw_noise: called with 1, 2, ... for the noise of each ancestral step, shape of `z`.
-        sampler: ``ancestral`` or ``ddim`` (which draws no noise).
-        clamp: bound of the predicted image in every step and of the result; None for no bound.
         on_step: called before every step; it may raise to stop the sampling.
-
-    Returns:
-        The sample in the denoiser's space, [N, C, H, W].
     """
-    times = torch.linspace(from_t, 0.0, steps + 1, device=z.device)
-    pairs = [(index, index + 1) for index in range(steps)]
-    if extra_last_step:
-        pairs.append(pairs[-1])
+    bound = math.inf if denoiser.x_bound is None else denoiser.x_bound
+    times = torch.linspace(sampling.from_t, 0.0, sampling.steps + 1, device=z.device)
+    pairs = [(index, index + 1) for index in range(sampling.steps)]
+    pairs += pairs[-1:] * sampling.extra_last_step
     for number, (now, then) in enumerate(pairs, start=1):
-        if on_step is not None:
-            on_step()
+        on_step()
         logsnr_t = denoiser.schedule.logsnr(times[now]).expand(len(z))
         logsnr_s = denoiser.schedule.logsnr(times[then]).expand(len(z))
-        output = guided_output(denoiser, z, logsnr_t, class_ids, cfg_scale)
-        x_hat = _bound(denoiser.x_from_output(output, z, logsnr_t), clamp)
-        if sampler == "ddim":
+        output = guided_output(denoiser, z, logsnr_t, class_ids, sampling.cfg_scale)
+        x_hat = denoiser.x_from_output(output, z, logsnr_t).clamp(-bound, bound)
+        if sampling.sampler == "ddim":
             z = ddim_step(z, x_hat, logsnr_t, logsnr_s)
         else:
             last = number == len(pairs)
             z = ancestral_step(z, x_hat, logsnr_t, logsnr_s, None if last else draw_noise(number))
-    return _bound(z, clamp)
+    return z.clamp(-bound, bound)
 
 
 def counterfactual(
-    denoiser: Denoiser, x: Tensor, class_ids: Tensor, *, from_t: float, draw_noise: DrawNoise, **settings
+    denoiser: Denoiser,
+    x: Tensor,
+    class_ids: Tensor,
+    sampling: Sampling,
+    draw_noise: DrawNoise,
+    on_step: Callable[[], None] = lambda: None,
 ) -> Tensor:
-    """What `x` would look like as another class: noised to `from_t`, then denoised as `class_ids`.
+    """What `x` would look like as another class: noised to `sampling.from_t`, then denoised as `class_ids`.
 
     With its own class the result is the factual reconstruction; from the same noise the two differ only
-    by the class.
+    by the class. Both are in the denoiser's space, [N, C, H, W].
 
     Args:
         x: encoded images, [N, C, H, W].
         class_ids: int64 [N], the target classes.
-        from_t: how far to noise, in (0, 1].
-        draw_noise: called with 0 for the noise that takes `x` to `from_t`, then as in `sample`.
-        settings: the other arguments of `sample`.
-
-    Returns:
-        In the denoiser's space, [N, C, H, W].
+        draw_noise: called with 0 for the noise that takes `x` to `sampling.from_t`, then as in `sample`.
     """
-    logsnr = denoiser.schedule.logsnr(torch.full((len(x),), from_t, device=x.device))
+    logsnr = denoiser.schedule.logsnr(torch.full((len(x),), sampling.from_t, device=x.device))
     alpha, sigma = alpha_sigma(logsnr, x.ndim)
-    z = alpha * x + sigma * draw_noise(0)
-    return sample(denoiser, z, class_ids, from_t=from_t, draw_noise=draw_noise, **settings)
-
-
-def _bound(x: Tensor, clamp: float | None) -> Tensor:
-    return x if clamp is None else x.clamp(-clamp, clamp)
+    return sample(denoiser, alpha * x + sigma * draw_noise(0), class_ids, sampling, draw_noise, on_step)

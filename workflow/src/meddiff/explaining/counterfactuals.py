@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal
 
 import numpy as np
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor
 from meddiff.devices.autocast import autocast
 from meddiff.diffusion.denoiser import Denoiser
 from meddiff.diffusion.noise import STREAM_SAMPLER, noise_keys, normal
-from meddiff.diffusion.sample import counterfactual
+from meddiff.diffusion.sample import Sampling, counterfactual
 from meddiff.errors import MeddiffError
 
 
@@ -21,15 +20,11 @@ def edit_images(
     images: np.ndarray,
     noise_names: Sequence[str],
     targets: Sequence[int],
-    *,
+    sampling: Sampling,
     seed: int,
-    from_t: float,
-    cfg_scale: float,
-    steps: int,
-    sampler: Literal["ancestral", "ddim"],
-    extra_last_step: bool,
+    *,
     precision: str = "fp32",
-    on_step: Callable[[], None] | None = None,
+    on_step: Callable[[], None] = lambda: None,
 ) -> np.ndarray:
     """Each image as it would look as its target class, in one batch.
 
@@ -41,9 +36,10 @@ def edit_images(
         images: uint8 [N, H, W, C].
         noise_names: N names.
         targets: N class indices.
+        sampling: how to noise and denoise.
         seed: of the noise.
-        from_t, cfg_scale, steps, sampler, extra_last_step, on_step: see `meddiff.diffusion.sample`.
         precision: of the network, ``fp32``, ``fp16`` or ``bf16``.
+        on_step: see `meddiff.diffusion.sample.sample`.
 
     Returns:
         uint8 [N, H, W, C]: values are clamped to [-1, 1] and rounded once.
@@ -61,19 +57,8 @@ def edit_images(
     with torch.inference_mode():
         x = denoiser.encode_pixels(torch.from_numpy(np.array(images)).to(device))
         with autocast(device, precision):
-            edited = counterfactual(
-                denoiser,
-                x,
-                torch.tensor(targets, device=device),
-                from_t=from_t,
-                draw_noise=draw_noise,
-                steps=steps,
-                cfg_scale=cfg_scale,
-                sampler=sampler,
-                extra_last_step=extra_last_step,
-                clamp=denoiser.x_bound,
-                on_step=on_step,
-            )
+            class_ids = torch.tensor(targets, device=device)
+            edited = counterfactual(denoiser, x, class_ids, sampling, draw_noise, on_step)
         decoded = denoiser.decode(edited).float()
     if not torch.isfinite(decoded).all():
         raise MeddiffError(
