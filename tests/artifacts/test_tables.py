@@ -18,8 +18,7 @@ from meddiff.artifacts.render import Block, Cell, Column, Grid, escape_tex, to_l
 from meddiff.artifacts.tables import classification, comparison, metrics
 from meddiff.cli import main
 from meddiff.errors import DataError
-from meddiff.evaluate.comparison import compare
-from meddiff.evaluate.paired_test import holm, paired_test
+from meddiff.evaluate.comparison import compare, holm, paired_test
 from meddiff.evaluate.predictions import is_correct, write_predictions
 from meddiff.runs import Run
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom, binomtest, permutation_test
 
-from meddiff.evaluate.paired_test import holm, paired_test
+from meddiff.evaluate.comparison import holm, paired_test
 
 
 def test_without_groups_it_is_mcnemars_mid_p_test() -> None:

@@ -19,18 +19,19 @@ import pandas as pd
 from meddiff.diffusion.level_weights import LevelWeights, fit_level_weights
 from meddiff.diffusion.step_order import spread_order
 from meddiff.errors import DataError
-from meddiff.evaluate.efficiency_limits import METRICS, Replayed
 from meddiff.evaluate.over_seeds import by_seeds, counts, one_value, replicates, same_images
 from meddiff.evaluate.predictions import error_array
 from meddiff.evaluate.replay import (
     EXACT,
     FIRST,
+    METRICS,
     REFERENCE,
     SEQUENTIAL,
     SPREAD,
     WEIGHTED,
     Outcome,
     Procedure,
+    Replayed,
     replay,
 )
 from meddiff.evaluate.resampled import CalibrationError, RiskCoverage

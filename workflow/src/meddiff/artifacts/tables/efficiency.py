@@ -15,8 +15,7 @@ from meddiff.artifacts.render import Block, Cell, Column, Grid
 from meddiff.artifacts.settings import ScoredLayout, each_with, layout, resampling
 from meddiff.errors import ConfigError
 from meddiff.evaluate.efficiency import RunErrors, efficiency
-from meddiff.evaluate.efficiency_limits import METRICS
-from meddiff.evaluate.replay import EXACT, FIRST, SEQUENTIAL, SPREAD, WEIGHTED
+from meddiff.evaluate.replay import EXACT, FIRST, METRICS, SEQUENTIAL, SPREAD, WEIGHTED
 from meddiff.evaluate.statistics import Resampling
 from meddiff.pipeline.experiment import VALIDATION
 from meddiff.runs import ScoringRun
