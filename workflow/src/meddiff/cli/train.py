@@ -92,20 +92,17 @@ def run(args: argparse.Namespace) -> None:
     import torch
 
     from meddiff.config import parse_model
-    from meddiff.training.run import train_model
+    from meddiff.training.run import Execution, Training, train_model
     from meddiff.weights.approval import publication_of
 
     if args.threads:
         torch.set_num_threads(max(1, args.threads // started))
-    train_model(
+    training = Training(
         parse_model(model),
         seed,
         args.store,
         args.out,
-        state_root(),
-        save_every_seconds=60 * compute.save_minutes,
-        tracker_dir=args.trackers,
-        pretrained_dir=args.pretrained,
-        publication=publication_of(args.experiment, args.name, args.decision),
-        compute=compute,
+        args.pretrained,
+        publication_of(args.experiment, args.name, args.decision),
     )
+    train_model(training, Execution(state_root(), 60 * compute.save_minutes, args.trackers, compute))
