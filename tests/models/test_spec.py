@@ -18,7 +18,7 @@ def test_files_of_earlier_versions_have_the_flags_of_both_networks(kind, tmp_pat
     write_config(tmp_path, spec, seed=3)
     assert read_spec(tmp_path) == spec
     document = yaml.safe_load((tmp_path / CONFIG).read_text())
-    del document["sha256"]  # the first versions had none
+    del document["sha256"], document["format_version"]  # the first versions had none
     document["model"] = {**dict.fromkeys(FLAGS), **document["model"]}
     (tmp_path / CONFIG).write_text(yaml.safe_dump(document))
     assert read_spec(tmp_path) == spec
