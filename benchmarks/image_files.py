@@ -11,7 +11,7 @@ import pandas as pd
 
 from meddiff.config.load import load_dataset
 from meddiff.data.phantom import generate
-from meddiff.data.stores.store import Store, build_store
+from meddiff.data.stores.store import PixelFormat, Store, build_store
 from meddiff.data.tables import SPLITS
 
 ROOT = Path(__file__).parents[1]
@@ -76,5 +76,12 @@ def _with_store(source: str, files: list[Path], labels: list[int], folder: Path,
             copied = shutil.copy(files[0], folder / f"{split}{files[0].suffix}")
             rows = table.head(1).assign(image_id=split, group=split, path=copied)
         rows.to_csv(folder / "splits" / f"{split}.csv", index=False)
-    build_store(folder / "splits", Path("/"), folder / "store", size, 1, ["negative", "positive"], threads=1)
+    build_store(
+        folder / "splits",
+        Path("/"),
+        folder / "store",
+        PixelFormat(size, 1),
+        ["negative", "positive"],
+        threads=1,
+    )
     return Images(source, files, labels, Store.open(folder / "store", SPLITS[0]))

@@ -11,7 +11,7 @@ from PIL import Image
 
 from meddiff.config import parse_model
 from meddiff.config.presets import open_flags
-from meddiff.data.stores.store import build_store
+from meddiff.data.stores.store import PixelFormat, build_store
 
 ARCHITECTURES: dict[str, dict[str, Any]] = {
     "unet": {
@@ -86,5 +86,5 @@ def write_store(
             rows.append({"image_id": name, "path": f"images/{name}.png", "label": label, "group": name})
         pd.DataFrame(rows).to_csv(folder / "splits" / f"{split}.csv", index=False)
     names = [f"class {c}" for c in range(classes)]
-    build_store(folder / "splits", folder, folder / "store", size, channels, names, threads=1)
+    build_store(folder / "splits", folder, folder / "store", PixelFormat(size, channels), names, threads=1)
     return folder / "store"

@@ -26,7 +26,7 @@ from meddiff.data.params import (
     slice_of,
 )
 from meddiff.data.stores import store_files
-from meddiff.data.stores.store import Store, build_store, resize
+from meddiff.data.stores.store import PixelFormat, Store, build_store, resize
 from meddiff.data.tables import read_splits
 from meddiff.errors import ConfigError, DataError
 from meddiff.io import sha256_file
@@ -228,7 +228,7 @@ def test_undecodable_image_leaves_no_array(stored: Path, local_root: Path, tmp_p
     first = read_splits(tmp_path / "splits")["train"]["path"][0]
     (local_root / first).write_bytes(b"no image")
     with pytest.raises(DataError, match=r"train\.csv: 1 problem\n  row 2: .*is not an image"):
-        build_store(tmp_path / "splits", local_root, tmp_path / "new", SIZE, 1, NAMES)
+        build_store(tmp_path / "splits", local_root, tmp_path / "new", PixelFormat(SIZE, 1), NAMES)
     assert list((tmp_path / "new").iterdir()) == []
 
 
@@ -333,7 +333,7 @@ def test_a_full_disk_is_said_before_an_image_is_read(tmp_path: Path, stored: Pat
         "store.decode = lambda *_: sys.exit('an image was read')\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
         "splits, root, out = map(Path, sys.argv[1:])\n"
-        "try: store.build_store(splits, root, out, 12, 1, ['healthy', 'sick'])\n"
+        "try: store.build_store(splits, root, out, store.PixelFormat(12, 1), ['healthy', 'sick'])\n"
         "except DiskError as error: print(error)"
     )
     arguments = [str(stored.parent / "splits"), str(local_root), str(tmp_path / "new")]

@@ -19,7 +19,7 @@ from error_samples import save_errors
 from evaluate_samples import sample_errors
 from meddiff.cli import main
 from meddiff.config.schema.experiment import FigureStyle
-from meddiff.data.stores.store import build_store
+from meddiff.data.stores.store import PixelFormat, build_store
 from meddiff.diffusion import vote
 from meddiff.evaluate.method import example_image, make_method_figure, noised, step_table
 from meddiff.evaluate.method_drawing import draw_method
@@ -138,7 +138,7 @@ def store(tmp_path: Path) -> Path:
         rows = [f"{name}{i:05d},{name}.png,{i % 2},{name} {i}" for i in range(60)]
         Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8) * 3).save(tmp_path / f"{name}.png")
         (tmp_path / f"{split}.csv").write_text("\n".join(["image_id,path,label,group", *rows]) + "\n")
-    build_store(tmp_path, tmp_path, tmp_path / "store", 8, 1, ["healthy", "sick"], threads=1)
+    build_store(tmp_path, tmp_path, tmp_path / "store", PixelFormat(8, 1), ["healthy", "sick"], threads=1)
     return tmp_path / "store"
 
 

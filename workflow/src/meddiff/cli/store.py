@@ -39,7 +39,7 @@ def files(args: argparse.Namespace) -> Files:
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
     from meddiff.data.params import StoreParams, parse_slice
-    from meddiff.data.stores.store import build_store
+    from meddiff.data.stores.store import PixelFormat, build_store
 
     size, geometry = args.size
     dataset = parse_slice(args.params, StoreParams)
@@ -47,11 +47,8 @@ def run(args: argparse.Namespace) -> None:
         splits_dir=args.splits_dir,
         root=args.root,
         out_dir=args.out_dir,
-        size=size,
-        channels=dataset.channels,
-        bits=dataset.bits or 16,
+        pixels=PixelFormat(size, dataset.channels, geometry, dataset.bits or 16),
         class_names=[entry.name for entry in dataset.classes],
         threads=args.threads,
         layout=dataset.format,
-        geometry=geometry,
     )

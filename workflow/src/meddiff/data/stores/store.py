@@ -39,33 +39,50 @@ from meddiff.progress import track
 Geometry = Literal["squash", "crop"]
 
 
+@dataclass(frozen=True)
+class PixelFormat:
+    """What images are made into: grey or RGB, then `size` x `size`.
+
+    Attributes:
+        size: side in pixels.
+        channels: 1 grey, 3 RGB.
+        geometry: see `resize`.
+        bits: significant bits of 16-bit grey (`decode`).
+    """
+
+    size: int
+    channels: Literal[1, 3]
+    geometry: Geometry = "squash"
+    bits: int = 16
+
+    def of(self, path: Path) -> np.ndarray:
+        """uint8 [size, size, channels] of an image file.
+
+        Raises:
+            DataError: if it cannot be read.
+        """
+        return resize(decode(path, self.channels, self.bits), self.size, self.geometry)
+
+
 def build_store(
     splits_dir: Path,
     root: Path,
     out_dir: Path,
-    size: int,
-    channels: Literal[1, 3],
+    pixels: PixelFormat,
     class_names: Sequence[str],
     threads: int | None = None,
     layout: Format | None = None,
-    geometry: Geometry = "squash",
-    bits: int = 16,
 ) -> None:
     """Decode and resize the images of three splits into `out_dir`.
-
-    Images are converted to grey or RGB, then brought to `size` x `size` by `resize`.
 
     Args:
         splits_dir: folder with ``{train,valid,test}.csv``.
         root: the dataset's folder.
         out_dir: the store; its manifest is written last.
-        size: side in pixels.
-        channels: 1 grey, 3 RGB.
+        pixels: what images are made into.
         class_names: names in order of the class index.
         threads: default all CPUs of this process.
         layout: of the dataset's folder (`ImageFolder`); without one, paths are relative to `root`.
-        geometry: see `resize`.
-        bits: significant bits of 16-bit grey (`decode`).
 
     Raises:
         DataError: a split file or an image cannot be read (it names file and row), or splits share images or
@@ -74,17 +91,15 @@ def build_store(
     """
     splits = read_splits(splits_dir)
     locate = ImageFolder(root, layout).file if layout else root.joinpath
-
-    def pixels(path: str) -> np.ndarray:
-        return resize(decode(locate(path), channels, bits), size, geometry)
-
+    size, channels = pixels.size, pixels.channels
     described: dict[str, dict[str, Any]] = {}
     for name, frame in splits.items():
         if frame.empty:
             raise DataError(f"{splits_dir / f'{name}.csv'}: has no rows; run `split` again")
 
         with atomic_path(out_dir / f"{name}.npy") as temporary:
-            digest = _fill(temporary, name, frame, pixels, (len(frame), size, size, channels), threads)
+            shape = (len(frame), size, size, channels)
+            digest = _fill(temporary, name, frame, lambda path: pixels.of(locate(path)), shape, threads)
         described[name] = {
             "n": len(frame),
             "sha256": digest,
@@ -96,7 +111,7 @@ def build_store(
     manifest = {
         "format_version": FORMAT_VERSION,
         "size": size,
-        "geometry": geometry,
+        "geometry": pixels.geometry,
         "channels": channels,
         "class_names": list(class_names),
         "splits": described,
