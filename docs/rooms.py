@@ -29,12 +29,12 @@ def imports_between_rooms() -> dict[str, set[str]]:
     imports = {}
     for room in found:
         trees = [ast.parse(path.read_text(encoding="utf-8")) for path in (PACKAGE / room).rglob("*.py")]
-        imports[room] = {name for tree in trees for name in _imported(tree) if name in found} - {room}
+        imports[room] = {name for tree in trees for name in imported(tree) if name in found} - {room}
     return imports
 
 
-def _imported(tree: ast.AST) -> Iterator[str]:
-    """What follows ``meddiff.`` in the imports below a node."""
+def imported(tree: ast.AST) -> Iterator[str]:
+    """What follows ``meddiff.`` in the imports below a node, but for those that only type hints use."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             continue
@@ -44,7 +44,7 @@ def _imported(tree: ast.AST) -> Iterator[str]:
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         parts = [name.split(".") for name in names]
         yield from (part[1] for part in parts if part[0] == PACKAGE.name and len(part) > 1)
-        yield from _imported(node)
+        yield from imported(node)
 
 
 def order(imports: Imports) -> list[str]:

@@ -1,9 +1,9 @@
-"""What diffusion models of images, in whose file this stands, have in common."""
+"""What the files of diffusion models of images have in common."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Literal, Protocol, runtime_checkable
 
 from pydantic import Field, model_validator
 
@@ -38,6 +38,7 @@ class ScheduleConfig(Strict):
         return self
 
 
+@runtime_checkable
 class PixelModel(Protocol):
     """A model that works on the pixels of images, or on their Haar transform."""
 

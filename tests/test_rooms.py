@@ -1,0 +1,178 @@
+"""Which room may import which, and the limits that keep the house small.
+
+A room is a folder of the package. Modules beside the rooms know none and are at hand everywhere, but for
+`runs`, which stands on the configuration. Who needs another import, or passes a limit, changes a line here
+and says why in the same diff.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import rooms
+from meddiff import cli
+from meddiff.provenance import SOURCE
+
+# From the ground up: what a room imports stands above it. The picture is in ARCHITECTURE.md.
+ROOMS = {
+    "config": "",
+    "runs": "config",
+    "pipeline": "runs",
+    "diffusion": "config",
+    "data": "config diffusion",
+    "devices": "",
+    "networks": "config diffusion data devices",
+    "models": "config networks",
+    "scoring": "config diffusion data devices models",
+    "evaluate": "config runs diffusion",
+    "explaining": "config runs diffusion data devices networks models scoring evaluate",
+    "artifacts": "config runs pipeline data scoring evaluate explaining",
+    "records": "config data models",
+    "weights": "config networks models records",
+    "training": "config diffusion data devices networks models scoring weights",
+    "planning": "config devices networks models scoring explaining records",
+    "sharing": "config data records weights",
+    "cli": "config data devices networks models scoring evaluate explaining artifacts records weights "
+    "training planning sharing",
+}
+# (module, room that it imports all the same) -> why.
+EXCEPTIONS = {
+    ("evaluate.method", "artifacts"): "is to become artifacts/figures/method.py",
+    ("evaluate.method", "data"): "the same",
+    ("evaluate.method", "scoring"): "the same",
+    ("evaluate.method_drawing", "artifacts"): "the same",
+}
+
+MODULES_A_FOLDER = 15  # without `__init__`; `cli` has one a command
+LINES_A_MODULE = 300
+LINES_A_FUNCTION = 60
+ARGUMENTS_A_FUNCTION = 9
+# What passes one of these -> why.
+LARGER = {
+    "evaluate": "its tables and figures are moving to artifacts",
+    **dict.fromkeys(
+        (
+            "diffusion.sample.sample",
+            "scoring.blocks.score_to_file",
+            "scoring.resumed.resumed_score",
+            "scoring.run.score_shard",
+            "scoring.score.score",
+        ),
+        "scoring is getting value objects",
+    ),
+}
+LINES = {
+    "workflow/src/meddiff/diffusion": 1500,  # the method, read in an hour
+    "workflow/src/meddiff/evaluate workflow/src/meddiff/artifacts": 6450,  # aim: 4500
+    "workflow/rules": 1620,  # aim: 1200
+}
+COMMANDS_FOR_PEOPLE = 7  # what `meddiff --help` shows first
+# Libraries of networks, of which the method says nothing.
+LIBRARIES = re.compile(r"diffusers|timm\b|transformers|hugging.?face|stable.?diffusion", re.IGNORECASE)
+
+ROOT = SOURCE.parents[2]
+MODULES = sorted(SOURCE.rglob("*.py"))
+
+
+def module_name(path: Path) -> str:
+    """Dotted, below the package."""
+    return ".".join(path.relative_to(SOURCE).with_suffix("").parts)
+
+
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imports_of_rooms() -> set[tuple[str, str]]:
+    """(module, room that it imports) where that is another than its own."""
+    pairs = {(module_name(path), room) for path in MODULES for room in rooms.imported(parsed(path))}
+    pairs.discard(("__main__", "cli"))
+    return {(module, room) for module, room in pairs if room in ROOMS and room != module.partition(".")[0]}
+
+
+def functions() -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    """All functions and methods, with what they are called in `LARGER`."""
+    for path in MODULES:
+        for node in ast.walk(parsed(path)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield f"{module_name(path)}.{node.name}", node
+
+
+def arguments(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """How many a caller gives."""
+    given = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
+    return len([argument for argument in given if argument.arg not in ("self", "cls")])
+
+
+def lines(path: Path) -> int:
+    return len(path.read_text(encoding="utf-8").splitlines())
+
+
+def too_large(sizes: dict[str, int], limit: int) -> list[str]:
+    """Those that pass a limit without being allowed to."""
+    return [f"{name}: {size}" for name, size in sizes.items() if size > limit and name not in LARGER]
+
+
+def test_every_folder_is_a_room_that_is_stated():
+    assert set(rooms.rooms()) == ROOMS.keys() - {"runs"}, "state in ROOMS of what a new room may know"
+
+
+def test_rooms_import_only_what_is_stated():
+    for module, room in sorted(imports_of_rooms() - EXCEPTIONS.keys()):
+        own = module.partition(".")[0]
+        assert room in ROOMS.get(own, "").split(), (
+            f"meddiff.{module} imports meddiff.{room}, which {own} must not know: move what is needed to a "
+            "room below both, or state the import in ROOMS, or this one with its reason in EXCEPTIONS"
+        )
+
+
+def test_what_is_stated_is_so_and_leads_down():
+    found = imports_of_rooms()
+    imported = {(module.partition(".")[0], room) for module, room in found - EXCEPTIONS.keys()}
+    order = list(ROOMS)
+    for room, stated in ROOMS.items():
+        for below in stated.split():
+            assert order.index(below) < order.index(room), f"{room} imports {below}, which stands below it"
+            assert (room, below) in imported, f"{room} imports {below} no more: strike it out of ROOMS"
+    assert EXCEPTIONS.keys() <= found, "an import of EXCEPTIONS is no more: strike it out"
+
+
+def test_the_method_imports_no_library_of_networks_and_says_nothing_of_one():
+    for path in (SOURCE / "diffusion").rglob("*.py"):
+        found = LIBRARIES.search(path.read_text(encoding="utf-8"))
+        assert not found, f"{path.name}: {found[0]!r} belongs into meddiff/networks"
+
+
+def test_folders_have_few_modules():
+    names = [path.relative_to(SOURCE) for path in MODULES if path.name != "__init__.py"]
+    sizes = Counter(path.parent.as_posix() for path in names if path.parts[0] != "cli")
+    assert too_large(sizes, MODULES_A_FOLDER) == [], "divide it, or say why in LARGER"
+
+
+def test_modules_and_functions_are_short():
+    sizes = {module_name(path): lines(path) for path in MODULES}
+    assert too_large(sizes, LINES_A_MODULE) == [], "divide it, or say why in LARGER"
+    sizes = {name: node.end_lineno - node.lineno + 1 for name, node in functions()}
+    assert too_large(sizes, LINES_A_FUNCTION) == [], "divide it, or say why in LARGER"
+
+
+def test_functions_have_few_arguments():
+    sizes = {name: arguments(node) for name, node in functions()}
+    assert too_large(sizes, ARGUMENTS_A_FUNCTION) == [], "a value object is missing, or say why in LARGER"
+
+
+@pytest.mark.parametrize("folders", LINES)
+def test_parts_of_the_house_stay_small(folders: str):
+    files = [path for folder in folders.split() for path in (ROOT / folder).rglob("*.*")]
+    count = sum(lines(path) for path in files if path.suffix in (".py", ".smk"))
+    assert count <= LINES[folders], f"{folders}: {count} lines; shorten it, or say why it has to be longer"
+
+
+def test_help_shows_few_commands_first():
+    assert len(cli.OWN) <= COMMANDS_FOR_PEOPLE, "a command that rules call belongs into RULES"
