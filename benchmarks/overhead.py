@@ -35,11 +35,11 @@ STAGES = (
     (r"vote", r"stratify"),
     (
         r"metrics",
-        r"table --kind comparison",
-        r"artifact tables/(efficiency|audit)",
-        r"figure --kind (step_ablation|uncertainty|method)",
+        r"artifact tables/(comparison|efficiency|audit)",
+        r"artifact figures/(step_ablation|uncertainty|method)",
+        r"figure --kind method",
     ),
-    (r"table --kind (classification|metrics|published)", r"artifact figures/(efficiency|audit)"),
+    (r"artifact tables/(classification|metrics|published)", r"artifact figures/(efficiency|audit)"),
     (r"collect",),
 )
 
