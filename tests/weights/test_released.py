@@ -14,13 +14,14 @@ from gdown.exceptions import DownloadError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meddiff.errors import CheckpointError
+from meddiff.errors import CheckpointError, ConfigError
 from meddiff.io import read_json
 from meddiff.weights.released import (
     RELEASES,
     fetch_released,
     find_files,
     find_release,
+    importer_module,
     list_released,
     verified_files,
 )
@@ -216,6 +217,11 @@ def test_no_kind_asks_for_a_pickle():
         assert all(
             name.endswith((".safetensors", ".json", ".txt")) for name in (*release.files, *release.optional)
         )
+
+
+def test_a_kind_without_released_weights_is_named():
+    with pytest.raises(ConfigError, match=r"of kind 'convnet' cannot be taken.*it does for unet, dit"):
+        importer_module("convnet")
 
 
 def test_every_shipped_release_is_one_of_the_published_folders(root):

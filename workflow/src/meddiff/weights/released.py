@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from meddiff.checksums import check, checksums
-from meddiff.errors import CheckpointError
+from meddiff.errors import CheckpointError, ConfigError
 from meddiff.io import read_json, write_json
 from meddiff.progress import track
 
@@ -25,12 +25,12 @@ class Release:
 
     Attributes:
         files: what a folder must have, as paths or patterns relative to it.
-        importer: module and function that load such a folder: ``(folder, model) -> None``.
+        importer: function that loads such a folder, as ``module:name``: ``(folder, model) -> None``.
         optional: what it may have and is needed then.
     """
 
     files: tuple[str, ...]
-    importer: tuple[str, str]
+    importer: str
     optional: tuple[str, ...] = ()
 
 
@@ -38,27 +38,42 @@ class Release:
 RELEASES: dict[str, Release] = {
     "unet": Release(
         ("model_1.safetensors", "model_2.safetensors"),
-        ("meddiff.weights.official", "load_official_diffusion"),
+        "meddiff.weights.official:load_official_diffusion",
     ),
-    "dit": Release(("model_1.safetensors",), ("meddiff.weights.official", "load_official_diffusion")),
+    "dit": Release(("model_1.safetensors",), "meddiff.weights.official:load_official_diffusion"),
     "stable_diffusion": Release(
         (
             *("unet/config.json", "unet/*.safetensors", "vae/config.json", "vae/*.safetensors"),
             *("text_encoder/config.json", "text_encoder/*.safetensors", "tokenizer/*.json"),
             "scheduler/scheduler_config.json",
         ),
-        ("meddiff.weights.official", "load_official_pipeline"),
+        "meddiff.weights.official:load_official_pipeline",
         optional=("tokenizer/*.txt",),
     ),
-    "timm": Release(("model.safetensors",), ("meddiff.weights.official_baselines", "load_official_baseline")),
+    "timm": Release(("model.safetensors",), "meddiff.weights.official_baselines:load_official_baseline"),
 }
 # Where several folders of a release fit, the authors' training loop names the selected one so.
 _SELECTED = "best_checkpoint"
 
 
+def release_of(kind: str) -> Release:
+    """How weights of a kind of model were released.
+
+    Raises:
+        ConfigError: if nothing says how.
+    """
+    if kind not in RELEASES:
+        raise ConfigError(
+            f"released: weights of models of kind {kind!r} cannot be taken: RELEASES of "
+            "meddiff/weights/released.py does not say which files they are and what loads them; it does for "
+            f"{', '.join(RELEASES)}"
+        )
+    return RELEASES[kind]
+
+
 def importer_module(kind: str) -> str:
-    """The module that loads released weights of a kind of model."""
-    return RELEASES[kind].importer[0]
+    """The module that loads released weights of a kind of model; see `release_of`."""
+    return release_of(kind).importer.partition(":")[0]
 
 
 def list_released(folder_id: str, folder: Path | None, listing: Path) -> None:
@@ -154,10 +169,11 @@ def find_release(paths: Iterable[str], kind: str, release: str, where: str) -> d
             folders.setdefault(parent, []).append(path.relative_to(parent).as_posix())
     wanted = PurePosixPath(release).parts
     fitting = {f: names for f, names in folders.items() if _in_order(wanted, f.parts)}
-    complete = {f: _matching(names, RELEASES[kind]) for f, names in fitting.items()}
+    expected = release_of(kind)
+    complete = {f: _matching(names, expected) for f, names in fitting.items()}
     complete = {f: names for f, names in complete.items() if names}
     if not complete:
-        problem = f"no folder {release} with {', '.join(RELEASES[kind].files)}"
+        problem = f"no folder {release} with {', '.join(expected.files)}"
         if fitting:
             problem += (
                 f" (the folder {min(fitting, key=lambda f: len(f.parts))} is there, without all of them)"

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import replace
 from pathlib import Path
+from pkgutil import resolve_name
 
 from meddiff.io import read_json, write_json
 from meddiff.models.checkpoint import save_weights
 from meddiff.models.kinds import with_pretrained_architecture
 from meddiff.models.spec import RUN, WEIGHTS, ModelSpec, write_config
 from meddiff.provenance import environment
-from meddiff.weights.released import RELEASES, verified_files
+from meddiff.weights.released import release_of, verified_files
 
 
 def import_released(
@@ -31,10 +31,10 @@ def import_released(
         CheckpointError: if a file is missing, is not the recorded one, or does not fit the model.
     """
     source = verified_files(folder, spec.model.kind, release, manifest)
-    module, name = RELEASES[spec.model.kind].importer
+    load = resolve_name(release_of(spec.model.kind).importer)
     spec = replace(spec, model=with_pretrained_architecture(spec.model, source))
     model = spec.build().eval()
-    getattr(importlib.import_module(module), name)(source, model)
+    load(source, model)
     write_config(out_dir, spec, seed)
     write_json(
         out_dir / RUN,
