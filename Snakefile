@@ -31,7 +31,6 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/stable_diffusion.smk"
 include: "workflow/rules/score.smk"
 include: "workflow/rules/evaluate.smk"
-include: "workflow/rules/report.smk"
 include: "workflow/rules/artifacts.smk"
 include: "workflow/rules/explain.smk"
 
@@ -60,7 +59,6 @@ rule all:
         WEIGHTS,
         PREDICTIONS,
         METRICS,
-        FIGURES,
         REPORTED,
 
 

@@ -37,7 +37,6 @@ STAGES = (
         r"metrics",
         r"artifact tables/(comparison|efficiency|audit)",
         r"artifact figures/(step_ablation|uncertainty|method)",
-        r"figure --kind method",
     ),
     (r"artifact tables/(classification|metrics|published)", r"artifact figures/(efficiency|audit)"),
     (r"collect",),

@@ -42,12 +42,7 @@ ROOMS = {
     "training planning sharing",
 }
 # (module, room that it imports all the same) -> why.
-EXCEPTIONS = {
-    ("evaluate.method", "artifacts"): "is to become artifacts/figures/method.py",
-    ("evaluate.method", "data"): "the same",
-    ("evaluate.method", "scoring"): "the same",
-    ("evaluate.method_drawing", "artifacts"): "the same",
-}
+EXCEPTIONS: dict[tuple[str, str], str] = {}
 
 LIMITS = {
     "modules a folder": 15,  # without `__init__`; `cli` has one a command
@@ -57,7 +52,6 @@ LIMITS = {
 }
 # What passes one of these -> why.
 LARGER = {
-    "evaluate": "its tables and figures are moving to artifacts",
     **dict.fromkeys(
         (
             "scoring.blocks.score_to_file",

@@ -18,13 +18,13 @@ from matplotlib.text import Text
 from evaluate_samples import sample_errors, sample_predictions
 from meddiff.artifacts.figures import audit, counterfactual_front, efficiency, step_ablation, uncertainty
 from meddiff.artifacts.figures import counterfactuals as counterfactual_rows
+from meddiff.artifacts.figures.method import draw_method
 from meddiff.artifacts.render import Block, Cell, Column, Grid, to_latex, to_markdown
 from meddiff.artifacts.style import save
 from meddiff.config.schema.dataset import DatasetConfig
+from meddiff.config.schema.figure import FigureStyle
 from meddiff.data.params import ValidateParams, parse_slice, slice_of
 from meddiff.evaluate.method import example_image, step_table
-from meddiff.evaluate.method_drawing import draw_method
-from meddiff.evaluate.settings import MethodSettings
 from meddiff.text import one_line, script_safe_json
 
 HOSTILE = {
@@ -235,8 +235,7 @@ def method(text: str) -> Figure:
     errors = sample_errors(images=12)
     table = step_table(errors.sel(image=example_image(errors)))
     noised = [np.zeros((8, 8, 1))] * int(table["shown"].sum())
-    settings = MethodSettings(wavelet=True)
-    return draw_method(table, [text, "other"], 0, np.zeros((8, 8, 1)), noised, settings)
+    return draw_method(table, [text, "other"], 0, np.zeros((8, 8, 1)), noised, FigureStyle())
 
 
 def draw_efficiency(text: str) -> Figure:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 from meddiff import cli
+from meddiff.artifacts.lookup import names
 from meddiff.provenance import SOURCE, code_files
 
 NETWORKS = {
@@ -44,13 +47,27 @@ def loaded_after(*parts: list[str]) -> list[set[str]]:
 
 
 def test_commands_without_networks_import_nothing_heavy() -> None:
-    light = cli.COMMANDS.keys() - NETWORKS - ERRORS - {"figure"}
+    light = cli.COMMANDS.keys() - NETWORKS - ERRORS
     parts = [[line for name in sorted(names) for line in imports_of(name)] for names in (light, ERRORS)]
-    few, with_errors, with_figures = loaded_after(*parts, imports_of("figure"))
-    assert {"pandas", "yaml"} <= few and "xarray" in with_errors and "matplotlib" in with_figures
+    few, with_errors = loaded_after(*parts)
+    assert {"pandas", "yaml"} <= few and "xarray" in with_errors
     assert not few & {*HEAVY, "matplotlib", "xarray"}
     assert not with_errors & {*HEAVY, "matplotlib"}
-    assert not with_figures & {*HEAVY, "matplotlib.pyplot"}
+
+
+def test_planning_imports_nothing_heavy_and_drawing_only_matplotlib(root: Path) -> None:
+    rules = "\n".join(path.read_text() for path in (root / "workflow/rules").glob("*.smk"))
+    imports = sorted(set(re.findall(r"^from meddiff[\w.]* import .*$", rules, re.MULTILINE)))
+    assert "from meddiff.artifacts.lookup import planned" in imports
+    plan = [
+        "from pathlib import Path",
+        f"planned(Experiment(Config({{'experiment': 'paper'}}, Path({str(root / 'config')!r}))))",
+    ]
+    draw = ["from meddiff.artifacts import style", "style.blank(1, 1)"]
+    planning, drawing = loaded_after([*imports, *plan], draw)
+    assert {f"meddiff.artifacts.{name.replace('/', '.')}" for name in names()} <= planning
+    assert not planning & {*HEAVY, "matplotlib", "xarray"}
+    assert "matplotlib" in drawing and not drawing & {*HEAVY, "matplotlib.pyplot"}
 
 
 def test_using_a_model_does_not_depend_on_how_it_is_trained() -> None:

@@ -16,7 +16,7 @@ def look_before_planning():
         raise WorkflowError("\n".join(f"{s.key}: {s.path}: there is no such file" for s in missed))
     # Not while another run may be between a file and its record.
     if not running.others():
-        reported = [*REPORTED, METRICS, *FIGURES]
+        reported = [*REPORTED, METRICS]
         mark_doubtful([*DATASETS, *STRATA, *WEIGHTS, *PREDICTIONS, *reported])
     # Those who read these files check them, and their content is tracked: what is edited is used.
     for path in edited(f"splits/{name}/{split}.csv" for name in CONFIG.datasets for split in SPLITS):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from meddiff.evaluate.class_balance import Sizes, few_images, is_unequal, most_frequent_share
+from meddiff.evaluate.summary import Sizes, few_images, is_unequal, most_frequent_share
 
 OF_CLASSES = {"precision": "precision", "recall": "recall", "f1": "F1", "auroc": "AUROC"}
 

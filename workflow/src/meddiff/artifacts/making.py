@@ -7,7 +7,7 @@ from typing import Any
 
 from meddiff.artifacts.artifact import Figure, Files, Table
 from meddiff.errors import ConfigError
-from meddiff.io import write_text
+from meddiff.io import atomic_path, write_text
 from meddiff.result_csv import read_csv, write_csv
 
 _TEXT = {"image_id": str, "group": str}  # though they may look like numbers
@@ -45,10 +45,7 @@ def draw_figure(figure: Figure, settings: Any, files: Files, csv: Path, png: Pat
     from meddiff.artifacts.style import save
 
     given = _Given(files)
-    write_csv(figure.data(settings, given), csv)
-    save(
-        figure.draw(read_csv(csv, dtype={"image_id": str, "group": str}), settings, given),
-        png,
-        pdf,
-        settings.style.dpi,
-    )
+    with atomic_path(csv) as temporary:  # no data without its drawing
+        write_csv(figure.data(settings, given), temporary)
+        drawing = figure.draw(read_csv(temporary, dtype=_TEXT), settings, given)
+    save(drawing, png, pdf, settings.style.dpi)

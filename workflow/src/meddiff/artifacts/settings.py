@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
@@ -134,3 +134,14 @@ def each_with(runs: Sequence[R], paths: Sequence[Path], name: str) -> list[tuple
             f"--input {name}: got {len(paths)} files for {len(runs)} runs; give one a run, in their order"
         )
     return list(zip(runs, paths, strict=True))
+
+
+def one_file(files: Mapping[str, Sequence[Path]], name: str) -> Path:
+    """The only file of a name.
+
+    Raises:
+        ConfigError: if there are others.
+    """
+    if len(files[name]) != 1:
+        raise ConfigError(f"--input {name}: got {len(files[name])} files; give one")
+    return files[name][0]

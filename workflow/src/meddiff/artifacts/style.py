@@ -92,17 +92,35 @@ def drawing() -> Iterator[None]:
         yield
 
 
+def blank(width: float, height: float, layout: str | None = None) -> Figure:
+    """An empty figure of a size in inches."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout=layout)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def axes_at(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
+    """Axes at a place in inches."""
+    total = figure.get_size_inches()
+    return figure.add_axes((left / total[0], bottom / total[1], width / total[0], height / total[1]))
+
+
+def text_at(figure: Figure, left: float, bottom: float, text: str, **looks: Any) -> None:
+    """Text at a place in inches; `looks` are Matplotlib's."""
+    width, height = figure.get_size_inches()
+    figure.text(left / width, bottom / height, text, **looks)
+
+
 def panels(
     titles: Sequence[str], x_label: str, y_label: str, style: FigureStyle
 ) -> tuple[Figure, list[Axes]]:
     """A figure with one panel a title, at most three in a row; width and height are those of a row."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     columns = min(len(titles), PANELS_PER_ROW)
     rows = -(-len(titles) // columns)
-    figure = Figure(figsize=(style.width, style.height * rows), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = blank(style.width, style.height * rows, layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in grid[len(titles) :]:
         axes.remove()

@@ -62,7 +62,6 @@ RULES: dict[str, str] = {
     "explain": "make the counterfactuals of a diffusion model and have them classified",
     "measure": "compute the metrics of counterfactuals",
     "artifact": "make a table or a figure",
-    "figure": "draw a figure of the paper",
 }
 COMMANDS = OWN | RULES
 

@@ -26,14 +26,13 @@ def run(args: argparse.Namespace) -> None:
     """Run the command."""
     import logging
 
-    from meddiff.evaluate.class_balance import few_images, from_text
     from meddiff.evaluate.predictions import read_predictions
-    from meddiff.evaluate.summary import MetricsSettings, summarise
+    from meddiff.evaluate.summary import MetricsSettings, class_sizes, few_images, summarise
     from meddiff.result_csv import write_csv
 
     settings = parsed(MetricsSettings, args.params, "--params")
     table = summarise(read_predictions(args.predictions), settings)
-    if few := few_images(from_text(table["n_by_class"].iloc[0])):
+    if few := few_images(class_sizes(table["n_by_class"].iloc[0])):
         logging.getLogger("meddiff").warning(
             "%s: a class has few test images (%s): what is said of it is little more than chance, as the "
             "intervals show; a split with more of them in the test part would say more",

@@ -1,1 +1,1 @@
-"""Everything after predictions: metrics, intervals and tests, tables, figures. No torch."""
+"""Everything after predictions that is a number: metrics, intervals, tests, curves. No torch."""

@@ -1,52 +1,23 @@
-"""The picture of the method: how one test image is noised, scored and decided. Drawn from stored files."""
+"""How one test image is decided, for the picture of the method: the image, its steps, and what noise does."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 
-from meddiff.artifacts.style import save
-from meddiff.data.stores.store import Store
 from meddiff.diffusion import vote
 from meddiff.errors import DataError
-from meddiff.evaluate.method_drawing import draw_method
 from meddiff.evaluate.predictions import error_array
-from meddiff.evaluate.settings import MethodSettings, parse_params
-from meddiff.result_csv import write_csv
-from meddiff.scoring.error_file import load_errors
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 # Shares of an image's steps that have more noise than the ones shown as images: from readable to hidden.
 _SHOWN_QUANTILES = (0.95, 0.8, 0.55)
 _HAAR_NOISE = 2.0  # the halved Haar transform makes pixel noise twice the coefficients'
-
-
-def make_method_figure(params: str, errors: Path, store: Path, csv: Path, png: Path, pdf: Path) -> None:
-    """Write the steps of one image as CSV, and draw them with the image as PNG and PDF.
-
-    Args:
-        params: JSON of `meddiff.evaluate.settings.MethodSettings`.
-        errors: errors file of the run.
-        store: folder of the image store that was scored.
-        csv, png, pdf: files to write.
-
-    Raises:
-        ConfigError: if params are wrong.
-        DataError: if a file is, or the store has not the image.
-    """
-    settings = parse_params(MethodSettings, params)
-    dataset = load_errors(errors)
-    image_id = example_image(dataset)
-    steps = step_table(dataset.sel(image=image_id))
-    image = stored_image(Store.open(store, str(dataset.attrs.get("split", "test"))), image_id)
-    levels = steps.loc[steps["shown"], "logsnr"].sort_values(ascending=False).to_numpy()
-    names = dataset["class"].values.astype(str).tolist()
-    label = int(dataset["label"].sel(image=image_id))
-    figure = draw_method(steps, names, label, image, noised(image, levels, settings), settings)
-    write_csv(steps.assign(image_id=image_id, label=label), csv)
-    save(figure, png, pdf, settings.style.dpi)
 
 
 def example_image(dataset: xr.Dataset) -> str:
@@ -106,21 +77,36 @@ def step_table(image: xr.Dataset) -> pd.DataFrame:
     return table.assign(shown=table.index.isin(nearest))
 
 
-def stored_image(store: Store, image_id: str) -> np.ndarray:
+def count_votes(steps: pd.DataFrame) -> tuple[np.ndarray, float]:
+    """The votes [K] of each class, and the entropy of their shares.
+
+    Args:
+        steps: as `step_table` returns it.
+    """
+    votes = vote.votes(steps.filter(like="error_").to_numpy())[1]
+    return votes, float(vote.entropy(votes / len(steps)))
+
+
+def stored_image(images: np.ndarray, image_ids: Sequence[str], image_id: str) -> np.ndarray:
     """One image of a store, float [H, W, C] in [-1, 1].
+
+    Args:
+        images: uint8 [N, H, W, C].
+        image_ids: of each.
+        image_id: of the one.
 
     Raises:
         DataError: if the store has no such image.
     """
-    if image_id not in store.image_ids:
+    if image_id not in image_ids:
         raise DataError(
             f"the store has no image {image_id!r}, which the errors file has: they belong to different "
             "splits; score again"
         )
-    return store.images[store.image_ids.index(image_id)] / 127.5 - 1.0
+    return images[image_ids.index(image_id)] / 127.5 - 1.0
 
 
-def noised(image: np.ndarray, logsnr: np.ndarray, settings: MethodSettings) -> list[np.ndarray]:
+def noised(image: np.ndarray, logsnr: np.ndarray, wavelet: bool, seed: int) -> list[np.ndarray]:
     """The image at noise levels `logsnr`, as pixels that can be shown.
 
     z = alpha x + sigma eps with alpha^2 = sigmoid(logsnr) = 1 - sigma^2. A model that works on Haar
@@ -131,12 +117,14 @@ def noised(image: np.ndarray, logsnr: np.ndarray, settings: MethodSettings) -> l
     Args:
         image: [H, W, C] in [-1, 1].
         logsnr: [N].
+        wavelet: whether the model works on Haar coefficients.
+        seed: of the draw.
 
     Returns:
         N arrays [H, W, C] in [-1, 1].
     """
-    scale = _HAAR_NOISE if settings.wavelet else 1.0
-    eps = np.random.default_rng(settings.seed).standard_normal((len(logsnr), *image.shape))
+    scale = _HAAR_NOISE if wavelet else 1.0
+    eps = np.random.default_rng(seed).standard_normal((len(logsnr), *image.shape))
     shown = []
     for level, noise in zip(np.asarray(logsnr, dtype=np.float64), eps, strict=True):
         alpha, sigma = np.sqrt(1 / (1 + np.exp(-level))), scale * np.sqrt(1 / (1 + np.exp(level)))

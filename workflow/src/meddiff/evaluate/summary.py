@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from meddiff.errors import DataError
-from meddiff.evaluate.class_balance import as_text
 from meddiff.evaluate.intervals import metric_intervals
 from meddiff.evaluate.metrics import point_metrics
 from meddiff.evaluate.predictions import probabilities
@@ -19,6 +19,11 @@ from meddiff.runs import Run
 
 COLUMNS = ["dataset", "model", "seed", "votes", "decision", "metric", "value", "ci_low", "ci_high"]
 COLUMNS += ["n", "n_by_class"]
+# From here on the most frequent class alone makes an accuracy that is easily taken for skill.
+_UNEQUAL = 1.5
+FEW_IMAGES = 10  # with fewer the interval of a recall is wider than half of its range
+
+Sizes = tuple[int, ...]
 
 
 class MetricsSettings(Run, Resampling):
@@ -37,7 +42,7 @@ def summarise(table: pd.DataFrame, settings: MetricsSettings) -> pd.DataFrame:
     draws = bootstrap(ResampledMetrics(table, vote_shares), table["group"].to_numpy(), settings)
     intervals = metric_intervals(table, values, draws, settings.confidence)
     identity = [settings.dataset, settings.model, settings.seed, settings.votes, settings.decision]
-    counts = [len(table), as_text(table["label"], probabilities(table).shape[1])]
+    counts = [len(table), sizes_as_text(table["label"], probabilities(table).shape[1])]
     rows = [[*identity, metric, value, *intervals[metric], *counts] for metric, value in values.items()]
     return pd.DataFrame(rows, columns=COLUMNS).astype({"votes": "Int64"})
 
@@ -65,3 +70,32 @@ def read_metrics(path: str | Path, run: Run) -> pd.DataFrame:
 def read_all_metrics(files: Iterable[tuple[Run, Path]]) -> pd.DataFrame:
     """The metrics files of several runs, one below the other; see `read_metrics`."""
     return pd.concat([read_metrics(path, run) for run, path in files], ignore_index=True)
+
+
+def sizes_as_text(labels: Sequence[int] | np.ndarray, classes: int) -> str:
+    """Numbers of images in the order of the class index, such as ``60/58``."""
+    return "/".join(str(count) for count in np.bincount(np.asarray(labels), minlength=classes))
+
+
+def class_sizes(text: str) -> Sizes:
+    """What `sizes_as_text` wrote."""
+    return tuple(int(count) for count in text.split("/"))
+
+
+def is_unequal(sizes: Sizes) -> bool:
+    """Whether the largest class has half as many images again as the smallest, or more."""
+    return max(sizes) >= _UNEQUAL * min(sizes)
+
+
+def most_frequent_share(sizes: Sizes) -> float:
+    """Accuracy of answering with the most frequent class always, within (0, 1]."""
+    return max(sizes) / sum(sizes)
+
+
+def few_images(sizes: Sizes, names: Sequence[str] = ()) -> list[str]:
+    """``n of <class>`` for each class with fewer than `FEW_IMAGES`."""
+    return [
+        f"{size} of {names[k] if k < len(names) else f'class {k}'}"
+        for k, size in enumerate(sizes)
+        if size < FEW_IMAGES
+    ]

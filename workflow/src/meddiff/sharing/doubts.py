@@ -25,7 +25,7 @@ log = logging.getLogger("meddiff")
 
 # Their results are small and made in seconds. A file that costs hours is not made again for a doubt: those
 # who read it check it, and `meddiff provenance` says what is wrong.
-_CHEAP = {"vote", "metrics", "collect", "measure", "artifact", "figure"}
+_CHEAP = {"vote", "metrics", "collect", "measure", "artifact"}
 _LONG_AGO = (1, 1)
 
 

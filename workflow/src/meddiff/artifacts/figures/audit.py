@@ -8,7 +8,7 @@ import pandas as pd
 
 from meddiff.artifacts.artifact import Figure, Files, Wanted, style_of
 from meddiff.artifacts.layout import row_title, rows_of
-from meddiff.artifacts.settings import Confidence, DecidedLayout, layout
+from meddiff.artifacts.settings import Confidence, DecidedLayout, layout, one_file
 from meddiff.artifacts.style import (
     GREY,
     PANELS_PER_ROW,
@@ -65,8 +65,7 @@ def plan(experiment: Experiment) -> list[Wanted]:
 
 def data(settings: Settings, files: Files) -> pd.DataFrame:
     """Both sides of the rule on the test split, from the CSV of the table."""
-    (path,) = files["table"]
-    return sides(read_csv(path, COLUMNS, "make the audit table again", numbers=NUMBERS))
+    return sides(read_csv(one_file(files, "table"), COLUMNS, "make the audit table again", numbers=NUMBERS))
 
 
 def sides(table: pd.DataFrame) -> pd.DataFrame:

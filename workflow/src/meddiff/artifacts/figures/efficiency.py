@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from meddiff.artifacts.artifact import Figure, Files, Wanted, style_of
-from meddiff.artifacts.settings import Confidence, ScoredLayout, layout
+from meddiff.artifacts.settings import Confidence, ScoredLayout, layout, one_file
 from meddiff.artifacts.style import (
     DASHES,
     GREY,
@@ -84,8 +84,9 @@ def plan(experiment: Experiment) -> list[Wanted]:
 
 def data(settings: Settings, files: Files) -> pd.DataFrame:
     """The procedures that decide by votes, from the CSV of the table."""
-    (path,) = files["table"]
-    return by_votes(read_csv(path, COLUMNS, "make the efficiency table again", numbers=NUMBERS))
+    return by_votes(
+        read_csv(one_file(files, "table"), COLUMNS, "make the efficiency table again", numbers=NUMBERS)
+    )
 
 
 def by_votes(table: pd.DataFrame) -> pd.DataFrame:

@@ -24,9 +24,8 @@ from meddiff.artifacts.settings import (
 )
 from meddiff.config.schema.augmentation import differences_in_words
 from meddiff.config.schema.strict import Strict
-from meddiff.evaluate.class_balance import Sizes, from_text, is_unequal, most_frequent_share
 from meddiff.evaluate.over_seeds import over_seeds
-from meddiff.evaluate.summary import read_all_metrics
+from meddiff.evaluate.summary import Sizes, class_sizes, is_unequal, most_frequent_share, read_all_metrics
 
 if TYPE_CHECKING:
     from meddiff.pipeline.experiment import Experiment
@@ -182,7 +181,7 @@ def grid_of(table: pd.DataFrame, settings: Settings) -> Grid:
 
 
 def _sizes(table: pd.DataFrame, dataset: str) -> Sizes:
-    return from_text(table.loc[table["dataset"] == dataset, "n_by_class"].iloc[0])
+    return class_sizes(table.loc[table["dataset"] == dataset, "n_by_class"].iloc[0])
 
 
 def _has_paper(metric: str, published: bool) -> bool:
