@@ -115,8 +115,7 @@ def _one_by_one(work: Path, stages: list[list[str]]) -> dict[str, list[Seconds]]
     """Kind of command -> times."""
     found: dict[str, list[Seconds]] = {}
     for line in (line for stage in stages for line in stage):
-        kind = re.match(r"python -m meddiff (artifact \S+|\w+(?: --kind \w+)?)", line)[1]
-        kind = kind.replace(" --kind", "").removeprefix("artifact ")
+        kind = re.match(r"python -m meddiff (?:artifact )?(\S+)", line)[1]
         found.setdefault(kind, []).append(_job(line, work))
     return found
 

@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from meddiff.artifacts.lookup import planned
 from meddiff.cli import job_of
 from meddiff.config import Config
+from meddiff.pipeline.experiment import Experiment
 from meddiff.provenance import SOURCE, code_files
 
 pytestmark = pytest.mark.slow
@@ -77,7 +79,7 @@ def test_files_of_every_command_are_those_of_its_rule(clone, experiment, monkeyp
             document = {"model": {"kind": config.model(model, dataset).kind}}
             (folder / "config.yaml").write_text(yaml.safe_dump(document))
     found = jobs_of(experiment, clone.folder)
-    assert len(found) > 10
+    assert {artifact.rule for artifact in planned(Experiment(config))} <= {rule for rule, *_ in found}
     for rule, command, outputs, inputs, code, _ in found:
         if command is None:
             continue

@@ -83,5 +83,5 @@ def test_every_training_is_scored_with_every_vote_seed(project: Project) -> None
     expected = {f"/seed{seed}/votes1/predictions/majority.csv" for seed in (0, 1)}
     assert len(measured) == 2
     assert {name for name in expected if any(name in line for line in measured)} == expected
-    (method,) = [line for line in text.splitlines() if "--kind method" in line]
+    (method,) = [line for line in text.splitlines() if "meddiff artifact figures/method " in line]
     assert "small_dit/seed0/votes1/errors.nc" in method

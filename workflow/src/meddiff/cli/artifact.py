@@ -26,7 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _inputs(args: argparse.Namespace) -> dict[str, list[Path]]:
-    return {name: [Path(file) for file in files] for name, *files in args.input}
+    found: dict[str, list[Path]] = {}
+    for name, *files in args.input:
+        found.setdefault(name, []).extend(map(Path, files))
+    return found
 
 
 def files(args: argparse.Namespace) -> Files:
