@@ -113,6 +113,11 @@ def test_every_key_of_the_configuration_is_documented(root: Path) -> None:
         assert not keys_of(schema) - named, f"config/README.md does not say what these keys of a {kind} are"
 
 
+def test_the_rooms_are_drawn_as_they_are(root: Path) -> None:
+    page = (root / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    assert rooms.with_block(page) == page, "ARCHITECTURE.md: run `make rooms`, and look at what has changed"
+
+
 def test_the_picture_of_the_rooms_leaves_out_what_follows() -> None:
     imports = {"cli": {"io", "data"}, "data": {"store"}, "store": {"io"}, "io": set()}
     assert rooms.order(imports) == ["cli", "data", "store", "io"]

@@ -1,4 +1,4 @@
-"""The method, in the order of reading.
+"""The method (schedule, noise, errors, votes, stopping, sampling), in the order of reading.
 
 | paper | formula | module |
 |---|---|---|

@@ -1,1 +1,1 @@
-"""Weights from elsewhere, and weights that were released."""
+"""Weights from elsewhere, versions that are kept, and weights that were published."""
