@@ -228,11 +228,11 @@ def _caption(table: pd.DataFrame, settings: Settings, published: bool) -> str:
             f"On {titles[name]} training images were not changed at random in the same way for all models "
             f"({words})."
         )
-    class_sizes = {name: _sizes(table, name) for name in titles if name in images}
-    every = any(is_unequal(of) for of in class_sizes.values())
-    shown = {name: titles[name] for name in class_sizes}
+    of_classes = {name: _sizes(table, name) for name in titles if name in images}
+    every = any(is_unequal(of) for of in of_classes.values())
+    shown = {name: titles[name] for name in of_classes}
     parts += class_words(tuple(SHOWN) if every else _OF_THE_PAPER, shown, settings.classes)
-    parts += balance_words(class_sizes, titles, settings.classes)
+    parts += balance_words(of_classes, titles, settings.classes)
     parts.append("The best value of each column is bold.")
     return " ".join(parts)
 
