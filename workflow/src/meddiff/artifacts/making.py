@@ -45,7 +45,8 @@ def draw_figure(figure: Figure, settings: Any, files: Files, csv: Path, png: Pat
     from meddiff.artifacts.style import save
 
     given = _Given(files)
+    data = figure.data(settings, given)
     with atomic_path(csv) as temporary:  # no data without its drawing
-        write_csv(figure.data(settings, given), temporary)
+        write_csv(data, temporary)
         drawing = figure.draw(read_csv(temporary, dtype=_TEXT), settings, given)
     save(drawing, png, pdf, settings.style.dpi)
