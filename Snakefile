@@ -7,17 +7,11 @@ configfile: "config/config.yaml"
 
 
 include: "workflow/rules/common.smk"
-include: "workflow/rules/params.smk"
-include: "workflow/rules/weight_params.smk"
-include: "workflow/rules/report_params.smk"
-include: "workflow/rules/explain_params.smk"
-include: "workflow/rules/outputs.smk"
-include: "workflow/rules/start.smk"
 
 
 wildcard_constraints:
-    dataset="|".join(CONFIG.datasets),
-    model="|".join(CONFIG.experiment.models),
+    dataset=one_of(EXPERIMENT.datasets),
+    model=one_of(EXPERIMENT.models),
     seed=r"\d+",
     votes=r"\d+",
     size=r"\d+(-crop)?",
@@ -42,39 +36,38 @@ localrules:
     predictions,
 
 
-if workflow.is_main_process:
-    look_before_planning()
+KEPT = [
+    *OUTPUTS.datasets(),
+    *OUTPUTS.strata(),
+    *OUTPUTS.weights(),
+    *OUTPUTS.predictions(),
+    METRICS,
+    *REPORTED,
+]
 
 
-onstart:
-    check_cluster()
-    approve_due_trainings()
+include: "workflow/rules/start.smk"
 
 
 rule all:
     default_target: True
     input:
-        DATASETS,
-        STRATA,
-        WEIGHTS,
-        PREDICTIONS,
-        METRICS,
-        REPORTED,
+        KEPT,
 
 
 rule datasets:
     input:
-        DATASETS,
+        OUTPUTS.datasets(),
 
 
 rule weights:
     input:
-        DATASETS,
-        WEIGHTS,
+        OUTPUTS.datasets(),
+        OUTPUTS.weights(),
 
 
 rule predictions:
     input:
-        DATASETS,
-        WEIGHTS,
-        PREDICTIONS,
+        OUTPUTS.datasets(),
+        OUTPUTS.weights(),
+        OUTPUTS.predictions(),

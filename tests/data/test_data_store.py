@@ -15,8 +15,7 @@ from torchvision.transforms.functional import center_crop
 from torchvision.transforms.functional import resize as resize_short_side
 
 from meddiff.cli import main
-from meddiff.config.schema.dataset import DatasetConfig
-from meddiff.data.params import (
+from meddiff.config.dataset_slices import (
     FetchParams,
     SplitParams,
     StoreParams,
@@ -25,6 +24,7 @@ from meddiff.data.params import (
     parse_slice,
     slice_of,
 )
+from meddiff.config.schema.dataset import DatasetConfig
 from meddiff.data.stores import store_files
 from meddiff.data.stores.store import PixelFormat, Store, build_store, resize
 from meddiff.data.tables import read_splits

@@ -11,7 +11,7 @@ import pytest
 
 from meddiff.cli import main
 from meddiff.config import load_dataset
-from meddiff.data.params import StratifyParams, slice_of
+from meddiff.config.dataset_slices import StratifyParams, slice_of
 from meddiff.data.strata import BLANK, STRATA_COLUMNS, read_strata, stratify
 from meddiff.errors import ConfigError, DataError
 from meddiff.io import sha256_file

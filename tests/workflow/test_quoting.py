@@ -44,7 +44,8 @@ class Anything(SimpleNamespace):
 
 def filled(text: str, value: object) -> str:
     parts = ("input", "output", "params", "resources", "wildcards")
-    return fill(text, **{part: Anything(value=value) for part in parts}, log=value, threads=value)
+    values = {part: value if f"{{{part}:q}}" in text else Anything(value=value) for part in parts}
+    return fill(text, **values, log=value, threads=value)
 
 
 def test_all_shell_texts_are_read(root):
@@ -54,7 +55,7 @@ def test_all_shell_texts_are_read(root):
         # Nothing else starts a shell; processes are started with lists of words.
         others = r"^\s*run:|\bshell\(|os\.system|popen|shell=|getoutput|getstatusoutput"
         assert not re.search(others, source, re.MULTILINE | re.IGNORECASE), file
-    assert sum(len(shell_texts(file)) for file in rule_files(root)) > 30
+    assert sum(len(shell_texts(file)) for file in rule_files(root)) > 20
 
 
 def test_every_placeholder_is_quoted(root):

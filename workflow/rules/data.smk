@@ -4,23 +4,6 @@ localrules:
     fetch_splits,
 
 
-# Once a run, before anything is planned: images that were edited since they were listed. Jobs on other
-# machines read the Snakefile again, but the plan is made.
-if workflow.is_main_process:
-    for name, dataset in CONFIG.datasets.items():
-        try:
-            refresh_manifest(
-                name,
-                dataset,
-                Path(CONFIG.places.root(name)),
-                Path(f"data/{name}/raw.json"),
-                Path(f"data/{name}/table.csv"),
-                seen_path(name),
-            )
-        except MeddiffError as error:
-            raise WorkflowError(str(error)) from None
-
-
 rule fetch_dataset:
     input:
         code=code_of("meddiff.data.obtain.fetch"),
@@ -34,9 +17,9 @@ rule fetch_dataset:
     resources:
         mem_mb=2000,
         runtime=240,
-        root=image_root,
+        root=DATA.image_root,
     params:
-        settings=dataset_slice(data_params.FetchParams),
+        settings=DATA.settings(FetchParams),
     message:
         "Making the images of {wildcards.dataset} available"
     shell:
@@ -60,11 +43,11 @@ rule fetch_splits:
     resources:
         mem_mb=2000,
         runtime=30,
-        root=image_root,
-        splits_root=splits_root,
-        url=splits_url,
+        root=DATA.image_root,
+        splits_root=DATA.splits_root,
+        url=DATA.splits_url,
     params:
-        settings=dataset_slice(data_params.OfficialParams),
+        settings=DATA.settings(OfficialParams),
         out=subpath(output.train, parent=True),
     message:
         "Finding the published splits of {wildcards.dataset}"
@@ -77,7 +60,7 @@ rule fetch_splits:
 rule validate_dataset:
     input:
         manifest="data/{dataset}/raw.json",
-        official=official_split_files,
+        official=DATA.official_splits,
         code=code_of("meddiff.data.validate"),
     output:
         table="data/{dataset}/table.csv",
@@ -89,9 +72,9 @@ rule validate_dataset:
     resources:
         mem_mb=4000,
         runtime=60,
-        root=image_root,
+        root=DATA.image_root,
     params:
-        settings=dataset_slice(data_params.ValidateParams),
+        settings=DATA.settings(ValidateParams),
     message:
         "Checking every image and label of {wildcards.dataset}"
     shell:
@@ -103,8 +86,8 @@ rule validate_dataset:
 rule split_dataset:
     input:
         table="data/{dataset}/table.csv",
-        given=given_split_files,
-        official=official_split_files,
+        given=DATA.given_splits,
+        official=DATA.official_splits,
         code=code_of("meddiff.data.splits"),
     output:
         train="splits/{dataset}/train.csv",
@@ -119,7 +102,7 @@ rule split_dataset:
         mem_mb=2000,
         runtime=30,
     params:
-        settings=dataset_slice(data_params.SplitParams),
+        settings=DATA.settings(SplitParams),
         out=subpath(output.train, parent=True),
     message:
         "Splitting {wildcards.dataset} into train, valid and test"
@@ -147,9 +130,9 @@ rule build_store:
     resources:
         mem_mb=8000,
         runtime=120,
-        root=image_root,
+        root=DATA.image_root,
     params:
-        settings=dataset_slice(data_params.StoreParams),
+        settings=DATA.settings(StoreParams),
         splits=subpath(input.train, parent=True),
         out=subpath(output.manifest, parent=True),
     message:
@@ -174,15 +157,15 @@ if EXPERIMENT.audited_datasets():
         log:
             "logs/data/{dataset}/stratify.log",
         wildcard_constraints:
-            dataset="|".join(EXPERIMENT.audited_datasets()),
+            dataset=one_of(EXPERIMENT.audited_datasets()),
         conda:
             "../../envs/cpu.yaml"
         resources:
             mem_mb=2000,
             runtime=30,
-            root=image_root,
+            root=DATA.image_root,
         params:
-            settings=dataset_slice(data_params.StratifyParams),
+            settings=DATA.settings(StratifyParams),
             splits=subpath(input.train, parent=True),
         message:
             "Finding the stratum of every image of {wildcards.dataset}"

@@ -10,7 +10,7 @@ rule vote:
     log:
         f"{LOGS}/{VOTES}/vote-{{decision}}.log",
     wildcard_constraints:
-        decision="|".join(DIFFUSION_DECISIONS),
+        decision=one_of(DIFFUSION_DECISIONS),
     conda:
         "../../envs/cpu.yaml"
     resources:
@@ -27,15 +27,15 @@ rule predict_baseline:
     input:
         weights=f"{RESULTS}/{RUN}/weights/model.safetensors",
         config=f"{RESULTS}/{RUN}/weights/config.yaml",
-        manifest=store_manifest,
-        arrays=ancient(store_arrays),
+        manifest=DATA.manifest,
+        arrays=ancient(DATA.arrays),
         code=code_of("meddiff.networks.classifier", "meddiff.evaluate.predictions"),
     output:
         predictions=f"{RESULTS}/{RUN}/predictions/{{decision}}.csv",
     log:
         f"{LOGS}/{RUN}/predict-{{decision}}.log",
     wildcard_constraints:
-        decision="|".join(BASELINE_DECISIONS),
+        decision=one_of(BASELINE_DECISIONS),
     conda:
         "../../envs/gpu.yaml"
     resources:
@@ -66,7 +66,7 @@ rule compute_metrics:
         mem_mb=4000,
         runtime=30,
     params:
-        settings=metrics_settings,
+        settings=SCORING.metrics_settings,
     message:
         "Metrics of {wildcards.model} on {wildcards.dataset} by {wildcards.decision} (seed {wildcards.seed})"
     shell:

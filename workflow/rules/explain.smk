@@ -1,4 +1,4 @@
-if counterfactual_runs():
+if EXPERIMENT.counterfactual_runs():
 
     # Making and judging are one job: both need the network, and what is made is kept (MEDDIFF_STATE_DIR), so that
     # another judge or a larger comparison makes only what is new.
@@ -6,11 +6,11 @@ if counterfactual_runs():
         input:
             weights=f"{RESULTS}/{RUN}/weights/model.safetensors",
             config=f"{RESULTS}/{RUN}/weights/config.yaml",
-            judges=judge_weights,
-            manifest=store_manifest,
-            arrays=ancient(store_arrays),
-            code=explaining_code,
-            judge_code=judge_code,
+            judges=EXPLAINING.judge_weights,
+            manifest=DATA.manifest,
+            arrays=ancient(DATA.arrays),
+            code=EXPLAINING.code,
+            judge_code=EXPLAINING.judge_code,
         output:
             # The table has the checksum of every image, so it is what later rules track.
             table=f"{COUNTERFACTUALS_OF}/counterfactuals.csv",
@@ -25,13 +25,13 @@ if counterfactual_runs():
         threads: 1
         resources:
             gpu=1,
-            compute=compute_settings(),
+            compute=EXPERIMENT.compute(),
             batch_size=0,
             mem_mb=lambda wildcards, attempt: 16000 * attempt,
             runtime=lambda wildcards, attempt: 720 * attempt,
         params:
-            settings=explaining_settings,
-            judges=judge_options,
+            settings=EXPLAINING.settings,
+            judges=EXPLAINING.judge_options,
             store=subpath(input.manifest, parent=True),
             weights=subpath(input.weights, parent=True),
         message:
@@ -47,11 +47,11 @@ if counterfactual_runs():
             table=f"{COUNTERFACTUALS_OF}/counterfactuals.csv",
             images=ancient(f"{COUNTERFACTUALS_OF}/images"),
             features=f"{COUNTERFACTUALS_OF}/features.npz",
-            predictions=own_predictions,
-            oracle=oracle_predictions,
-            manifest=store_manifest,
-            arrays=ancient(store_arrays),
-            masks=masks_manifest,
+            predictions=EXPLAINING.own_predictions,
+            oracle=EXPLAINING.oracle_predictions,
+            manifest=DATA.manifest,
+            arrays=ancient(DATA.arrays),
+            masks=EXPLAINING.masks_manifest,
             code=code_of("meddiff.explaining.measure_run"),
         output:
             measures=f"{COUNTERFACTUALS_OF}/measures.csv",
@@ -64,10 +64,10 @@ if counterfactual_runs():
         resources:
             mem_mb=8000,
             runtime=60,
-            root=image_root,
+            root=DATA.image_root,
         params:
-            settings=measuring_settings,
-            oracle=oracle_option,
+            settings=EXPLAINING.measuring_settings,
+            oracle=EXPLAINING.oracle_option,
             store=subpath(input.manifest, parent=True),
         message:
             "Measuring the counterfactuals of {wildcards.model} on {wildcards.dataset} (seed {wildcards.seed})"

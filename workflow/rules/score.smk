@@ -6,9 +6,9 @@ rule score_shard:
     input:
         weights=f"{RESULTS}/{RUN}/weights/model.safetensors",
         config=f"{RESULTS}/{RUN}/weights/config.yaml",
-        manifest=store_manifest,
-        arrays=ancient(store_arrays),
-        code=scoring_code,
+        manifest=DATA.manifest,
+        arrays=ancient(DATA.arrays),
+        code=SCORING.code,
     output:
         errors=temp(f"{RESULTS}/{VOTES}/shards/{{scatteritem}}.nc"),
     log:
@@ -20,17 +20,17 @@ rule score_shard:
     threads: 1
     resources:
         gpu=1,
-        compute=compute_settings(),
+        compute=EXPERIMENT.compute(),
         # Network inputs a pass. It changes no result, so it is a resource (not tracked) and not a param:
         # another number scores nothing again. 0 chooses what fits the device.
         batch_size=0,
         mem_mb=lambda wildcards, attempt: 16000 * attempt,
         runtime=lambda wildcards, attempt: 720 * attempt,
     params:
-        settings=scoring_settings,
+        settings=SCORING.settings,
         store=subpath(input.manifest, parent=True),
         weights=subpath(input.weights, parent=True),
-        split="test",
+        split=SCORING.split,
         # Not an input: what was made from the same is taken over, if the file is there.
         earlier=f"{RESULTS}/{VOTES}/errors.nc",
     message:
@@ -44,13 +44,13 @@ rule score_shard:
 
 rule gather_errors:
     input:
-        shards=gather.score(f"{RESULTS}/{keep_wildcards(VOTES)}/shards/{{scatteritem}}.nc"),
+        shards=gather.score(f"{RESULTS}/{VOTES}/shards/{{scatteritem}}.nc", allow_missing=True),
         # With params: all that makes the shards stale. They are temporary, so after a failure nothing else
         # would say that this file does not belong to today's settings.
         weights=f"{RESULTS}/{RUN}/weights/model.safetensors",
         config=f"{RESULTS}/{RUN}/weights/config.yaml",
-        manifest=store_manifest,
-        code=scoring_code,
+        manifest=DATA.manifest,
+        code=SCORING.code,
     output:
         errors=f"{RESULTS}/{VOTES}/errors.nc",
     log:
@@ -61,10 +61,10 @@ rule gather_errors:
         mem_mb=4000,
         runtime=30,
     params:
-        settings=scoring_settings,
+        settings=SCORING.settings,
         store=subpath(input.manifest, parent=True),
         weights=subpath(input.weights, parent=True),
-        split="test",
+        split=SCORING.split,
     message:
         "Joining the errors of {wildcards.model} on {wildcards.dataset} (seed {wildcards.seed}, votes {wildcards.votes})"
     shell:
@@ -72,7 +72,7 @@ rule gather_errors:
         " --out {output.errors:q} > {log:q} 2>&1"
 
 
-if further_errors():
+if EXPERIMENT.further_errors():
 
     # The validation split, and the test split with other noise levels, for the comparison in `efficiency`.
     use rule score_shard as score_further_shard with:
@@ -83,10 +83,6 @@ if further_errors():
         benchmark:
             f"{LOGS}/{VOTES}/score_{{further}}-{{scatteritem}}.benchmark.tsv"
         params:
-            settings=further_scoring_settings,
-            store=subpath(input.manifest, parent=True),
-            weights=subpath(input.weights, parent=True),
-            split=further_split,
             earlier=f"{RESULTS}/{VOTES}/errors_{{further}}.nc",
         message:
             "Scoring {wildcards.dataset} ({wildcards.further}) with {wildcards.model} (seed {wildcards.seed}, votes {wildcards.votes}), shard {wildcards.scatteritem}"
@@ -94,20 +90,15 @@ if further_errors():
     use rule gather_errors as gather_further_errors with:
         input:
             shards=gather.score(
-                f"{RESULTS}/{keep_wildcards(VOTES)}/shards_{{{{further}}}}/{{scatteritem}}.nc"
+                f"{RESULTS}/{VOTES}/shards_{{further}}/{{scatteritem}}.nc", allow_missing=True
             ),
             weights=f"{RESULTS}/{RUN}/weights/model.safetensors",
             config=f"{RESULTS}/{RUN}/weights/config.yaml",
-            manifest=store_manifest,
-            code=scoring_code,
+            manifest=DATA.manifest,
+            code=SCORING.code,
         output:
             errors=f"{RESULTS}/{VOTES}/errors_{{further}}.nc",
         log:
             f"{LOGS}/{VOTES}/gather_{{further}}.log",
-        params:
-            settings=further_scoring_settings,
-            store=subpath(input.manifest, parent=True),
-            weights=subpath(input.weights, parent=True),
-            split=further_split,
         message:
             "Joining the errors ({wildcards.further}) of {wildcards.model} on {wildcards.dataset} (seed {wildcards.seed}, votes {wildcards.votes})"

@@ -10,15 +10,15 @@ if CONFIG.weights.hub():
         log:
             "logs/pretrained/{pretrained}.log",
         wildcard_constraints:
-            pretrained="|".join(CONFIG.weights.hub()),
+            pretrained=one_of(CONFIG.weights.hub()),
         retries: 2
         localrule: True
         conda:
             "../../envs/cpu.yaml"
         resources:
-            folder=pretrained_folder,
+            folder=WEIGHTS.hub_folder,
         params:
-            settings=pretrained_settings,
+            settings=WEIGHTS.hub_settings,
             out=subpath(output.manifest, parent=True),
         message:
             "Fetching the pretrained weights {wildcards.pretrained}"
@@ -39,7 +39,7 @@ if CONFIG.official_weights and CONFIG.weights.releases():
         conda:
             "../../envs/cpu.yaml"
         resources:
-            folder=official_folder,
+            folder=WEIGHTS.official_folder,
         params:
             folder_id=OFFICIAL_FOLDER_ID,
             files=OFFICIAL_FILES,
@@ -57,15 +57,15 @@ if CONFIG.official_weights and CONFIG.weights.releases():
         log:
             "logs/official/{release}.log",
         wildcard_constraints:
-            release="|".join(map(re.escape, CONFIG.weights.releases())),
+            release=one_of(CONFIG.weights.releases()),
         retries: 2
         localrule: True
         conda:
             "../../envs/cpu.yaml"
         resources:
-            folder=official_folder,
+            folder=WEIGHTS.official_folder,
         params:
-            settings=release_settings,
+            settings=WEIGHTS.release_settings,
             files=OFFICIAL_FILES,
             record="data/official/records/{release}.json",
         message:
@@ -77,8 +77,8 @@ if CONFIG.official_weights and CONFIG.weights.releases():
 
     rule import_official_weights:
         input:
-            manifest=release_manifest,
-            code=importing_code,
+            manifest=WEIGHTS.release_manifest,
+            code=WEIGHTS.importing_code,
         output:
             weights=f"{RESULTS}/{RUN}/weights/model.safetensors",
             config=f"{RESULTS}/{RUN}/weights/config.yaml",
@@ -86,15 +86,15 @@ if CONFIG.official_weights and CONFIG.weights.releases():
         log:
             f"{LOGS}/{RUN}/import.log",
         wildcard_constraints:
-            model="|".join(single_models() + joint_models()),
+            model=one_of(EXPERIMENT.single_models() + EXPERIMENT.joint_models()),
         conda:
             "../../envs/cpu.yaml"
         resources:
             mem_mb=16000,
             runtime=60,
-            folder=official_folder,
+            folder=WEIGHTS.official_folder,
         params:
-            settings=importing_settings,
+            settings=WEIGHTS.imported_settings,
             out=subpath(output.weights, parent=True),
         message:
             "Importing the released weights of {wildcards.model} on {wildcards.dataset} (seed {wildcards.seed})"

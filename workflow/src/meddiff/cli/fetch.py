@@ -33,10 +33,10 @@ def files(args: argparse.Namespace) -> Files:
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
     from meddiff.config.data_places import PACKAGES
+    from meddiff.config.dataset_slices import FetchParams, parse_slice
     from meddiff.config.schema.dataset import PackageSource
     from meddiff.data.obtain.fetch import fetch
     from meddiff.data.obtain.listing import seen_path
-    from meddiff.data.params import FetchParams, parse_slice
 
     dataset = parse_slice(args.params, FetchParams)
     source, packages = dataset.source, args.packages or Path(PACKAGES)

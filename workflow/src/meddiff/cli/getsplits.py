@@ -26,8 +26,8 @@ def files(args: argparse.Namespace) -> Files:
 
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
+    from meddiff.config.dataset_slices import OfficialParams, parse_slice
     from meddiff.data.obtain.official_splits import collect_official, places_to_look
-    from meddiff.data.params import OfficialParams, parse_slice
 
     split = parse_slice(args.params, OfficialParams).split
     places = places_to_look(args.splits_root, args.root)

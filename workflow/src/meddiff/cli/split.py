@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> None:
     """Run the command."""
     import logging
 
-    from meddiff.data.params import SplitParams, parse_slice
+    from meddiff.config.dataset_slices import SplitParams, parse_slice
     from meddiff.data.splits import make_splits, origin_note, write_origin, write_splits
     from meddiff.data.tables import read_table_csv
 

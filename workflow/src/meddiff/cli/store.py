@@ -38,7 +38,7 @@ def files(args: argparse.Namespace) -> Files:
 
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
-    from meddiff.data.params import StoreParams, parse_slice
+    from meddiff.config.dataset_slices import StoreParams, parse_slice
     from meddiff.data.stores.store import PixelFormat, build_store
 
     size, geometry = args.size

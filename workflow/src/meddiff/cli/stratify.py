@@ -24,8 +24,8 @@ def files(args: argparse.Namespace) -> Files:
 
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
+    from meddiff.config.dataset_slices import StratifyParams, parse_slice
     from meddiff.data.obtain.fetch import read_manifest
-    from meddiff.data.params import StratifyParams, parse_slice
     from meddiff.data.strata import stratify
     from meddiff.data.tables import read_splits, write_csv
 

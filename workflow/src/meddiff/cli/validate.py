@@ -28,8 +28,8 @@ def files(args: argparse.Namespace) -> Files:
 
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
+    from meddiff.config.dataset_slices import ValidateParams, parse_slice
     from meddiff.data.obtain.fetch import read_manifest
-    from meddiff.data.params import ValidateParams, parse_slice
     from meddiff.data.tables import write_csv
     from meddiff.data.validate import validate_dataset
 

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
+from meddiff.config.dataset_slices import ValidateParams
 from meddiff.config.schema.dataset import (
     CheXpertFormat,
     ClassConfig,
@@ -22,7 +23,6 @@ from meddiff.config.schema.dataset import (
 )
 from meddiff.data.folder import ImageFolder
 from meddiff.data.groups import group_names, is_missing
-from meddiff.data.params import ValidateParams
 from meddiff.data.tables import SPLIT_COLUMNS, SPLITS, raise_problems, read_csv
 from meddiff.errors import DataError
 

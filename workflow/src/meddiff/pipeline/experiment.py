@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from meddiff.runs import Run, ScoringRun, TrainedRun
+from meddiff.text import script_safe_json
 
 if TYPE_CHECKING:
     from meddiff.config import Config
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 DIFFUSION_DECISIONS = ("majority", "mean")
 BASELINE_DECISIONS = ("softmax",)
 VALIDATION = "valid"
+# Takes the place of the dataset in the name of a model that is trained on all of them.
+JOINT = "joint"
 
 
 class Experiment:
@@ -69,8 +72,13 @@ class Experiment:
         special = {*self.zero_shot_models(), *self.joint_models()}
         return [model for model in self.models if model not in special]
 
+    def joint_runs(self) -> list[TrainedRun]:
+        """What is trained on all datasets together, before each gets its part; none with released weights."""
+        models = [] if self.config.official_weights else self.joint_models()
+        return [TrainedRun(dataset=JOINT, model=m, seed=seed) for m in models for seed in self.settings.seeds]
+
     def trained_runs(self) -> list[TrainedRun]:
-        """Every trained model."""
+        """Every trained model, as it is used on one dataset."""
         return [
             TrainedRun(dataset=dataset, model=model, seed=seed)
             for dataset in self.datasets
@@ -131,6 +139,19 @@ class Experiment:
         """Whether scoring leaves out steps that an image does not need."""
         return self.settings.score.stopping.kind != "none"
 
+    def compute(self) -> str:
+        """How networks are run. A resource of the rules, not tracked: it changes results by rounding only."""
+        return script_safe_json(self.settings.compute.model_dump(mode="json"))
+
+    def resampling(self) -> dict[str, Any]:
+        """How intervals are made."""
+        evaluate = self.settings.evaluate
+        return {
+            "bootstrap_samples": evaluate.bootstrap_samples,
+            "confidence": evaluate.confidence,
+            "bootstrap_seed": evaluate.seed,
+        }
+
     def image_size(self, dataset: str, model: str) -> int:
         """Side in pixels of the images that `model` is trained on."""
         return self.config.model(model, dataset).image_size or self.config.datasets[dataset].image_size
@@ -143,6 +164,13 @@ class Experiment:
         """Folder of the images that `model` is trained on."""
         crop = getattr(self.config.model(model, dataset), "train_geometry", None) == "crop"
         return f"{self.store(dataset, model)}{'-crop' if crop else ''}"
+
+    def pretrained_manifest(self, model: str) -> str | None:
+        """Manifest of the weights that `model` begins from, or is; None where it begins from random ones."""
+        sources = self.config.weights
+        if sources.pretrained(model) is None:
+            return None
+        return f"{sources.pretrained_dir(sources.pretrained_name(model))}/manifest.json"
 
     def strata(self, dataset: str) -> str:
         """Table of the strata of a dataset."""

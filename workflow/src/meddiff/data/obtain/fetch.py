@@ -7,10 +7,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from meddiff.config.dataset_slices import FetchParams
 from meddiff.config.schema.dataset import DatasetConfig, PhantomSource
 from meddiff.data import phantom
 from meddiff.data.obtain.listing import SeenFiles, list_folder
-from meddiff.data.params import FetchParams
 from meddiff.errors import DataError
 from meddiff.io import read_json
 

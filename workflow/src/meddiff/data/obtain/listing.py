@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from meddiff.config.dataset_slices import FetchParams
 from meddiff.config.schema.dataset import CheXpertFormat, DatasetConfig, PhantomSource, TableFormat
 from meddiff.data.folder import ImageFolder, walk_files
 from meddiff.data.images import is_image, thread_map
-from meddiff.data.params import FetchParams
 from meddiff.errors import DataError
 from meddiff.io import read_json, regular_file, sha256_file, write_json
 from meddiff.progress import track

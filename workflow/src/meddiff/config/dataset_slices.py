@@ -72,10 +72,12 @@ class StratifyParams(Strict):
     audit: AuditConfig
 
 
-P = TypeVar("P", FetchParams, OfficialParams, ValidateParams, SplitParams, StoreParams, StratifyParams)
+Slice = TypeVar(
+    "Slice", FetchParams, OfficialParams, ValidateParams, SplitParams, StoreParams, StratifyParams
+)
 
 
-def slice_of(dataset: DatasetConfig, slice_model: type[P]) -> str:
+def slice_of(dataset: DatasetConfig, slice_model: type[Slice]) -> str:
     """The JSON string that a rule passes as ``--params``: the fields of `slice_model` only.
 
     Of published splits the checksums say all: where the files are found and what could be drawn instead are
@@ -89,7 +91,7 @@ def slice_of(dataset: DatasetConfig, slice_model: type[P]) -> str:
     return script_safe_json(document)
 
 
-def parse_slice(text: str, slice_model: type[P]) -> P:
+def parse_slice(text: str, slice_model: type[Slice]) -> Slice:
     """Read `slice_model` out of ``--params``: its own slice, or a complete dataset document.
 
     Raises:

@@ -1,0 +1,77 @@
+"""What the rules about datasets take from the configuration, and the files of image stores."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+
+from meddiff.config.dataset_slices import Slice, slice_of
+from meddiff.config.schema.dataset import GivenSplit, OfficialSplit
+from meddiff.config.sources import SPLITS
+from meddiff.pipeline.experiment import Experiment
+from meddiff.pipeline.wildcards import Wildcards
+
+
+class Data:
+    """What the rules about datasets take from the configuration."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        self._experiment, self._config = experiment, experiment.config
+
+    def settings(self, slice_model: type[Slice]) -> Callable[[Wildcards], str]:
+        """A params function: the part of a dataset's configuration that one rule depends on."""
+        return lambda wildcards: slice_of(self._config.datasets[wildcards.dataset], slice_model)
+
+    def image_root(self, wildcards: Wildcards) -> str:
+        """The folder of a dataset's images: the one the user named, or where the workflow puts them.
+
+        Where a dataset lies changes no result. Rules take it as a resource, which is not tracked: a moved
+        folder makes nothing stale, and an edited image does, through the checksums in ``raw.json``.
+        """
+        return self._config.places.root(wildcards.dataset)
+
+    def splits_root(self, wildcards: Wildcards) -> str:
+        """The folder that published split files are looked for in first (a resource, as `image_root`)."""
+        return self._config.places.splits_root
+
+    def splits_url(self, wildcards: Wildcards) -> str:
+        """The web folder that is asked for published split files last, or ``none`` (a resource, too)."""
+        return self._config.datasets[wildcards.dataset].split.url or "none"
+
+    def given_splits(self, wildcards: Wildcards) -> list[str]:
+        """Split files that the dataset's configuration names, if it does."""
+        split = self._config.datasets[wildcards.dataset].split
+        return [getattr(split, name) for name in SPLITS] if isinstance(split, GivenSplit) else []
+
+    def official_splits(self, wildcards: Wildcards) -> list[str]:
+        """The checked copies of published split files, if the dataset's splits are these."""
+        return official_splits(self._experiment, wildcards.dataset)
+
+    def manifest(self, wildcards: Wildcards) -> str:
+        """Manifest of the images that a model is used on."""
+        return manifest_of(self._experiment.store(wildcards.dataset, wildcards.model))
+
+    def arrays(self, wildcards: Wildcards) -> list[str]:
+        """The images behind it."""
+        return arrays_of([self._experiment.store(wildcards.dataset, wildcards.model)])
+
+
+def official_splits(experiment: Experiment, dataset: str) -> list[str]:
+    """The checked copies of published split files of a dataset, if its splits are these."""
+    published = isinstance(experiment.config.datasets[dataset].split, OfficialSplit)
+    return [f"data/{dataset}/official/{split}.csv" for split in SPLITS if published]
+
+
+def manifest_of(folder: str) -> str:
+    """Manifest of an image store, or of pretrained weights."""
+    return f"{folder}/manifest.json"
+
+
+def arrays_of(stores: Iterable[str], splits: Sequence[str] = SPLITS) -> list[str]:
+    """The images of stores: big files, whose content is judged by the checksums in the manifests."""
+    return [f"{store}/{split}.npy" for store in stores for split in splits]
+
+
+def folders_of(paths: Iterable[str]) -> list[str]:
+    """The folder of each file."""
+    return [os.path.dirname(path) for path in paths]

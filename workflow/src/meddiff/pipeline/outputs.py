@@ -1,0 +1,98 @@
+"""Every file that the workflow makes and keeps, by stage."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from meddiff.config.sources import SPLITS
+from meddiff.pipeline.data import arrays_of, manifest_of, official_splits
+from meddiff.pipeline.experiment import Experiment
+from meddiff.runs import TrainedRun
+
+_WEIGHTS = ("model.safetensors", "config.yaml", "run.json")
+_COUNTERFACTUALS = (
+    *("counterfactuals.csv", "images", "features.npz"),
+    *("measures.csv", "metrics.csv", "examples.npz"),
+)
+
+
+class Outputs:
+    """The files of an experiment that should be there, by stage; tables and figures name their own.
+
+    The target rules ask for all of them, because Snakemake looks at no file behind those that exist: what a
+    failed job has lost, or a person has removed, would not be missed.
+    """
+
+    def __init__(self, experiment: Experiment, absent: Collection[str] = ()) -> None:
+        """All outputs of `experiment` but `absent`: a clone restored without its heavy files misses none."""
+        self._experiment, self._config, self._absent = experiment, experiment.config, absent
+
+    def datasets(self) -> list[str]:
+        """Lists of images, splits, and image stores."""
+        datasets = [file for dataset in self._experiment.datasets for file in self._of_dataset(dataset)]
+        stores = self._stores()
+        return self._expected([*datasets, *(file for store in stores for file in _of_store(store))])
+
+    def strata(self) -> list[str]:
+        """The strata of images, which only the audit needs."""
+        return self._expected(map(self._experiment.strata, self._experiment.audited_datasets()))
+
+    def weights(self) -> list[str]:
+        """Weights, those that they begin from, and lists of the authors' where these are used."""
+        runs = [*self._experiment.joint_runs(), *self._experiment.trained_runs()]
+        files = [f"{self._experiment.weights(run)}/{name}" for run in runs for name in _WEIGHTS]
+        return self._expected([*self._pretrained(), *self._released(), *files])
+
+    def predictions(self) -> list[str]:
+        """Errors, predictions, metrics and counterfactuals."""
+        experiment = self._experiment
+        scored, decided = experiment.scored_runs(), experiment.decided_runs()
+        further = [experiment.errors(run, name) for run in scored for name in experiment.further_errors()]
+        counterfactuals = [file for run in experiment.counterfactual_runs() for file in self._edited(run)]
+        predictions, metrics = map(experiment.predictions, decided), map(experiment.metrics, decided)
+        errors = map(experiment.errors, scored)
+        return self._expected([*errors, *further, *predictions, *metrics, *counterfactuals])
+
+    def _expected(self, files: Iterable[str]) -> list[str]:
+        return [file for file in files if file not in self._absent]
+
+    def _of_dataset(self, dataset: str) -> list[str]:
+        """Files of one dataset, up to its splits."""
+        return [
+            f"data/{dataset}/raw.json",
+            *official_splits(self._experiment, dataset),
+            f"data/{dataset}/table.csv",
+            *(f"splits/{dataset}/{split}.csv" for split in SPLITS),
+            f"splits/{dataset}/origin.json",
+        ]
+
+    def _stores(self) -> list[str]:
+        """The image stores that models are trained on and used on."""
+        experiment = self._experiment
+        trained = [] if self._config.official_weights else experiment.models
+        trained = [model for model in trained if model not in experiment.zero_shot_models()]
+        used = {experiment.store(d, model) for d in experiment.datasets for model in experiment.models}
+        return sorted(used | {experiment.training_store(d, m) for d in experiment.datasets for m in trained})
+
+    def _pretrained(self) -> list[str]:
+        """Manifests of the weights that training begins from, or that are used as they come."""
+        models = self._experiment.models
+        if self._config.official_weights:
+            models = self._experiment.zero_shot_models()
+        manifests = {self._experiment.pretrained_manifest(model) for model in models}
+        return sorted(manifests - {None})
+
+    def _released(self) -> list[str]:
+        """Lists of the authors' weights, where these are used."""
+        if not self._config.official_weights or not self._config.weights.releases():
+            return []
+        manifests = [f"data/official/manifests/{release}.json" for release in self._config.weights.releases()]
+        return ["data/official/listing.json", *manifests]
+
+    def _edited(self, run: TrainedRun) -> list[str]:
+        """Files of the counterfactuals of one run."""
+        return [self._experiment.counterfactual(run, name) for name in _COUNTERFACTUALS]
+
+
+def _of_store(folder: str) -> list[str]:
+    return [manifest_of(folder), f"{folder}/index.parquet", *arrays_of([folder])]

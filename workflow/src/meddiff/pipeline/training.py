@@ -1,0 +1,82 @@
+"""What the rules that train take from the configuration."""
+
+from __future__ import annotations
+
+from meddiff.config.schema.model import AnyModel
+from meddiff.models.kinds import network_module, task_module
+from meddiff.pipeline.code import code_of
+from meddiff.pipeline.data import arrays_of, folders_of, manifest_of
+from meddiff.pipeline.experiment import JOINT, Experiment
+from meddiff.pipeline.wildcards import Wildcards
+from meddiff.runs import TrainedRun
+from meddiff.text import script_safe_json
+
+
+class Training:
+    """What the rules that train take from the configuration.
+
+    A model is trained on one dataset, or on all of them together: such a job has no wildcard ``dataset``.
+    """
+
+    def __init__(self, experiment: Experiment) -> None:
+        self._experiment, self._config = experiment, experiment.config
+
+    def trained(self, wildcards: Wildcards) -> TrainedRun:
+        """What is trained; its dataset is `JOINT` where these are all."""
+        dataset = getattr(wildcards, "dataset", JOINT)
+        return TrainedRun(dataset=dataset, model=wildcards.model, seed=int(wildcards.seed))
+
+    def datasets(self, wildcards: Wildcards) -> list[str]:
+        """The datasets that it is trained on, in the experiment's order: so its classes are numbered."""
+        dataset = self.trained(wildcards).dataset
+        return self._experiment.datasets if dataset == JOINT else [dataset]
+
+    def stores(self, wildcards: Wildcards) -> list[str]:
+        """Folders of their images."""
+        experiment = self._experiment
+        return [experiment.training_store(dataset, wildcards.model) for dataset in self.datasets(wildcards)]
+
+    def manifests(self, wildcards: Wildcards) -> list[str]:
+        """Manifests of their images."""
+        return [manifest_of(store) for store in self.stores(wildcards)]
+
+    def arrays(self, wildcards: Wildcards) -> list[str]:
+        """The images behind the manifests; one model of all datasets is not validated while it is trained."""
+        joint = self.trained(wildcards).dataset == JOINT
+        return arrays_of(self.stores(wildcards), ("train",) if joint else ("train", "valid"))
+
+    def pretrained(self, wildcards: Wildcards) -> list[str]:
+        """Manifest of what the model begins from, where its configuration names something."""
+        manifest = self._experiment.pretrained_manifest(wildcards.model)
+        return [] if manifest is None else [manifest]
+
+    def pretrained_option(self, wildcards: Wildcards) -> list[str]:
+        """Words of the option that names the folder of these weights, if there are any."""
+        return [
+            word for folder in folders_of(self.pretrained(wildcards)) for word in ("--pretrained", folder)
+        ]
+
+    def settings(self, wildcards: Wildcards) -> str:
+        """The model, without what its weights do not depend on, and the seed."""
+        model = self._model(wildcards).model_dump(mode="json")
+        return script_safe_json({"model": model, "seed": int(wildcards.seed)})
+
+    def code(self, wildcards: Wildcards) -> list[str]:
+        """The training, the network, and its loss."""
+        kind = self._model(wildcards).kind
+        return code_of("meddiff.training.trainer", network_module(kind), task_module(kind))
+
+    def run(self, wildcards: Wildcards) -> str:
+        """``<dataset>/<model>/seed<k>``: where published weights are looked up (not tracked, a resource)."""
+        run = self.trained(wildcards)
+        return f"{run.dataset}/{run.model}/seed{run.seed}"
+
+    def decision(self, wildcards: Wildcards) -> str:
+        """What the user said about a published model that would change (a resource, too)."""
+        return self._config.decisions.of(self.run(wildcards))
+
+    def _model(self, wildcards: Wildcards) -> AnyModel:
+        dataset = self.trained(wildcards).dataset
+        if dataset == JOINT:
+            return self._config.joint_model(wildcards.model)
+        return self._config.training_model(wildcards.model, dataset)
