@@ -262,7 +262,7 @@ def test_unusable_params(text: str, expected: str) -> None:
 
 
 def test_no_torch_is_imported() -> None:
-    names = ["formats", "images", "obtain.fetch", "params", "phantom", "splits", "stores.store", "tables"]
+    names = ["formats", "images", "obtain.fetch", "phantom", "splits", "stores.store", "tables"]
     names.append("validate")
     modules = ", ".join(f"meddiff.data.{name}" for name in names)
     code = f"import sys, {modules}; sys.exit('torch' in sys.modules or 'matplotlib' in sys.modules)"

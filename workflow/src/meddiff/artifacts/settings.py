@@ -113,16 +113,6 @@ def class_names(experiment: Experiment) -> dict[str, list[str]]:
     return {name: [c.name for c in dataset.classes] for name, dataset in experiment.config.datasets.items()}
 
 
-def resampling(experiment: Experiment) -> dict[str, Any]:
-    """The fields of `meddiff.evaluate.statistics.Resampling`."""
-    evaluate = experiment.settings.evaluate
-    return {
-        "bootstrap_samples": evaluate.bootstrap_samples,
-        "confidence": evaluate.confidence,
-        "bootstrap_seed": evaluate.seed,
-    }
-
-
 def each_with(runs: Sequence[R], paths: Sequence[Path], name: str) -> list[tuple[R, Path]]:
     """Each run with its file; files are given in the order of the runs.
 

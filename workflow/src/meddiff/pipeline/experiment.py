@@ -144,7 +144,7 @@ class Experiment:
         return script_safe_json(self.settings.compute.model_dump(mode="json"))
 
     def resampling(self) -> dict[str, Any]:
-        """How intervals are made."""
+        """The fields of `meddiff.evaluate.statistics.Resampling`: how intervals are made."""
         evaluate = self.settings.evaluate
         return {
             "bootstrap_samples": evaluate.bootstrap_samples,

@@ -14,6 +14,7 @@ from meddiff.artifacts.artifact import Figure, Files, Wanted, style_of
 from meddiff.artifacts.settings import one_file
 from meddiff.artifacts.style import GREY, axes_at, blank, drawing, text_at, ticks_at
 from meddiff.config.schema.figure import FigureStyle
+from meddiff.config.schema.kinds.pixels import PixelModel
 from meddiff.config.schema.strict import Strict
 from meddiff.evaluate.method import count_votes, example_image, noised, step_table, stored_image
 from meddiff.text import one_line
@@ -59,7 +60,7 @@ class Settings(Strict):
 
 def plan(experiment: Experiment) -> list[Wanted]:
     """Of the first dataset, the last model whose errors can be shown as an image, and its first seeds."""
-    in_pixels = [m for m in experiment.models if experiment.any_dataset(m).kind in ("unet", "dit")]
+    in_pixels = [m for m in experiment.models if isinstance(experiment.any_dataset(m), PixelModel)]
     if not in_pixels:
         return []
     run = next(run for run in experiment.scored_runs() if run.model == in_pixels[-1])

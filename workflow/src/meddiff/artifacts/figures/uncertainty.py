@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from meddiff.artifacts.artifact import Figure, Files, Wanted, style_of
 from meddiff.artifacts.layout import in_layout_order
 from meddiff.artifacts.published import PUBLISHED, PUBLISHED_VALIDATION, PublishedRemoval
-from meddiff.artifacts.settings import DECISION_TITLES, DecidedLayout, each_with, layout, resampling
+from meddiff.artifacts.settings import DECISION_TITLES, DecidedLayout, each_with, layout
 from meddiff.artifacts.style import (
     BAND_ALPHA,
     DASHES,
@@ -74,7 +74,7 @@ def plan(experiment: Experiment) -> list[Wanted]:
     runs = [run for run in experiment.decided_runs() if run.decision != "mean"]
     settings = Settings(
         **layout(experiment, runs),
-        **resampling(experiment),
+        **experiment.resampling(),
         style=style_of(experiment, "uncertainty"),
         published=experiment.config.published("uncertainty"),
     )

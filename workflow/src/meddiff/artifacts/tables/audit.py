@@ -11,7 +11,7 @@ from meddiff.artifacts.artifact import Files, Table, Wanted
 from meddiff.artifacts.cells import estimate, signed
 from meddiff.artifacts.layout import row_title, rows_of, vote_seeds, with_preset
 from meddiff.artifacts.render import NONE, Block, Cell, Column, Grid
-from meddiff.artifacts.settings import DatasetEntry, DecidedLayout, Line, each_with, layout, resampling
+from meddiff.artifacts.settings import DatasetEntry, DecidedLayout, Line, each_with, layout
 from meddiff.config.schema.audit import ALL_IMAGES
 from meddiff.errors import ConfigError
 from meddiff.evaluate.audit import (
@@ -62,7 +62,7 @@ def plan(experiment: Experiment) -> list[Wanted]:
     names, runs = experiment.audited_datasets(), experiment.audited_runs()
     if not names:
         return []
-    fields = {**layout(experiment, runs, names), **resampling(experiment)}
+    fields = {**layout(experiment, runs, names), **experiment.resampling()}
     settings = Settings(**fields | {"datasets": [_audited(experiment, name) for name in names]})
     predictions = [experiment.predictions(run) for run in runs]
     strata = [experiment.strata(name) for name in names]

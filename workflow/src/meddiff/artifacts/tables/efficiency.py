@@ -12,7 +12,7 @@ from meddiff.artifacts.artifact import Files, Table, Wanted
 from meddiff.artifacts.cells import difference, estimate
 from meddiff.artifacts.layout import in_layout_order, row_title, rows_of, vote_seeds, with_preset
 from meddiff.artifacts.render import Block, Cell, Column, Grid
-from meddiff.artifacts.settings import ScoredLayout, each_with, layout, resampling
+from meddiff.artifacts.settings import ScoredLayout, each_with, layout
 from meddiff.errors import ConfigError
 from meddiff.evaluate.efficiency import RunErrors, efficiency
 from meddiff.evaluate.replay import EXACT, FIRST, METRICS, SEQUENTIAL, SPREAD, WEIGHTED
@@ -58,7 +58,7 @@ def plan(experiment: Experiment) -> list[Wanted]:
         return []
     settings = Settings(
         **layout(experiment, runs),
-        **resampling(experiment),
+        **experiment.resampling(),
         steps=experiment.settings.evaluate.ablation_steps,
         deltas=experiment.settings.evaluate.efficiency_deltas,
         weights=score.weights,
