@@ -47,8 +47,11 @@ def _score(images: int, steps: int, side: int) -> dict[str, float]:
     import numpy as np
     import torch
 
-    from meddiff.scoring.blocks import LabelledImages, score_to_file
-    from meddiff.scoring.image_rows import ImageRows
+    from meddiff.scoring.blocks import in_blocks, score_to_file
+    from meddiff.scoring.error_file import ImageSet
+    from meddiff.scoring.images import ImageRows
+    from meddiff.scoring.passes import Passes
+    from meddiff.scoring.settings import ScoringSettings
     from scaled_input import ScaledInput
 
     torch.set_num_threads(1)
@@ -63,18 +66,14 @@ def _score(images: int, steps: int, side: int) -> dict[str, float]:
         ids = [f"image {row}" for row in range(images)]
         with ImageRows(stored, np.arange(images)) as rows:
             score_to_file(
-                ScaledInput(side, [0.5, 0.75, 1.0]),
-                LabelledImages(rows, ids, np.arange(images) % CLASSES, ids, ["no", "yes"]),
+                in_blocks(images, CLASSES, folder / "state", 600.0, lambda: False),
+                Passes(ScaledInput(side, [0.5, 0.75, 1.0]), _BATCH_SIZE),
+                rows,
+                ImageSet(ids, np.arange(images) % CLASSES, ids, ["no", "yes"]),
+                ScoringSettings(seed=0, steps=steps),
                 folder / "errors.nc",
-                folder / "state",
-                {},
-                seed=0,
-                steps=steps,
-                noise_levels="uniform",
-                batch_size=_BATCH_SIZE,
-                precision="fp32",
+                attributes={},
                 model="a network without weights",
-                stop=lambda: False,
             )
         written = (folder / "errors.nc").stat().st_size
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _KIBIBYTES

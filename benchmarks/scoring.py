@@ -30,7 +30,9 @@ from meddiff.diffusion.stopping import cut, make_rule, stopping_steps
 from meddiff.evaluate.metrics import aurc
 from meddiff.models.trained import load_model
 from meddiff.scoring.batch_size import automatic_batch_size
-from meddiff.scoring.score import score, step_logsnr
+from meddiff.scoring.passes import Passes
+from meddiff.scoring.score import Scores, score
+from meddiff.scoring.settings import ScoringSettings
 from separate import SeparateProcess
 
 STEPS, SEED = 501, 0
@@ -69,9 +71,10 @@ def measure(trained: Trained, runs: int = 3) -> dict[str, Any]:
     files = dict(zip(table["image_id"], (trained.root / path for path in table["path"]), strict=True))
     paths = [files[name] for name in store.image_ids]
     started = time.perf_counter()
-    full, logsnr = _errors(denoiser, store)
+    scores = _scores(denoiser, store)
+    full = scores.errors
     seconds: dict[str, list[float]] = {"all_steps": [time.perf_counter() - started]}
-    spread = spread_order(logsnr, SEED, store.image_ids)
+    spread = spread_order(scores.logsnr, SEED, store.image_ids)
     majority, replayed = vote.majority(full), _replayed(full, store.labels, spread)
     chosen = _chosen(replayed)
     exact, sequential = StoppingConfig(kind="exact"), _sequential(chosen["delta"], chosen["min_steps"])
@@ -117,19 +120,16 @@ def measure(trained: Trained, runs: int = 3) -> dict[str, Any]:
 def _stopped(denoiser: torch.nn.Module, store: Store, stopping: StoppingConfig) -> np.ndarray:
     """Errors [I, S, K], NaN for the steps that come after an image stopped."""
     rule = make_rule(stopping, STEPS, store.num_classes)
-    order = None
-    if stopping.order == "spread":
-        levels = step_logsnr(denoiser, store.image_ids, seed=SEED, steps=STEPS, levels="uniform")
-        order = spread_order(levels, SEED, store.image_ids)
-    errors, _ = _errors(denoiser, store, stopping=rule, order=order)
-    return cut(errors, stopping_steps(in_order(errors, order), rule), order)
+    scores = _scores(denoiser, store, stopping=rule, order=stopping.order)
+    used = stopping_steps(in_order(scores.errors, scores.order), rule)
+    return cut(scores.errors, used, scores.order)
 
 
-def _errors(denoiser: torch.nn.Module, store: Store, **settings: Any) -> tuple[np.ndarray, np.ndarray]:
+def _scores(denoiser: torch.nn.Module, store: Store, **settings: Any) -> Scores:
     """What `score` returns, with as many inputs a pass as the workflow gives it."""
     inputs = automatic_batch_size(denoiser, store.images.shape[1:], "fp32")
-    names = store.image_ids
-    return score(denoiser, store.images, names, seed=SEED, steps=STEPS, batch_size=inputs, **settings)
+    wanted = ScoringSettings(SEED, STEPS, **settings)
+    return score(Passes(denoiser, inputs), store.images, store.image_ids, wanted)
 
 
 def _sequential(delta: float, min_steps: int, order: str = "spread") -> StoppingConfig:

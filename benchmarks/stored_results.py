@@ -13,7 +13,7 @@ from meddiff.data.stores.store import FORMAT_VERSION, INDEX, MANIFEST
 from meddiff.data.tables import SPLITS, write_csv
 from meddiff.evaluate.predictions import from_probabilities, write_predictions
 from meddiff.io import write_json
-from meddiff.scoring.error_file import errors_file
+from meddiff.scoring.error_file import ImageSet, errors_file
 
 IMAGES = {"chexpert": 2040, "isic": 1019}
 SPREAD = 0.35  # of the images' difficulty, in standard deviations of one step's difference
@@ -47,11 +47,12 @@ def write_stored_results(config: Config, folder: Path, seed: int = 0) -> None:
                 if settings.family == "diffusion":
                     steps = config.experiment.score.steps
                     classes = [entry.name for entry in dataset.classes]
-                    named = test["image_id"], test["label"], test["group"], classes, steps
+                    images = ImageSet(test["image_id"], test["label"], test["group"], classes)
                     attributes = {"noise_levels": config.experiment.score.noise_levels, "split": "test"}
                     for votes in config.experiment.score.vote_seeds(k):
                         errors, logsnr = _errors(generator, margin, test["label"], steps)
-                        with errors_file(run / f"votes{votes}/errors.nc", *named, attributes) as write:
+                        path = run / f"votes{votes}/errors.nc"
+                        with errors_file(path, images, steps, attributes) as write:
                             write(0, errors, logsnr)
                 else:
                     p_true = 1 / (1 + np.exp(-8 * margin))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from meddiff.scoring.error_file import errors_file
+from meddiff.scoring.error_file import ImageSet, errors_file
 
 
 def make_errors(
@@ -40,7 +40,7 @@ def make_errors(
 def save_errors(dataset: xr.Dataset, path: Path, rows_at_once: int = 1000) -> Path:
     """Write `dataset` in parts of `rows_at_once` images; return `path`."""
     small = (dataset[name].values for name in ("image", "label", "group", "class"))
-    with errors_file(path, *small, dataset.sizes["step"], dataset.attrs) as write:
+    with errors_file(path, ImageSet(*small), dataset.sizes["step"], dataset.attrs) as write:
         for first in range(0, dataset.sizes["image"], rows_at_once):
             part = dataset.isel(image=slice(first, first + rows_at_once))
             write(first, part["errors"].values, part["logsnr"].values)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,11 +13,17 @@ import xarray as xr
 import yaml
 
 from core_samples import SIDE, tiny_config
+from meddiff.config.schema.compute import ComputeConfig
+from meddiff.diffusion.denoiser import Denoiser
 from meddiff.models.checkpoint import save_weights
 from meddiff.models.spec import ModelSpec
 from meddiff.networks.unet import UNetDenoiser
 from meddiff.scoring.error_file import load_errors
+from meddiff.scoring.images import Shard
+from meddiff.scoring.passes import Passes
 from meddiff.scoring.run import score_shard
+from meddiff.scoring.score import score
+from meddiff.scoring.settings import ScoringSettings
 
 IMAGES = 10
 SETTINGS = {"seed": 2, "noise_levels": "uniform", "precision": "fp32", "batch_size": 8}
@@ -61,12 +68,49 @@ def limit_memory(monkeypatch: pytest.MonkeyPatch, largest: int) -> list[int]:
 
 
 def run(
-    weights: Path, store: Path, folder: Path, steps: int, name: str = "errors.nc", **changes
+    weights: Path,
+    store: Path,
+    folder: Path,
+    steps: int,
+    name: str = "errors.nc",
+    *,
+    shard: tuple[int, int] = (1, 1),
+    save_minutes: float = 10.0,
+    **changes: Any,
 ) -> xr.Dataset:
-    """Score the test split into `folder`, or one shard of it; what was written."""
-    out = folder / name
-    score_shard(weights, store, "test", out, folder / "state", steps=steps, **{**SETTINGS, **changes})
-    return load_errors(out)
+    """Score the test split into `folder`, or one shard of it; what was written.
+
+    Args:
+        changes: of `SETTINGS`, and other arguments of `score_shard`.
+    """
+    settings = {key: changes.pop(key, value) for key, value in SETTINGS.items()}
+    batch_size = settings.pop("batch_size")
+    score_shard(
+        weights,
+        Shard(store, "test", *shard),
+        ScoringSettings(steps=steps, **settings),
+        folder / name,
+        folder / "state",
+        batch_size=batch_size,
+        compute=ComputeConfig(save_minutes=save_minutes),
+        **changes,
+    )
+    return load_errors(folder / name)
+
+
+def score_images(
+    denoiser: Denoiser,
+    images: Any,
+    image_ids: Sequence[str],
+    batch_size: int = 128,
+    errors: np.ndarray | None = None,
+    on_batch: Callable[[np.ndarray], None] | None = None,
+    **settings: Any,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Errors and logSNR of images; `settings` are those of `ScoringSettings`."""
+    passes = Passes(denoiser, batch_size)
+    scores = score(passes, images, image_ids, ScoringSettings(**settings), errors=errors, on_batch=on_batch)
+    return scores.errors, scores.logsnr
 
 
 def assert_same(one: xr.Dataset, other: xr.Dataset) -> None:

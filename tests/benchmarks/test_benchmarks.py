@@ -21,10 +21,10 @@ from meddiff.diffusion.pixels import to_unit_range
 from meddiff.models.checkpoint import save_weights
 from meddiff.models.kinds import build_model
 from meddiff.models.spec import ModelSpec, write_config
-from meddiff.scoring.score import score
 from reference import classify, load_image
 from report import markdown
 from scoring import Trained, measure
+from scoring_samples import score_images
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def test_plain_procedure_decides_as_scoring_does(kind, wavelet, folder):
     images = torch.stack([load_image(file, SIDE, 1, wavelet) for file in files])
     expected = denoiser.encode(to_unit_range(torch.from_numpy(np.array(store.images))))
     torch.testing.assert_close(images, expected, rtol=1e-5, atol=1e-6)
-    errors, _ = score(denoiser, store.images, store.image_ids, seed=0, steps=9)
+    errors, _ = score_images(denoiser, store.images, store.image_ids, seed=0, steps=9)
     decided = classify(denoiser, files, store.image_ids, seed=0, steps=9, batch=5)
     assert decided.tolist() == vote.majority(errors).tolist()
     assert len(set(decided.tolist())) == 2

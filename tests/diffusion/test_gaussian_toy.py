@@ -24,7 +24,7 @@ from meddiff.diffusion.pixels import to_unit_range
 from meddiff.diffusion.schedule import alpha_sigma
 from meddiff.diffusion.vote import majority, mean
 from meddiff.networks.pixel_denoiser import PixelDenoiser
-from meddiff.scoring.score import score
+from scoring_samples import score_images
 
 DEVIATION = 0.12
 IMAGES, STEPS = 1200, 201
@@ -88,7 +88,7 @@ def names(images: np.ndarray) -> list[str]:
 )
 def scored(request):
     denoiser, images, labels = toy(*request.param)
-    errors, _ = score(denoiser, images, names(images), seed=5, steps=STEPS, batch_size=60_000)
+    errors, _ = score_images(denoiser, images, names(images), seed=5, steps=STEPS, batch_size=60_000)
     return denoiser, images, labels, errors
 
 
@@ -107,7 +107,7 @@ def test_both_rules_reach_the_accuracy_of_bayes(scored):
 
 def test_two_classes_reach_the_accuracy_known_in_closed_form():
     denoiser, images, labels = toy(2)
-    errors, _ = score(denoiser, images, names(images), seed=6, steps=STEPS, batch_size=60_000)
+    errors, _ = score_images(denoiser, images, names(images), seed=6, steps=STEPS, batch_size=60_000)
     distance = np.linalg.norm(np.subtract(*MEANS[2]))
     expected = 0.5 * (1 + math.erf(distance / (2 * DEVIATION) / math.sqrt(2)))
     standard_error = math.sqrt(expected * (1 - expected) / IMAGES)
@@ -155,7 +155,7 @@ def test_majority_is_not_bayes_where_cells_are_unequal_but_the_mean_is():
     denoiser.deviation = 0.5  # wide against the middle cell
     images = np.full((40, 2, 2, 1), 128, dtype=np.uint8)
     images[:, 0, 0] = round((0.03 + 1) * 127.5)  # inside the middle cell
-    errors, _ = score(denoiser, images, names(images), seed=1, steps=1001, batch_size=60_000)
+    errors, _ = score_images(denoiser, images, names(images), seed=1, steps=1001, batch_size=60_000)
     assert (mean(errors) == 1).mean() > 0.75
     assert (majority(errors) == 1).mean() < 0.25
 

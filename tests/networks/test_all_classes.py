@@ -18,7 +18,7 @@ from meddiff.models.kinds import build_model
 from meddiff.networks import unet as unet_module
 from meddiff.networks.all_classes import can_share, unet_for_all_classes
 from meddiff.networks.attention import attend_by_class, attends_by_class, freeze_queries
-from meddiff.scoring.score import score
+from scoring_samples import score_images
 
 CLASSES, INPUTS, TOKEN_SIZE = 3, 5, 8
 # Where the class enters: after blocks without it, in the first block, in the middle only.
@@ -207,9 +207,9 @@ def test_a_compiled_network_sees_batches_of_one_size():
 
     model = build_model(tiny_config("unet"), CLASSES, 1, 8).eval()
     images, names = np.zeros((2, 8, 8, 1), dtype=np.uint8), ["a", "b"]
-    expected, _ = score(model, images, names, seed=0, steps=7, batch_size=4 * CLASSES)
+    expected, _ = score_images(model, images, names, seed=0, steps=7, batch_size=4 * CLASSES)
     model.compile(backend=backend, dynamic=False)
-    errors, _ = score(model, images, names, seed=0, steps=7, batch_size=4 * CLASSES)
+    errors, _ = score_images(model, images, names, seed=0, steps=7, batch_size=4 * CLASSES)
     np.testing.assert_allclose(errors, expected, rtol=1e-5)
     batch_sizes_of_inputs = {shape[0] for shape in shapes if shape[1:] == model.input_shape}
     assert batch_sizes_of_inputs == {4}

@@ -26,7 +26,7 @@ from meddiff.networks.discrete_schedule import DiscreteSchedule
 from meddiff.networks.pipeline_folder import encode_prompts, with_architecture
 from meddiff.networks.stable_diffusion import StableDiffusionDenoiser
 from meddiff.networks.tiny_stable_diffusion import make_tiny_stable_diffusion
-from meddiff.scoring.score import score
+from scoring_samples import score_images
 
 PROMPTS = ["image of a benign skin lesion", "image of a melanoma skin lesion"]
 SIDE = 16
@@ -151,7 +151,8 @@ def test_scores_and_counterfactuals_of_both_kinds_of_images(channels, config, fo
     denoiser = build_model(config, 2, channels, SIDE)
     denoiser.load_pretrained(folder)
     one, many = (
-        score(denoiser, store.images, store.image_ids, seed=0, steps=3, batch_size=b)[0] for b in (2, 64)
+        score_images(denoiser, store.images, store.image_ids, seed=0, steps=3, batch_size=b)[0]
+        for b in (2, 64)
     )
     assert np.isfinite(one).all() and one.shape == (len(store), 3, 2)
     np.testing.assert_allclose(one, many, rtol=1e-4)

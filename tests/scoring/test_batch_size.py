@@ -92,10 +92,11 @@ def test_on_a_card_one_small_pass_is_measured(monkeypatch, free, expected):
     def compiled(x):
         return x + 1
 
-    def measured(network, images, names, *, batch_size, precision, **settings):
+    def measured(passes, images, names, settings):
+        assert passes.denoiser is denoiser
         assert images.shape == (len(set(names)), SIDE, SIDE, 1) and images.dtype == np.uint8
-        assert batch_size == 3 * len(images) and precision == "bf16"
-        card.peak = batch_size * 3 * 2**20
+        assert passes.pairs == len(images) and settings.steps == 1 and settings.precision == "bf16"
+        card.peak = 3 * len(images) * 3 * 2**20
         compiled(torch.ones(2))
 
     monkeypatch.setattr(batch_size, "score", measured)

@@ -32,8 +32,7 @@ def test_shards_take_their_images(reference, weights, store, tmp_path, passes, s
             store,
             tmp_path / f"{shard}",
             4,
-            shard=shard,
-            shards=shards,
+            shard=(shard, shards),
             earlier=tmp_path / "a/errors.nc",
         )
         rows = np.isin(reference["image"].values, part["image"].values)

@@ -69,7 +69,10 @@ def test_the_same_content_gives_the_same_bytes(dataset, tmp_path):
 def test_what_is_not_written_completely_is_not_there(dataset, tmp_path):
     path = tmp_path / "errors.nc"
     small = (dataset[name].values for name in ("image", "label", "group", "class"))
-    with pytest.raises(KeyboardInterrupt), error_file.errors_file(path, *small, STEPS, {}) as write:
+    with (
+        pytest.raises(KeyboardInterrupt),
+        error_file.errors_file(path, error_file.ImageSet(*small), STEPS, {}) as write,
+    ):
         write(0, dataset["errors"].values[:3], dataset["logsnr"].values[:3])
         raise KeyboardInterrupt
     assert not list(tmp_path.iterdir())
@@ -131,13 +134,13 @@ def test_a_full_disk_names_the_file_and_leaves_the_earlier_one(tmp_path, room):
 import resource, signal, sys
 import numpy as np
 from pathlib import Path
-from meddiff.scoring.error_file import errors_file
+from meddiff.scoring.error_file import ImageSet, errors_file
 from meddiff.errors import DiskError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room}))
 ids = [f"image {{i}}" for i in range(200)]
 try:
-    with errors_file(Path("errors.nc"), ids, np.zeros(200), ids, ["a", "b"], 10, {{}}) as write:
+    with errors_file(Path("errors.nc"), ImageSet(ids, np.zeros(200), ids, ["a", "b"]), 10, {{}}) as write:
         for i in range(200):
             write(i, np.zeros((1, 10, 2), np.float32), np.zeros((1, 10), np.float32))
 except DiskError as error:

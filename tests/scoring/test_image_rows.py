@@ -9,7 +9,7 @@ import pytest
 
 from meddiff.data.stores.store import Store
 from meddiff.errors import DataError
-from meddiff.scoring.image_rows import ImageRows
+from meddiff.scoring.images import ImageRows
 
 
 def test_rows_are_those_of_the_store(store):

@@ -16,8 +16,7 @@ from meddiff.devices.out_of_memory import Halving, is_out_of_memory
 from meddiff.errors import MeddiffError
 from meddiff.models.kinds import build_model
 from meddiff.scoring import blocks as scored_blocks
-from meddiff.scoring.score import score
-from scoring_samples import IMAGES, SETTINGS, assert_same, limit_memory, run
+from scoring_samples import IMAGES, SETTINGS, assert_same, limit_memory, run, score_images
 
 CPU = torch.device("cpu")
 
@@ -78,10 +77,10 @@ def test_each_halving_is_said_once_and_kept(caplog, monkeypatch):
     denoiser = build_model(tiny_config("unet"), 2, 1, SIDE)
     images = np.random.default_rng(0).integers(0, 256, (9, SIDE, SIDE, 1), dtype=np.uint8)
     names = [f"image {i}" for i in range(9)]
-    expected, logsnr = score(denoiser, images, names, seed=1, steps=4, batch_size=64)
+    expected, logsnr = score_images(denoiser, images, names, seed=1, steps=4, batch_size=64)
     sizes = limit_memory(monkeypatch, 10)
     with caplog.at_level("WARNING", logger="meddiff"):
-        errors, same_logsnr = score(denoiser, images, names, seed=1, steps=4, batch_size=64)
+        errors, same_logsnr = score_images(denoiser, images, names, seed=1, steps=4, batch_size=64)
     np.testing.assert_allclose(errors, expected, rtol=1e-5)
     np.testing.assert_array_equal(logsnr, same_logsnr)
     assert [record.getMessage() for record in caplog.records] == [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from meddiff.cli import main
 from meddiff.errors import MeddiffError
 from meddiff.networks.unet import UNetDenoiser
 from meddiff.scoring.error_file import gather_errors, load_errors
-from meddiff.scoring.run import shard_rows
+from meddiff.scoring.images import Shard
 from scoring_samples import IMAGES, assert_same, run
 
 
@@ -35,14 +36,16 @@ def test_the_same_run_gives_the_same_bytes(reference, weights, store, tmp_path):
 def test_shards_are_a_partition():
     for images in (0, 1, 7, 10):
         for shards in (1, 3, 4, 12):
-            rows = np.concatenate([shard_rows(images, i, shards) for i in range(1, shards + 1)])
+            rows = np.concatenate(
+                [Shard(Path(), "test", i, shards).rows(images) for i in range(1, shards + 1)]
+            )
             assert sorted(rows) == list(range(images))
 
 
 @pytest.mark.parametrize("shards", [3, IMAGES + 1])
 def test_gathered_shards_are_the_whole(reference, weights, store, tmp_path, shards):
     for i in range(1, shards + 1):
-        run(weights, store, tmp_path, 4, f"{i}.nc", shard=i, shards=shards)
+        run(weights, store, tmp_path, 4, f"{i}.nc", shard=(i, shards))
     parts = [tmp_path / f"{i}.nc" for i in range(1, shards + 1)]
     gather_errors(parts, reference["image"].values.tolist(), tmp_path / "all.nc")
     assert_same(load_errors(tmp_path / "all.nc"), reference)

@@ -17,8 +17,10 @@ from meddiff.diffusion.step_order import in_order, spread_order
 from meddiff.diffusion.stopping import cut, make_rule, stopping_steps
 from meddiff.diffusion.vote import majority, mean
 from meddiff.models.kinds import build_model
-from meddiff.scoring import score as scoring
-from meddiff.scoring.score import score, step_logsnr
+from meddiff.scoring import passes
+from meddiff.scoring.score import step_levels
+from meddiff.scoring.settings import ScoringSettings
+from scoring_samples import score_images
 
 IMAGES, STEPS = 11, 5
 NAMES = [f"patient {i}" for i in range(IMAGES)]
@@ -39,7 +41,7 @@ def images() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def reference(denoiser, images) -> tuple[np.ndarray, np.ndarray]:
-    return score(denoiser, images, NAMES, seed=4, steps=STEPS)
+    return score_images(denoiser, images, NAMES, seed=4, steps=STEPS)
 
 
 def assert_same(scored: tuple[np.ndarray, np.ndarray], reference: tuple[np.ndarray, np.ndarray]) -> None:
@@ -60,12 +62,12 @@ def test_shape_and_meaning(denoiser, images, reference):
 
 @pytest.mark.parametrize("batch_size", [1, 4, 21, 1000])
 def test_batch_size_does_not_matter(denoiser, images, reference, batch_size):
-    assert_same(score(denoiser, images, NAMES, seed=4, steps=STEPS, batch_size=batch_size), reference)
+    assert_same(score_images(denoiser, images, NAMES, seed=4, steps=STEPS, batch_size=batch_size), reference)
 
 
 def test_order_of_images_does_not_matter(denoiser, images, reference):
     order = np.random.default_rng(1).permutation(IMAGES)
-    errors, logsnr = score(
+    errors, logsnr = score_images(
         denoiser, images[order], [NAMES[i] for i in order], seed=4, steps=STEPS, batch_size=9
     )
     back = np.argsort(order)
@@ -76,7 +78,7 @@ def test_scored_apart_is_scored_together(denoiser, images, reference):
     errors, logsnr = np.empty_like(reference[0]), np.empty_like(reference[1])
     for shard in range(3):
         rows = np.arange(shard, IMAGES, 3)
-        errors[rows], logsnr[rows] = score(
+        errors[rows], logsnr[rows] = score_images(
             denoiser, images[rows], [NAMES[i] for i in rows], seed=4, steps=STEPS
         )
     assert_same((errors, logsnr), reference)
@@ -87,27 +89,27 @@ def test_what_is_missing_is_completed_and_the_rest_is_kept(denoiser, images, ref
     partial[2:5, 1:] = np.nan
     partial[7, 3, 1] = np.nan  # one class of a step: the step is done again
     partial[0, 0] = 123.0  # not to be touched
-    errors, logsnr = score(denoiser, images, NAMES, seed=4, steps=STEPS, errors=partial)
+    errors, logsnr = score_images(denoiser, images, NAMES, seed=4, steps=STEPS, errors=partial)
     assert (errors[0, 0] == 123.0).all()
     errors[0, 0] = reference[0][0, 0]
     assert_same((errors, logsnr), reference)
 
 
 def test_more_steps_continue_fewer(denoiser, images, reference):
-    errors, logsnr = score(denoiser, images, NAMES, seed=4, steps=2)
+    errors, logsnr = score_images(denoiser, images, NAMES, seed=4, steps=2)
     np.testing.assert_allclose(errors, reference[0][:, :2], rtol=1e-5)
     np.testing.assert_allclose(logsnr, reference[1][:, :2], rtol=1e-6)
 
 
-@pytest.mark.parametrize("change", [{"seed": 5}, {"levels": "low_discrepancy"}])
+@pytest.mark.parametrize("change", [{"seed": 5}, {"noise_levels": "low_discrepancy"}])
 def test_other_seed_or_levels_are_other_draws(denoiser, images, reference, change):
-    _, logsnr = score(denoiser, images, NAMES, **{"seed": 4, "steps": STEPS, **change})
+    _, logsnr = score_images(denoiser, images, NAMES, **{"seed": 4, "steps": STEPS, **change})
     # The first step of both kinds of levels is the same draw.
     assert (logsnr[:, 1:] != reference[1][:, 1:]).all()
 
 
 def test_bf16_is_near_and_summed_in_fp32(denoiser, images, reference):
-    errors, logsnr = score(denoiser, images, NAMES, seed=4, steps=STEPS, precision="bf16")
+    errors, logsnr = score_images(denoiser, images, NAMES, seed=4, steps=STEPS, precision="bf16")
     assert errors.dtype == np.float32
     np.testing.assert_allclose(errors, reference[0], rtol=0.1)
     assert (errors != reference[0]).mean() > 0.5  # the body did run in bf16
@@ -119,7 +121,7 @@ def test_a_pass_is_never_larger_than_asked_for_and_has_no_null_class(denoiser, i
     for table in (module for module in watched.modules() if isinstance(module, torch.nn.Embedding)):
         torch.nn.init.constant_(table.weight[watched.null_class], torch.nan)
     sizes = watch_passes(watched, monkeypatch)
-    errors, _ = score(watched, images, NAMES, seed=4, steps=STEPS, batch_size=32)
+    errors, _ = score_images(watched, images, NAMES, seed=4, steps=STEPS, batch_size=32)
     assert max(map(len, sizes)) == 10 and sum(map(len, sizes)) == IMAGES * STEPS
     assert np.isfinite(errors).all() and not watched.training
 
@@ -147,7 +149,7 @@ RULES = [
 
 @pytest.fixture(scope="module")
 def full(denoiser, images) -> np.ndarray:
-    return score(denoiser, images, NAMES, seed=4, steps=STOPPED_STEPS)[0]
+    return score_images(denoiser, images, NAMES, seed=4, steps=STOPPED_STEPS)[0]
 
 
 @pytest.mark.parametrize("config", RULES, ids=["exact", "sequential", "mean"])
@@ -158,11 +160,11 @@ def test_images_stop_where_the_full_errors_say(
     denoiser, images, full, monkeypatch, config, batch_size, fill, order
 ):
     """Whatever the size of batches, how they are filled, and the order of images."""
-    monkeypatch.setattr(scoring, "_CPU_FILL", fill)
+    monkeypatch.setattr(passes, "_CPU_FILL", fill)
     rule = make_rule(config, STOPPED_STEPS, 3)
     stops = stopping_steps(full, rule)
     assert len(set(stops)) > 1 and stops.min() < STOPPED_STEPS
-    errors, logsnr = score(
+    errors, logsnr = score_images(
         denoiser,
         images[::order],
         NAMES[::order],
@@ -183,14 +185,14 @@ def test_images_stop_where_the_full_errors_say(
 @pytest.mark.parametrize("batch_size", [3, 90])
 def test_images_stop_where_the_full_errors_in_spread_order_say(denoiser, images, full, config, batch_size):
     rule = make_rule(config, STOPPED_STEPS, 3)
-    logsnr = step_logsnr(denoiser, NAMES, seed=4, steps=STOPPED_STEPS, levels="uniform")
-    order = spread_order(logsnr, 4, NAMES)
+    logsnr, order = step_levels(denoiser, NAMES, ScoringSettings(4, STOPPED_STEPS, order="spread"))
+    np.testing.assert_array_equal(order, spread_order(logsnr, 4, NAMES))
     stops = stopping_steps(in_order(full, order), rule)
-    settings = {"seed": 4, "steps": STOPPED_STEPS, "batch_size": batch_size, "stopping": rule, "order": order}
+    settings = {"seed": 4, "steps": STOPPED_STEPS, "stopping": rule, "order": "spread"}
     # Begun in the order drawn, which leaves other steps behind.
-    begun, _ = score(denoiser, images, NAMES, **settings | {"order": None})
+    begun, _ = score_images(denoiser, images, NAMES, batch_size, **settings | {"order": "drawn"})
     for errors in (None, begun):
-        errors, _ = score(denoiser, images, NAMES, errors=errors, **settings)
+        errors, _ = score_images(denoiser, images, NAMES, batch_size, errors, **settings)
         np.testing.assert_array_equal(stopping_steps(in_order(errors, order), rule), stops)
         np.testing.assert_allclose(cut(errors, stops, order), cut(full, stops, order), rtol=1e-5)
 
@@ -200,13 +202,13 @@ def test_images_are_encoded_once_while_they_are_worked_on(denoiser, images, full
     encode = denoiser.encode_pixels
     monkeypatch.setattr(denoiser, "encode_pixels", lambda x: encoded.append(len(x)) or encode(x))
     rule = make_rule(RULES[0], STOPPED_STEPS, 3)
-    score(denoiser, images, NAMES, seed=4, steps=STOPPED_STEPS, batch_size=33, stopping=rule)
+    score_images(denoiser, images, NAMES, seed=4, steps=STOPPED_STEPS, batch_size=33, stopping=rule)
     assert sum(encoded) == IMAGES
 
 
 def test_on_batch_sees_the_result_grow(denoiser, images):
     done = []
-    score(
+    score_images(
         denoiser,
         images,
         NAMES,
@@ -219,7 +221,7 @@ def test_on_batch_sees_the_result_grow(denoiser, images):
 
 
 def test_no_images(denoiser, images):
-    errors, logsnr = score(denoiser, images[:0], [], seed=0, steps=4)
+    errors, logsnr = score_images(denoiser, images[:0], [], seed=0, steps=4)
     assert errors.shape == (0, 4, 3) and logsnr.shape == (0, 4)
 
 

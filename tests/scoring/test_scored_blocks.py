@@ -12,9 +12,11 @@ import pytest
 from meddiff.diffusion.step_order import in_order, spread_order
 from meddiff.diffusion.stopping import MajorityRule, cut, stopping_steps
 from meddiff.scoring import blocks as scored_blocks
-from meddiff.scoring.blocks import LabelledImages, score_to_file
-from meddiff.scoring.error_file import gather_errors, load_errors
-from meddiff.scoring.image_rows import ImageRows
+from meddiff.scoring.blocks import in_blocks, score_to_file
+from meddiff.scoring.error_file import ImageSet, gather_errors, load_errors
+from meddiff.scoring.images import ImageRows
+from meddiff.scoring.passes import Passes
+from meddiff.scoring.settings import ScoringSettings
 from scaled_input import ScaledInput
 
 STEPS, SIDE = 100, 4
@@ -33,20 +35,14 @@ def score_images(folder: Path, images: int, rule: MajorityRule | None = None, sp
     ids = [f"image {row}" for row in range(images)]
     with ImageRows(stored(folder, images), np.arange(images)) as rows:
         score_to_file(
-            ScaledInput(SIDE, [0.5, 0.52, 1.0]),
-            LabelledImages(rows, ids, np.arange(images) % 2, ids, ["no", "yes"]),
+            in_blocks(images, 2, folder / "state", 600.0, lambda: False),
+            Passes(ScaledInput(SIDE, [0.5, 0.52, 1.0]), 1024),
+            rows,
+            ImageSet(ids, np.arange(images) % 2, ids, ["no", "yes"]),
+            ScoringSettings(0, STEPS, stopping=rule, order="spread" if spread else "drawn"),
             folder / "errors.nc",
-            folder / "state",
-            {"seed": 0},
-            seed=0,
-            steps=STEPS,
-            noise_levels="uniform",
-            batch_size=1024,
-            precision="fp32",
+            attributes={"seed": 0},
             model="a network without weights",
-            rule=rule,
-            spread=spread,
-            stop=lambda: False,
         )
     return folder / "errors.nc"
 
@@ -101,11 +97,15 @@ def test_blocks_change_nothing(tmp_path, monkeypatch):
     np.testing.assert_allclose(again, spread, rtol=1e-5)
 
 
-def test_no_more_pairs_than_a_block_has_room_for_are_one_image():
+def test_no_more_pairs_than_a_block_has_room_for_are_one_image(tmp_path):
     """With more classes than a block has pairs, a block is one image."""
+
+    def rows(images: int, classes: int) -> list[slice]:
+        return [block.rows for block in in_blocks(images, classes, tmp_path, 0.0, lambda: False)]
+
     many = 2 * scored_blocks._PAIRS_OF_BLOCK
-    assert list(scored_blocks._blocks(2, many)) == [slice(0, 1), slice(1, 2)]
-    assert list(scored_blocks._blocks(2040, 2)) == [slice(0, 2040)]  # the largest test set of the paper
+    assert rows(2, many) == [slice(0, 1), slice(1, 2)]
+    assert rows(2040, 2) == [slice(0, 2040)]  # the largest test set of the paper
 
 
 @pytest.mark.slow

@@ -96,7 +96,7 @@ def test_partial_results_are_saved_at_intervals(
 
     monkeypatch.setattr(PartialErrors, "on_batch", then_die)
     with pytest.raises(KeyboardInterrupt):
-        run(weights, store, tmp_path, 4, save_every_seconds=0.0)
+        run(weights, store, tmp_path, 4, save_minutes=0)
     found = [np.isfinite(np.load(path)).all(axis=2).sum() for path in state_files(tmp_path)]
     assert sum(found) == 4 * batches
     monkeypatch.setattr(PartialErrors, "on_batch", on_batch)

@@ -66,7 +66,7 @@ def test_stopped_shards_and_blocks_of_any_batch_size_are_the_stopped_whole(
     monkeypatch.setattr(scored_blocks, "_PAIRS_OF_BLOCK", 2 * images_of_block)
     parts = [tmp_path / f"{i}.nc" for i in range(1, shards + 1)]
     for i, part in enumerate(parts, 1):
-        changes = {"shard": i, "shards": shards, "batch_size": batch_size, "stopping": SEQUENTIAL}
+        changes = {"shard": (i, shards), "batch_size": batch_size, "stopping": SEQUENTIAL}
         run(weights, store, tmp_path, LONG, part.name, **changes)
     gather_errors(parts, long_run["image"].values.tolist(), tmp_path / "all.nc")
     joined = load_errors(tmp_path / "all.nc")

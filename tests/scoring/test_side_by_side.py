@@ -16,7 +16,7 @@ from meddiff.config.schema.experiment import StoppingConfig
 from meddiff.devices.side_by_side import SideBySide
 from meddiff.diffusion.stopping import cut, make_rule, stopping_steps
 from meddiff.models.kinds import build_model
-from meddiff.scoring.score import score
+from scoring_samples import score_images
 
 CPU = torch.device("cpu")
 
@@ -78,7 +78,7 @@ def test_errors_are_the_same_by_two_threads(precision, stopping):
     def errors(threads: int) -> np.ndarray:
         before = torch.get_num_threads()
         torch.set_num_threads(threads)
-        found, _ = score(
+        found, _ = score_images(
             copy.deepcopy(denoiser),
             images,
             list("abcde"),

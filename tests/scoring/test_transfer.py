@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 import torch
 
+from core_samples import SIDE, tiny_config
 from meddiff.devices.transfer import evaluated, fetch, to_device
+from meddiff.diffusion.majority_rule import MajorityRule
 from meddiff.errors import Interrupted
+from meddiff.models.kinds import build_model
 from meddiff.scoring import run as run_scoring
-from meddiff.scoring import score as scoring
+from meddiff.scoring.passes import Passes
+from meddiff.scoring.settings import ScoringSettings
 from scoring_samples import IMAGES, assert_same, limit_memory, run, stop_after, watch_passes
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -19,7 +23,7 @@ PAIRS_OF_BATCH = 4
 @pytest.fixture
 def one_ahead(monkeypatch):
     """Queue as for a CUDA device."""
-    monkeypatch.setattr(scoring, "_batches_ahead", lambda device, stopping: 1)
+    monkeypatch.setattr(Passes, "ahead", lambda self, settings: 1)
 
 
 @pytest.mark.parametrize("ahead", [0, 1, 3, 50])
@@ -37,9 +41,11 @@ def test_results_come_in_order_and_only_so_many_are_waited_for(ahead):
 
 
 def test_only_a_cuda_device_without_a_stopping_rule_gets_a_batch_ahead():
-    rule = object()
-    assert scoring._batches_ahead(CUDA, None) == 1
-    assert scoring._batches_ahead(CUDA, rule) == scoring._batches_ahead(CPU, None) == 0
+    every, stopping = ScoringSettings(0, 4), ScoringSettings(0, 4, stopping=MajorityRule(4))
+    passes = Passes(build_model(tiny_config("unet"), 2, 1, SIDE))
+    assert passes.ahead(every) == passes.ahead(stopping) == 0
+    passes.device = CUDA
+    assert passes.ahead(every) == 1 and passes.ahead(stopping) == 0
 
 
 def test_copies_on_the_cpu():
@@ -79,7 +85,7 @@ def test_an_error_loses_no_more_than_the_batches_in_flight(weights, store, tmp_p
 
     watch_passes(monkeypatch, before)
     with pytest.raises(RuntimeError, match="cable"):
-        run(weights, store, tmp_path, 4, save_every_seconds=0.0)
+        run(weights, store, tmp_path, 4, save_minutes=0)
     (state,) = (tmp_path / "state").rglob("errors-0000.npy")
     # The sixth batch fails while the fifth is in flight.
     assert np.isfinite(np.load(state)).all(axis=2).sum() == PAIRS_OF_BATCH * 4

@@ -21,7 +21,7 @@ from meddiff.errors import ConfigError
 from meddiff.models.kinds import build_model
 from meddiff.networks.attention import choose_backend, set_attention
 from meddiff.networks.prepare import compile_network, is_convolutional, prepare_network
-from meddiff.scoring.score import score
+from scoring_samples import score_images
 
 CPU = torch.device("cpu")
 
@@ -31,9 +31,9 @@ def errors(tmp_path, *, kind: str, change) -> tuple[np.ndarray, np.ndarray]:
     store = Store.open(write_store(tmp_path), "test")
     torch.manual_seed(0)
     model = build_model(tiny_config(kind, "official"), 2, 1, SIDE)
-    before, _ = score(model, store.images, store.image_ids, seed=0, steps=7)
+    before, _ = score_images(model, store.images, store.image_ids, seed=0, steps=7)
     change(model)
-    after, _ = score(model, store.images, store.image_ids, seed=0, steps=7)
+    after, _ = score_images(model, store.images, store.image_ids, seed=0, steps=7)
     return before, after
 
 

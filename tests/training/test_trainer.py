@@ -14,10 +14,10 @@ from meddiff.diffusion.pixels import in_unit_range
 from meddiff.errors import MeddiffError
 from meddiff.models.checkpoint import load_state
 from meddiff.models.kinds import build_model
-from meddiff.scoring.score import score
 from meddiff.training.optim import epoch_batches
 from meddiff.training.state import STATE_FILE
 from meddiff.training.trainer import Trainer
+from scoring_samples import score_images
 
 
 @pytest.mark.parametrize("kind", CONFIGS)
@@ -34,7 +34,7 @@ def test_a_few_images_are_learnt(kind, tmp_path):
     if kind == "timm":
         assert run.history.epochs[-1]["valid_accuracy"] == 1.0
     if kind == "dit":  # so small a UNet needs thousands of steps before it looks at the class
-        errors, _ = score(best, valid.images, valid.image_ids, seed=0, steps=51)
+        errors, _ = score_images(best, valid.images, valid.image_ids, seed=0, steps=51)
         rows = np.arange(len(valid))
         gain = (errors[rows, :, 1 - valid.labels] - errors[rows, :, valid.labels]).mean(axis=1)
         assert gain.mean() > 3 * gain.std(ddof=1) / np.sqrt(len(gain))  # the true class explains better

@@ -21,9 +21,9 @@ from meddiff.errors import MeddiffError
 from meddiff.models.kinds import build_model, build_task
 from meddiff.networks.prepare import prepare_network
 from meddiff.provenance import code_files
-from meddiff.scoring.score import score
 from meddiff.training.tasks.diffusion import DiffusionTask
 from meddiff.training.trainer import Trainer
+from scoring_samples import score_images
 
 SEED, IMAGES, STEPS, SIDE = 5, 40, 21, 4
 SIDE_OF_STORE = 8
@@ -72,7 +72,7 @@ def classify(model: Denoiser, store: Any, batch_size: int, on_batch: Any = lambd
 def test_classes_are_those_of_all_steps_with_fewer_passes(shares, batch_size):
     store = images()
     whole = Shrinking(shares)
-    errors, _ = score(whole, store.images, store.image_ids, seed=SEED, steps=STEPS)
+    errors, _ = score_images(whole, store.images, store.image_ids, seed=SEED, steps=STEPS)
     assert whole.passes == IMAGES * STEPS
     expected = majority(errors)
     assert len(set(expected.tolist())) == len(shares)
@@ -89,7 +89,7 @@ def test_a_network_decides_as_with_all_steps(splits: tuple[Store, Store]):
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
-    errors, _ = score(model, splits[1].images, splits[1].image_ids, seed=SEED, steps=STEPS)
+    errors, _ = score_images(model, splits[1].images, splits[1].image_ids, seed=SEED, steps=STEPS)
     apart = np.abs(errors[..., 0] - errors[..., 1]) / errors.mean(axis=2)
     assert apart.min() > 1e-6
     np.testing.assert_array_equal(classify(model, splits[1], 8), majority(errors))

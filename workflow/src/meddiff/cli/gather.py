@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from meddiff.cli.params import add_params_argument
-from meddiff.cli.score import scoring_files
+from meddiff.cli.score import scoring_files, scoring_settings
 from meddiff.records.files import Files
 
 
@@ -28,7 +28,8 @@ def files(args: argparse.Namespace) -> Files:
 def run(args: argparse.Namespace) -> None:
     from meddiff.data.stores.store import Store
     from meddiff.scoring.error_file import gather_errors
-    from meddiff.scoring.shards import check_shards
+    from meddiff.scoring.origin import check_shards
 
-    check_shards(args.shards, args.weights, args.store, args.split, args.params)
+    settings, _ = scoring_settings(args)
+    check_shards(args.shards, args.weights, args.store, args.split, settings)
     gather_errors(args.shards, Store.open(args.store, args.split, checked=False).image_ids, args.out)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from meddiff.cli.params import (
     add_batch_size_argument,
@@ -16,6 +17,10 @@ from meddiff.cli.params import (
 )
 from meddiff.records.files import Files, parsed_params, store_manifest, weights_inputs, with_network
 from meddiff.signals import listen
+
+if TYPE_CHECKING:
+    from meddiff.config.schema.experiment import StoppingConfig
+    from meddiff.scoring.settings import ScoringSettings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,6 +55,24 @@ def _shard(text: str) -> tuple[int, int]:
     return int(numbers[0]), int(numbers[1])
 
 
+def scoring_settings(args: argparse.Namespace) -> tuple[ScoringSettings, StoppingConfig]:
+    """What ``--params`` says.
+
+    Raises:
+        ConfigError: naming the key.
+    """
+    from meddiff.config.schema.experiment import ScoreConfig
+    from meddiff.scoring.settings import ScoringSettings
+
+    params = dict(args.params)
+    stopping = params.pop("stopping", {})
+    keys = ("steps", "noise_levels", "precision")
+    seed, *values = require(params, "seed", *keys)
+    document = {**dict(zip(keys, values, strict=True)), "stopping": stopping}
+    score = parsed(ScoreConfig, document, "--params")
+    return ScoringSettings(seed, score.steps, score.noise_levels, score.precision), score.stopping
+
+
 def scoring_files(args: argparse.Namespace) -> tuple[list[Path], list[str] | None]:
     """The files and the modules that errors depend on."""
     inputs = [*weights_inputs(args.weights), store_manifest(args.store)]
@@ -75,34 +98,21 @@ def run(args: argparse.Namespace) -> None:
     import torch
 
     from meddiff.cli.train import state_root
-    from meddiff.config.schema.experiment import ScoreConfig
+    from meddiff.scoring.images import Shard
     from meddiff.scoring.run import score_shard
 
-    keys = ("steps", "noise_levels", "precision")
-    params = dict(args.params)
-    stopping = params.pop("stopping", {})
-    seed, *values = require(params, "seed", *keys)
-    settings = {**dict(zip(keys, values, strict=True)), "stopping": stopping}
-    score = parsed(ScoreConfig, settings, "--params")
-    shard, shards = args.shard
+    settings, stopping = scoring_settings(args)
     compute = compute_of(args)
     if args.threads:
         torch.set_num_threads(args.threads)
     score_shard(
         args.weights,
-        args.store,
-        args.split,
+        Shard(args.store, args.split, *args.shard),
+        settings,
         args.out,
         state_root(),
+        stopping=stopping,
         batch_size=args.batch_size,
-        shard=shard,
-        shards=shards,
         earlier=args.earlier,
-        save_every_seconds=60 * compute.save_minutes,
-        stopping=score.stopping,
         compute=compute,
-        seed=seed,
-        steps=score.steps,
-        noise_levels=score.noise_levels,
-        precision=score.precision,
     )

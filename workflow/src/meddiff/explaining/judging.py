@@ -16,8 +16,9 @@ from meddiff.diffusion.denoiser import Denoiser
 from meddiff.explaining.edits import Edit, read_images
 from meddiff.explaining.feature_network import FeatureNetwork
 from meddiff.io import atomic_path, sha256_json
-from meddiff.scoring.partial_errors import PartialErrors
-from meddiff.scoring.resumed import resumed_score
+from meddiff.scoring.partial_errors import PartialErrors, complete
+from meddiff.scoring.passes import Passes
+from meddiff.scoring.settings import ScoringSettings
 
 Columns = dict[str, np.ndarray]
 
@@ -75,21 +76,17 @@ class SelfJudge:
             }
         )
         path = folder / "errors" / f"{key[:16]}.npy"
-        scored = resumed_score(
-            self.denoiser,
+        params = self.params
+        completed = complete(
+            PartialErrors(path, self.save_every_seconds, self.stop),
+            Passes(self.denoiser, self.batch_size, "classifying counterfactuals"),
             _EditImages(folder, edits),
             [edit.file for edit in edits],
-            PartialErrors(path, self.save_every_seconds, self.stop),
-            seed=self.params.seed,
-            steps=self.params.validity_steps,
-            levels=self.params.noise_levels,
-            batch_size=self.batch_size,
-            precision=self.params.precision,
+            ScoringSettings(params.seed, params.validity_steps, params.noise_levels, params.precision),
             model=self.model,
-            setting="counterfactuals.precision",
-            description="classifying counterfactuals",
+            precision_key="counterfactuals.precision",
         )
-        return scored.errors
+        return completed.errors
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from meddiff.explaining.edits import plan
 from meddiff.planning.networks import NetworkCost, network_cost, training_passes, with_architecture
 from meddiff.planning.sizes import SplitSizes
 from meddiff.records.today import Job
-from meddiff.scoring.run import shard_rows
+from meddiff.scoring.images import Shard
 
 _FP32 = 4
 _AUTOMATIC_INPUTS = 128  # of a batch; large cards take more
@@ -144,8 +144,8 @@ class Estimator:
         dataset = job.args.store.parents[1].name
         _, cost = self.network(work.model, dataset)
         classes, steps = len(self._config.datasets[dataset].classes), job.params["steps"]
-        shard, shards = job.args.shard
-        images = len(shard_rows(getattr(self._sizes[dataset], job.args.split), shard, shards))
+        shard = Shard(job.args.store, job.args.split, *job.args.shard)
+        images = len(shard.rows(getattr(self._sizes[dataset], job.args.split)))
         # The images of a batch are encoded once a batch, and a batch holds `batch_size` inputs.
         inputs = job.args.batch_size or _AUTOMATIC_INPUTS
         encoded = ceil(steps * classes / inputs) if cost.encode else 0

@@ -9,7 +9,9 @@ import numpy as np
 import torch
 
 from meddiff.diffusion.denoiser import Denoiser
+from meddiff.scoring.passes import Passes
 from meddiff.scoring.score import score
+from meddiff.scoring.settings import ScoringSettings
 
 log = logging.getLogger("meddiff")
 
@@ -46,7 +48,7 @@ def automatic_batch_size(denoiser: Denoiser, image_shape: Sequence[int], precisi
     Args:
         denoiser: on the device to compute on.
         image_shape: (height, width, channels) of stored images.
-        precision: as in `meddiff.scoring.score.score`.
+        precision: as in `meddiff.scoring.settings.ScoringSettings`.
 
     Raises:
         MeddiffError: if one image does not fit into the memory.
@@ -63,14 +65,10 @@ def automatic_batch_size(denoiser: Denoiser, image_shape: Sequence[int], precisi
     # A compiled network would be compiled, or recorded as a CUDA graph, for the size of this pass only.
     with torch.compiler.set_stance("force_eager"):
         score(
-            denoiser,
+            Passes(denoiser, inputs, "measuring memory"),
             images,
             [str(row) for row in range(len(images))],
-            seed=0,
-            steps=1,
-            batch_size=inputs,
-            precision=precision,
-            description="measuring memory",
+            ScoringSettings(seed=0, steps=1, precision=precision),
         )
     used = torch.cuda.max_memory_allocated(device) - before
     torch.cuda.empty_cache()

@@ -1,26 +1,25 @@
 """Scoring in blocks of images: memory is that of one block, however many images there are.
 
 The errors of the block in work are in memory, those of other blocks in files of the state folder. When all
-blocks are done, they are copied into the errors file one after the other.
+blocks are complete, they are copied into the errors file one after the other.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from meddiff.diffusion.denoiser import Denoiser
-from meddiff.diffusion.step_order import spread_order
-from meddiff.diffusion.stopping import Rule, cut
-from meddiff.scoring.error_file import errors_file
-from meddiff.scoring.partial_errors import PartialErrors
-from meddiff.scoring.resumed import resumed_score
-from meddiff.scoring.score import Images, passes_in_parts, step_logsnr
+from meddiff.diffusion.stopping import cut
+from meddiff.scoring.error_file import ImageSet, errors_file
+from meddiff.scoring.partial_errors import PartialErrors, complete
+from meddiff.scoring.passes import Passes
+from meddiff.scoring.score import Images, step_levels
+from meddiff.scoring.settings import ScoringSettings
 
 log = logging.getLogger("meddiff")
 
@@ -30,25 +29,119 @@ _PAIRS_OF_BLOCK = 4096
 
 
 @dataclass(frozen=True)
-class LabelledImages:
-    """What is scored.
+class Block:
+    """Images that are scored together.
 
     Attributes:
-        images: uint8 [I, H, W, C], or what reads them.
-        image_ids: I ids, unique.
-        labels: int [I].
-        groups: I patient or lesion ids.
-        class_names: K names.
+        rows: which of all.
+        partial: where their errors are kept.
     """
 
-    images: Images
-    image_ids: Sequence[str]
-    labels: np.ndarray
-    groups: Sequence[str]
-    class_names: Sequence[str]
+    rows: slice
+    partial: PartialErrors
 
-    def __len__(self) -> int:
-        return len(self.image_ids)
+
+def in_blocks(
+    images: int, classes: int, folder: Path, save_every_seconds: float, stop: Callable[[], bool]
+) -> list[Block]:
+    """So many images, in blocks.
+
+    Args:
+        folder: where the errors of blocks are kept; its name identifies what they are of.
+        save_every_seconds, stop: see `PartialErrors`.
+    """
+    size = max(1, _PAIRS_OF_BLOCK // classes)
+    starts = range(0, images, size)
+    rows = [slice(first, min(first + size, images)) for first in starts]
+    files = [folder / f"errors-{number:04d}.npy" for number in range(len(rows))]
+    return [
+        Block(one, PartialErrors(file, save_every_seconds, stop))
+        for one, file in zip(rows, files, strict=True)
+    ]
+
+
+def begin_with(blocks: Sequence[Block], earlier: Callable[[], np.ndarray | None]) -> None:
+    """Save the errors [I, S, K] that `earlier` returns, if any, where no block has some yet."""
+    begun = any(block.partial.path.exists() for block in blocks)
+    if not blocks or begun or (errors := earlier()) is None:
+        return
+    for block in blocks:
+        block.partial.save(errors[block.rows])
+
+
+def score_to_file(
+    blocks: Sequence[Block],
+    passes: Passes,
+    pixels: Images,
+    images: ImageSet,
+    settings: ScoringSettings,
+    out: Path,
+    *,
+    attributes: Mapping[str, Any],
+    model: str,
+) -> None:
+    """Score images and write their errors file; what is there of blocks is completed.
+
+    Args:
+        blocks: of all images.
+        passes, settings: see `meddiff.scoring.score.score`. With a stopping rule the file has NaN after the
+            step at which an image stopped.
+        pixels: uint8 [I, H, W, C], or what reads them.
+        images: what is known of them.
+        out: the errors file to write.
+        attributes: of the errors file.
+        model: name of the weights, for messages.
+
+    Raises:
+        Interrupted: when asked to stop; the partial result is saved.
+        CheckpointError: if a file of a block is damaged or cannot be written.
+        MeddiffError: if an error is not finite, or one image does not fit into memory.
+    """
+    used = _complete_all(blocks, passes, pixels, images.image_ids, settings, model)
+    classes = len(images.class_names)
+    with errors_file(out, images, settings.steps, attributes) as write:
+        for block in blocks:
+            image_ids = images.image_ids[block.rows]
+            errors = block.partial.read(len(image_ids), settings.steps, classes)
+            logsnr, order = step_levels(passes.denoiser, image_ids, settings)
+            if settings.stopping:
+                errors = cut(errors, used[block.rows], order)
+            write(block.rows.start, errors, logsnr)
+
+
+def _complete_all(
+    blocks: Sequence[Block],
+    passes: Passes,
+    pixels: Images,
+    image_ids: Sequence[str],
+    settings: ScoringSettings,
+    model: str,
+) -> np.ndarray:
+    """[I] number of steps after which each image stops, when all blocks are complete."""
+    used = np.full(len(image_ids), settings.steps, dtype=np.int64)
+    scored = wasted = 0
+    for number, block in enumerate(blocks, start=1):
+        done = complete(
+            block.partial,
+            passes,
+            _Part(pixels, block.rows.start),
+            image_ids[block.rows],
+            settings,
+            model=model,
+            precision_key="score.precision",
+            description=f"scoring, block {number} of {len(blocks)}" if len(blocks) > 1 else None,
+        )
+        used[block.rows] = done.used
+        scored, wasted = scored + done.scored, wasted + done.wasted
+    if settings.stopping:
+        log.info(
+            "%.1f of %d steps an image were needed; of the %d (image, step) pairs scored now, %d were not",
+            used.mean() if len(used) else 0.0,
+            settings.steps,
+            scored,
+            wasted,
+        )
+    return used
 
 
 @dataclass(frozen=True)
@@ -60,106 +153,3 @@ class _Part:
 
     def __getitem__(self, rows: list[int]) -> np.ndarray:
         return self.images[[self.first + row for row in rows]]
-
-
-def score_to_file(
-    denoiser: Denoiser,
-    data: LabelledImages,
-    out: Path,
-    folder: Path,
-    attributes: Mapping[str, Any],
-    *,
-    seed: int,
-    steps: int,
-    noise_levels: str,
-    batch_size: int,
-    precision: str,
-    model: str,
-    rule: Rule | None = None,
-    spread: bool = False,
-    earlier: Callable[[], np.ndarray | None] = lambda: None,
-    save_every_seconds: float = 600.0,
-    stop: Callable[[], bool],
-) -> None:
-    """Score images and write their errors file; what `folder` has of them is taken over and completed.
-
-    Args:
-        denoiser: on the device to compute on.
-        data: the images.
-        out: the errors file to write.
-        folder: where the errors of blocks are kept; its name identifies what they are of.
-        attributes: of the errors file.
-        seed, steps, noise_levels, batch_size, precision: see `meddiff.scoring.score.score`.
-        model: name of the weights, for messages.
-        rule: where images stop; the file has NaN after that.
-        spread: whether steps are evaluated in the spread order (`meddiff.diffusion.step_order`).
-        earlier: asked for errors [I, S, K] to begin with, where `folder` has none.
-        save_every_seconds: how often partial results are saved.
-        stop: asked after every batch.
-
-    Raises:
-        Interrupted: when asked to stop; the partial result is saved.
-        CheckpointError: if a file in `folder` is damaged or cannot be written.
-        MeddiffError: if an error is not finite, or one image does not fit into memory.
-    """
-    blocks = list(_blocks(len(data), len(data.class_names)))
-    used = np.full(len(data), steps, dtype=np.int64)
-    scored = wasted = 0
-    in_parts = passes_in_parts(denoiser, batch_size)
-    files = [PartialErrors(_block_file(folder, n), save_every_seconds, stop) for n in range(len(blocks))]
-    if blocks and not any(file.path.exists() for file in files) and (errors := earlier()) is not None:
-        for file, rows in zip(files, blocks, strict=True):
-            file.save(errors[rows])
-
-    def levels_of(rows: slice) -> tuple[np.ndarray, np.ndarray | None]:
-        """LogSNR of the steps of a block, and their order."""
-        ids = data.image_ids[rows]
-        logsnr = step_logsnr(denoiser, ids, seed=seed, steps=steps, levels=noise_levels)
-        return logsnr, spread_order(logsnr, seed, ids) if spread else None
-
-    for number, rows in enumerate(blocks):
-        block = resumed_score(
-            denoiser,
-            _Part(data.images, rows.start),
-            data.image_ids[rows],
-            files[number],
-            seed=seed,
-            steps=steps,
-            levels=noise_levels,
-            batch_size=batch_size,
-            in_parts=in_parts,
-            precision=precision,
-            rule=rule,
-            order=levels_of(rows)[1] if spread else None,
-            model=model,
-            setting="score.precision",
-            description="scoring" if len(blocks) == 1 else f"scoring, block {number + 1} of {len(blocks)}",
-        )
-        used[rows] = block.used
-        scored, wasted = scored + block.scored, wasted + block.wasted
-    if rule:
-        log.info(
-            "%.1f of %d steps an image were needed; of the %d (image, step) pairs scored now, %d were not",
-            used.mean() if len(used) else 0.0,
-            steps,
-            scored,
-            wasted,
-        )
-    with errors_file(
-        out, data.image_ids, data.labels, data.groups, data.class_names, steps, attributes
-    ) as write:
-        for number, rows in enumerate(blocks):
-            images = rows.stop - rows.start
-            errors = files[number].read(images, steps, len(data.class_names))
-            logsnr, order = levels_of(rows)
-            write(rows.start, cut(errors, used[rows], order) if rule else errors, logsnr)
-
-
-def _blocks(images: int, classes: int) -> Iterator[slice]:
-    size = max(1, _PAIRS_OF_BLOCK // classes)
-    for first in range(0, images, size):
-        yield slice(first, min(first + size, images))
-
-
-def _block_file(folder: Path, number: int) -> Path:
-    return folder / f"errors-{number:04d}.npy"

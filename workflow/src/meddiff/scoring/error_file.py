@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -29,15 +30,29 @@ _TEXT_BYTES, _OTHER_BYTES = 64, 1 << 16
 Write = Callable[[int, np.ndarray, np.ndarray], None]
 
 
+@dataclass(frozen=True)
+class ImageSet:
+    """What is known of images, in their order.
+
+    Attributes:
+        image_ids: I ids, unique.
+        labels: int [I], class indices.
+        groups: I patient or lesion ids.
+        class_names: K names in order of the class index.
+    """
+
+    image_ids: Sequence[str]
+    labels: np.ndarray
+    groups: Sequence[str]
+    class_names: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.image_ids)
+
+
 @contextmanager
 def errors_file(
-    path: str | Path,
-    image_ids: Sequence[str],
-    labels: np.ndarray,
-    groups: Sequence[str],
-    class_names: Sequence[str],
-    steps: int,
-    attributes: Mapping[str, Any],
+    path: str | Path, images: ImageSet, steps: int, attributes: Mapping[str, Any]
 ) -> Iterator[Write]:
     """Write an errors file (netCDF 4) part by part, atomically.
 
@@ -47,24 +62,22 @@ def errors_file(
 
     Args:
         path: the file.
-        image_ids, groups: I strings each.
-        labels: int [I].
-        class_names: K strings.
+        images: the I images and K classes.
         steps: S.
         attributes: where the errors come from (weights hash, seed, precision, ...), strings and numbers.
 
     Raises:
         DiskError: if there is no room for it; an earlier file is left as it was.
     """
-    texts = chain(image_ids, groups, class_names, map(str, attributes.values()))
-    numbers = len(image_ids) * steps * (len(class_names) + 1)
+    texts = chain(images.image_ids, images.groups, images.class_names, map(str, attributes.values()))
+    numbers = len(images) * steps * (len(images.class_names) + 1)
     size = numbers * np.float32().nbytes + sum(_TEXT_BYTES + len(text) for text in texts) + _OTHER_BYTES
     with atomic_path(path, durable=True) as temporary:
         # Asked for beforehand: where there is no room, HDF5 may take the process with it.
         with open(temporary, "r+b") as stream:
             allocate(stream.fileno(), size)
         with h5netcdf.File(temporary, "w") as file:
-            errors, logsnr = _create(file, image_ids, labels, groups, class_names, steps, attributes)
+            errors, logsnr = _create(file, images, steps, attributes)
 
             def write(first: int, some_errors: np.ndarray, some_logsnr: np.ndarray) -> None:
                 rows = slice(first, first + len(some_errors))
@@ -75,24 +88,18 @@ def errors_file(
 
 
 def _create(
-    file: h5netcdf.File,
-    image_ids: Sequence[str],
-    labels: np.ndarray,
-    groups: Sequence[str],
-    class_names: Sequence[str],
-    steps: int,
-    attributes: Mapping[str, Any],
+    file: h5netcdf.File, images: ImageSet, steps: int, attributes: Mapping[str, Any]
 ) -> tuple[h5netcdf.Variable, h5netcdf.Variable]:
     """Write all but errors and logSNR, and make place for these."""
     text = h5py.string_dtype()
-    file.dimensions = {"image": len(image_ids), "step": steps, "class": len(class_names)}
+    file.dimensions = {"image": len(images), "step": steps, "class": len(images.class_names)}
     errors = file.create_variable("errors", ("image", "step", "class"), np.float32, fillvalue=np.nan)
     logsnr = file.create_variable("logsnr", ("image", "step"), np.float32, fillvalue=np.nan)
     small = {
-        "label": ("image", np.int64, np.asarray(labels, dtype=np.int64)),
-        "group": ("image", text, np.asarray(groups, dtype=object)),
-        "image": ("image", text, np.asarray(image_ids, dtype=object)),
-        "class": ("class", text, np.asarray(class_names, dtype=object)),
+        "label": ("image", np.int64, np.asarray(images.labels, dtype=np.int64)),
+        "group": ("image", text, np.asarray(images.groups, dtype=object)),
+        "image": ("image", text, np.asarray(images.image_ids, dtype=object)),
+        "class": ("class", text, np.asarray(images.class_names, dtype=object)),
     }
     for name, (dimension, kind, values) in small.items():
         variable = file.create_variable(name, (dimension,), kind)
@@ -148,7 +155,8 @@ def gather_errors(shards: Sequence[str | Path], image_ids: Sequence[str], out: s
         shard, row = _places([part["image"].values for part in parts], image_ids)
         labels, groups = (_picked([part[n].values for part in parts], shard, row) for n in ("label", "group"))
         block = max(1, _ELEMENTS_AT_ONCE // max(1, steps * len(class_names)))
-        with errors_file(out, image_ids, labels, groups, class_names, steps, attributes) as write:
+        images = ImageSet(image_ids, labels, groups, class_names)
+        with errors_file(out, images, steps, attributes) as write:
             for first in range(0, len(image_ids), block):
                 here = slice(first, first + block)
                 errors, logsnr = (

@@ -7,13 +7,19 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from meddiff.errors import CheckpointError, Interrupted
+from meddiff.diffusion.step_order import in_order
+from meddiff.diffusion.stopping import stopping_steps, used_steps
+from meddiff.errors import CheckpointError, Interrupted, MeddiffError
 from meddiff.io import atomic_path
+from meddiff.scoring.passes import Passes
+from meddiff.scoring.score import Images, score
+from meddiff.scoring.settings import ScoringSettings
 from meddiff.sealed_file import damage, seal
 
 log = logging.getLogger("meddiff")
@@ -100,6 +106,67 @@ class PartialErrors:
                 "start again"
             )
         return earlier
+
+
+@dataclass(frozen=True)
+class Completed:
+    """Complete errors, and what was done for them.
+
+    Attributes:
+        errors: fp32 [I, S, K], finite for the steps that are used.
+        used: [I] number of steps after which each image stops.
+        scored: number of (image, step) pairs that were not there before.
+        wasted: how many of these come after the step at which their image stops.
+    """
+
+    errors: np.ndarray
+    used: np.ndarray
+    scored: int
+    wasted: int
+
+
+def complete(
+    partial: PartialErrors,
+    passes: Passes,
+    images: Images,
+    image_ids: Sequence[str],
+    settings: ScoringSettings,
+    *,
+    model: str,
+    precision_key: str,
+    description: str | None = None,
+) -> Completed:
+    """Complete the errors in `partial`, and leave them there.
+
+    Args:
+        partial: where the errors are kept.
+        passes, images, image_ids, settings, description: see `meddiff.scoring.score.score`.
+        model, precision_key: names of the weights and of the key that sets the precision, for a message.
+
+    Raises:
+        Interrupted: when asked to stop; the partial result is saved.
+        CheckpointError: if partial results are damaged or cannot be saved.
+        MeddiffError: if an error that is used is not finite, or one image does not fit into memory.
+    """
+    steps, rule = settings.steps, settings.stopping
+    known = partial.load(len(image_ids), steps, passes.denoiser.num_classes)
+    before = np.isfinite(known).all(axis=2)
+    scores = score(
+        passes, images, image_ids, settings, errors=known, on_batch=partial.on_batch, description=description
+    )
+    errors, order = scores.errors, scores.order
+    used = stopping_steps(in_order(errors, order), rule) if rule else np.full(len(image_ids), steps)
+    needed = used_steps(used, steps, order)
+    finite = np.isfinite(errors).all(axis=2)
+    if not finite[needed].all():
+        raise MeddiffError(
+            f"{model}: some noise-prediction errors are not finite; with {precision_key} "
+            f"{settings.precision!r} try 'bf16' or 'fp32'"
+        )
+    new = finite & ~before
+    if new.any():
+        partial.save(errors)
+    return Completed(errors, used, int(new.sum()), int((new & ~needed).sum()))
 
 
 def _with_steps(errors: np.ndarray, steps: int) -> np.ndarray:

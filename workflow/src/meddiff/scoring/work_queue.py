@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from meddiff.scoring.settings import Stopping
+
 _ROWS_AT_ONCE = 1024
-
-
-class Stopping(Protocol):
-    """How many steps images need; `meddiff.diffusion.stopping.Rule` says more."""
-
-    def wanted(self, errors: np.ndarray, known: np.ndarray) -> np.ndarray:
-        """[I] steps that each image needs at least; decided where that is not above `known` [I]."""
 
 
 class WorkQueue:

@@ -149,7 +149,7 @@ class ExplainParams(Strict):
 
     Attributes are those of `CounterfactualConfig`, and:
         extra_last_step: see `meddiff.diffusion.sample.sample`.
-        noise_levels: of the classification, see `meddiff.scoring.score.score`.
+        noise_levels: of the classification, see `meddiff.scoring.settings.ScoringSettings`.
     """
 
     from_t: float

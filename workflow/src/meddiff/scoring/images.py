@@ -1,15 +1,37 @@
-"""Images of a store, read from its file when they are needed."""
+"""Which images of a store are scored, and reading them from its file when they are needed."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import numpy as np
 
 from meddiff.errors import DataError
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A share of the images of a split.
+
+    Attributes:
+        store_dir, split: the images.
+        number: which share, from 1 to `of`.
+        of: number of shares.
+    """
+
+    store_dir: Path
+    split: str
+    number: int = 1
+    of: int = 1
+
+    def rows(self, images: int) -> np.ndarray:
+        """Its rows of a split with so many images: every `of`-th."""
+        return np.arange(self.number - 1, images, self.of)
 
 
 class ImageRows:

@@ -1,0 +1,94 @@
+"""What an errors file says that it was made from, and whether it is what is asked for now."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from meddiff.errors import DataError
+from meddiff.io import sha256_file
+from meddiff.models.spec import WEIGHTS
+from meddiff.scoring.error_file import open_errors
+from meddiff.scoring.settings import ScoringSettings
+
+log = logging.getLogger("meddiff")
+
+MADE_FROM = "made_from"
+
+
+def origin(weights_dir: Path, store_dir: Path, split: str, settings: ScoringSettings) -> dict[str, Any]:
+    """Attributes of an errors file that name its weights, images and settings.
+
+    Args:
+        weights_dir: folder of the weights.
+        store_dir, split: the images.
+        settings: all but the number of steps and where images stop, which change no error.
+    """
+    return {
+        "weights_sha256": sha256_file(weights_dir / WEIGHTS),
+        "store_sha256": sha256_file(store_dir / "manifest.json"),
+        "split": split,
+        "seed": settings.seed,
+        "noise_levels": settings.noise_levels,
+        "precision": settings.precision,
+    }
+
+
+def earlier_errors(path: Path | None, made_from: str, image_ids: Sequence[str]) -> np.ndarray | None:
+    """The errors of images in an errors file that was made from the same weights, code, data and settings.
+
+    Snakemake runs scoring again whenever something before it ran, also where that made the same again. In a
+    restored clone there is no state folder, but there may be the errors file: it says what it was made from.
+
+    Args:
+        path: the errors file; None for none.
+        made_from: hash of all that errors depend on, but for the number of steps and where images stop.
+        image_ids: of the images, I.
+
+    Returns:
+        fp32 [I, S, K] with the file's number of steps S, NaN where a step was not evaluated; None where
+        the file is missing, damaged, made from something else, or lacks an image.
+    """
+    if path is None or not path.is_file():
+        return None
+    try:
+        with open_errors(path) as file:
+            if file.attrs.get(MADE_FROM) != made_from:
+                return None
+            row = {image: number for number, image in enumerate(file["image"].values.tolist())}
+            if any(image not in row for image in image_ids):
+                return None
+            errors = file["errors"].values[[row[image] for image in image_ids]]
+    except DataError as error:
+        log.warning("not used: %s", error)
+        return None
+    log.info("%s: made from the same, so its errors are taken over", path)
+    return errors
+
+
+def check_shards(
+    shards: Sequence[Path], weights_dir: Path, store_dir: Path, split: str, settings: ScoringSettings
+) -> None:
+    """Compare what each errors file of a shard says about itself with what it should have been made from.
+
+    Args:
+        shards: errors files.
+        weights_dir, store_dir, split, settings: see `origin`.
+
+    Raises:
+        DataError: naming the file and what differs.
+    """
+    expected = {**origin(weights_dir, store_dir, split, settings), "steps": settings.steps}
+    for path in shards:
+        with open_errors(path) as errors:
+            found = {**errors.attrs, "steps": errors.sizes["step"]}
+        for key, value in expected.items():
+            if found.get(key) != value:
+                raise DataError(
+                    f"{path}: was scored with {key} {found.get(key)!r}, expected {value!r}; delete it and "
+                    "score again"
+                )
