@@ -15,7 +15,9 @@ from meddiff.diffusion.majority_rule import MajorityRule
 from meddiff.diffusion.objective import training_loss
 from meddiff.diffusion.vote import majority
 from meddiff.errors import MeddiffError
+from meddiff.scoring.passes import Passes
 from meddiff.scoring.score import score
+from meddiff.scoring.settings import ScoringSettings
 
 
 class DiffusionTask:
@@ -47,18 +49,14 @@ class DiffusionTask:
         """
         steps, mixed = self.config.validation_steps, self.config.train.mixed_precision
         rule = MajorityRule(steps)
-        errors, _ = score(
-            model,
+        precision = training_precision(mixed, next(model.parameters()).device)
+        errors = score(
+            Passes(model, self.config.train.batch_size, "validating"),
             store.images,
             store.image_ids,
-            seed=self.seed,
-            steps=steps,
-            batch_size=self.config.train.batch_size,
-            precision=training_precision(mixed, next(model.parameters()).device),
-            stopping=rule,
+            ScoringSettings(self.seed, steps, precision=precision, stopping=rule),
             on_batch=lambda errors: on_batch(),
-            description="validating",
-        )
+        ).errors
         needed = np.arange(steps) < rule.wanted(errors, np.full(len(errors), steps))[:, None]
         if not np.isfinite(errors[needed]).all():
             raise MeddiffError(
