@@ -53,9 +53,11 @@ LIMITS = {
 # What passes one of these -> why.
 LARGER: dict[str, str] = {}
 LINES = {
-    "workflow/src/meddiff/diffusion": 1500,  # the method, read in an hour
-    "workflow/src/meddiff/evaluate workflow/src/meddiff/artifacts": 6450,  # aim: 4500
-    "workflow/rules": 1200,
+    "workflow/src/meddiff/diffusion/*.py": 1500,  # the method, read in an hour
+    # Aim: 4500 for these two and all artifacts, which are 2800 and may be more: one has at most 300.
+    "workflow/src/meddiff/evaluate/*.py": 2550,
+    "workflow/src/meddiff/artifacts/*.py": 1130,  # what artifacts share
+    "workflow/rules/*.smk": 900,
 }
 # What must know the workflow; everything else is in `meddiff.pipeline`, with tests.
 FUNCTIONS_IN_RULES = {"common.smk": {"told_by_snakemake"}}
@@ -154,11 +156,10 @@ def test_what_may_be_larger_is_so():
     assert LARGER.keys() <= larger, f"strike out of LARGER: {', '.join(LARGER.keys() - larger)}"
 
 
-@pytest.mark.parametrize("folders", LINES)
-def test_parts_of_the_house_stay_small(folders: str):
-    files = [path for folder in folders.split() for path in (ROOT / folder).rglob("*.*")]
-    count = sum(lines(path) for path in files if path.suffix in (".py", ".smk"))
-    assert count <= LINES[folders], f"{folders}: {count} lines; shorten it, or say why it has to be longer"
+@pytest.mark.parametrize("files", LINES)
+def test_parts_of_the_house_stay_small(files: str):
+    count = sum(map(lines, ROOT.glob(files)))
+    assert 0 < count <= LINES[files], f"{files}: {count} lines; shorten it, or say why it has to be longer"
 
 
 def test_rules_hold_no_python_that_a_test_cannot_call():

@@ -78,18 +78,21 @@ def test_a_figure_of_the_experiments_file_that_is_none(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"),
+    ("name", "expected", "none"),
     [
         ("demo", [*OF_ALL, *OF_SCORED, *OF_COUNTERFACTUALS, "figures/counterfactuals_phantom_chest",
-                  "figures/counterfactuals_phantom_skin"]),
+                  "figures/counterfactuals_phantom_skin"], [*OF_AUDITS, "tables/published"]),
         ("paper", [*OF_ALL, *OF_SCORED, *OF_COUNTERFACTUALS, *OF_AUDITS, "tables/published",
-                   "figures/counterfactuals_chexpert", "figures/counterfactuals_isic"]),
-        ("shortcut", [*OF_ALL, *OF_SCORED, *OF_AUDITS]),
+                   "figures/counterfactuals_chexpert", "figures/counterfactuals_isic"], []),
+        ("shortcut", [*OF_ALL, *OF_SCORED, *OF_AUDITS], [*OF_COUNTERFACTUALS, "tables/published"]),
     ],
 )  # fmt: skip
-def test_experiments_have_what_makes_sense_there(root: Path, name: str, expected: list[str]) -> None:
+def test_experiments_have_what_makes_sense_there(
+    root: Path, name: str, expected: list[str], none: list[str]
+) -> None:
     found = artifacts_of(root, name)
-    assert sorted(found) == sorted(expected)
+    # There may be others: a new artifact has a test of its own.
+    assert found.keys() >= {*expected} and not found.keys() & {*none}
     assert len({one.rule for one in found.values()}) == len(found)
     assert all(one.rule.isidentifier() for one in found.values())
 
