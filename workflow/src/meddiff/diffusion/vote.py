@@ -172,23 +172,26 @@ def mean(errors: NDArray[np.floating]) -> Ints:
 
 
 def t_score(errors: NDArray[np.floating]) -> Floats:
-    """[...] minus |mean paired error difference| / its standard error, best class against runner-up.
+    """[...] minus |`paired_t`| of best class and runner-up by mean error; raises as `tally`."""
+    order = np.argsort(tally(errors).mean, axis=-1, kind="stable")
+    # Taken from zero, so that it is not -0.0.
+    return 0.0 - np.abs(paired_t(errors, order[..., 0], order[..., 1]))
 
-    Best and runner-up are by mean error; the difference is taken step by step, since both see the same noise.
+
+def paired_t(errors: NDArray[np.floating], one: Ints, other: Ints) -> Floats:
+    """[...] mean difference in error, class `other` [...] minus class `one` [...], / its standard error.
+
+    The difference is taken step by step, since both see the same noise.
     Where fewer than all S steps were evaluated, the standard error is that which the mean of all S would
     have, or images that stop early because they are clear would count as the uncertain ones. With a single
     step the spread is unknown and the score is 0, the least certain value. Differences without any spread are
     given that of rounding in float32 (the precision of stored errors), which makes the score large but
     finite; 0 where they are all zero.
-
-    Raises:
-        ValueError: if an image has no evaluated step.
     """
     errors = np.asarray(errors, dtype=np.float64)
-    order = np.argsort(tally(errors).mean, axis=-1, kind="stable")[..., None, :]
-    best, runner_up = (np.take_along_axis(errors, order[..., i : i + 1], axis=-1)[..., 0] for i in (0, 1))
+    own = [np.take_along_axis(errors, index[..., None, None], axis=-1)[..., 0] for index in (one, other)]
     evaluated = np.isfinite(errors).all(axis=-1)
-    difference = np.where(evaluated, runner_up - best, 0.0)
+    difference = np.where(evaluated, own[1] - own[0], 0.0)
     steps = evaluated.sum(axis=-1)
     average = difference.sum(axis=-1) / steps
     squares = np.where(evaluated, (difference - average[..., None]) ** 2, 0.0).sum(axis=-1)
@@ -196,8 +199,7 @@ def t_score(errors: NDArray[np.floating]) -> Floats:
     rounding = np.finfo(np.float32).eps * np.abs(difference).max(axis=-1)
     standard_error = np.maximum(deviation, rounding) / np.sqrt(errors.shape[-2])
     known = (steps > 1) & (standard_error > 0)
-    # Taken from zero, so that it is not -0.0.
-    return 0.0 - np.divide(np.abs(average), standard_error, out=np.zeros_like(average), where=known)
+    return np.divide(average, standard_error, out=np.zeros_like(average), where=known)
 
 
 def entropy(probabilities: NDArray[np.floating]) -> Floats:

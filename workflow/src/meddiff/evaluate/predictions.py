@@ -24,6 +24,7 @@ from meddiff.diffusion.step_order import in_order, spread_order
 from meddiff.errors import DataError
 from meddiff.format_version import KEY, as_of_today
 from meddiff.io import atomic_path
+from meddiff.readout.rules import RULES
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -43,25 +44,26 @@ def from_errors(dataset: xr.Dataset, decision: str) -> pd.DataFrame:
 
     Args:
         dataset: variables errors (image, step, class), label (image) and group (image); coordinate image.
-        decision: ``majority`` (p = vote shares) or ``mean`` (p = softmax of -mean error / 2). The three
-            uncertainty columns are the same for both. Where an image stopped early, vote shares and t-score
-            are those to be expected of all its steps, so that they are comparable between images.
+        decision: a key of `meddiff.readout.rules.RULES`, such as ``majority`` (p = vote shares) or ``mean``
+            (p = softmax of -mean error / 2). The three uncertainty columns are the same for all. Where an
+            image stopped early, vote shares and t-score are those to be expected of all its steps, so that
+            they are comparable between images.
 
     Raises:
         DataError: if an image has no complete step or an infinite error.
-        ValueError: if `decision` is neither.
+        ValueError: if there is no such decision.
     """
-    if decision not in ("majority", "mean"):
-        raise ValueError(f"decision must be 'majority' or 'mean', got {decision!r}")
+    if decision not in RULES:
+        raise ValueError(f"decision must be one of {', '.join(RULES)}, got {decision!r}")
     errors = error_array(dataset)
+    readout = RULES[decision](errors, dataset["logsnr"].transpose("image", "step").values)
     tally, total = vote.tally(errors), errors.shape[1]
-    by_majority = decision == "majority"
     return _table(
         dataset["image"].values.astype(str),
         dataset["group"].values.astype(str),
         dataset["label"].values,
-        tally.majority() if by_majority else tally.lowest_mean(),
-        tally.vote_shares(total) if by_majority else tally.softmax(),
+        readout.prediction,
+        readout.probabilities,
         {
             "vote_entropy": tally.vote_entropy(total),
             "t_score": vote.t_score(errors),

@@ -1,0 +1,1 @@
+"""From errors or logits to scores and probabilities: decision rules. No torch."""

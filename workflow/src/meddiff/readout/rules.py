@@ -1,0 +1,70 @@
+"""Decision rules: from the errors of an image's steps to a class and probabilities.
+
+A rule is one function ``(errors [I, S, K], logsnr [I, S]) -> Readout`` and one line of `RULES`. Errors are
+NaN where a class was not evaluated, and only steps with all classes count (`meddiff.diffusion.vote`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import softmax
+
+from meddiff.diffusion import vote
+from meddiff.diffusion.vote import Floats, Ints
+
+
+@dataclass(frozen=True)
+class Readout:
+    """What a rule makes of I images.
+
+    Attributes:
+        scores: float64 [I, K] evidence for each class on a log scale, up to a constant of the image. Their
+            softmax are the probabilities, unless the rule says otherwise.
+        probabilities: float64 [I, K], not calibrated.
+        prediction: int [I] class index.
+    """
+
+    scores: Floats
+    probabilities: Floats
+    prediction: Ints
+
+
+Rule = Callable[[NDArray[np.floating], NDArray[np.floating]], Readout]
+
+
+def majority(errors: NDArray[np.floating], logsnr: NDArray[np.floating]) -> Readout:
+    """Most votes, of several the lowest mean error (the paper's rule).
+
+    Scores are ln((v + 1/2) / (n + K / 2)) for v votes of n evaluated steps, finite where a class has none.
+    Probabilities are not their softmax but shares of votes, for an image that stopped those to be expected of
+    all S steps.
+    """
+    tally = vote.tally(errors)
+    smoothed = (tally.counts + 0.5) / (tally.steps + errors.shape[-1] / 2)[:, None]
+    return Readout(np.log(smoothed), tally.vote_shares(errors.shape[1]), tally.majority())
+
+
+def mean(errors: NDArray[np.floating], logsnr: NDArray[np.floating]) -> Readout:
+    """Lowest mean error; scores are -mean / 2, Gaussian log-likelihoods (`meddiff.diffusion.vote`)."""
+    tally = vote.tally(errors)
+    return Readout(-tally.mean / 2, tally.softmax(), tally.lowest_mean())
+
+
+def t_score(errors: NDArray[np.floating], logsnr: NDArray[np.floating]) -> Readout:
+    """Lowest mean error; the score of each class is minus its paired t against that one, whose score is 0."""
+    tally = vote.tally(errors)
+    best = tally.lowest_mean()
+    others = [np.full_like(best, k) for k in range(errors.shape[-1])]
+    scores = 0.0 - np.stack([np.abs(vote.paired_t(errors, best, other)) for other in others], axis=-1)
+    return Readout(scores, softmax(scores, axis=-1), best)
+
+
+RULES: Mapping[str, Rule] = {
+    "majority": majority,
+    "mean": mean,
+    "t_score": t_score,
+}
