@@ -62,7 +62,7 @@ LINES = {
 }
 # What must know the workflow; everything else is in `meddiff.pipeline`, with tests.
 FUNCTIONS_IN_RULES = {"common.smk": {"told_by_snakemake"}}
-COMMANDS_FOR_PEOPLE = 7  # what `meddiff --help` shows first
+COMMANDS_FOR_PEOPLE = 8  # what `meddiff --help` shows first
 # Libraries of networks, of which the method says nothing.
 LIBRARIES = re.compile(r"diffusers|timm\b|transformers|hugging.?face|stable.?diffusion", re.IGNORECASE)
 

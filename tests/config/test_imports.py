@@ -25,7 +25,7 @@ NETWORKS = {
     "train",
     "zeroshot",
 }
-ERRORS = {"gather", "vote"}  # read or write errors files
+ERRORS = {"gather", "rules", "vote"}  # read or write errors files
 HEAVY = ["torch", "torchvision", "diffusers", "transformers", "timm", "accelerate", "sklearn", "scipy.stats"]
 
 

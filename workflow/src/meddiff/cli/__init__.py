@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 # What people call, and what rules call (and people who look at one step).
 OWN: dict[str, str] = {
     "plan": "say what a run would take: jobs, GPU-hours and disk",
+    "rules": "judge every decision rule on stored errors",
     "provenance": "print what results were made from, and check that it still holds",
     "publish": "put a finished run into DVC, for others to restore",
     "restore": "restore a published run in a clone of the repository",

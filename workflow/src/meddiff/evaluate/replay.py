@@ -16,6 +16,7 @@ from meddiff.evaluate.intervals import AURC_SQUARES
 from meddiff.evaluate.over_seeds import limits_over_seeds
 from meddiff.evaluate.proportion import Sample, bounded_interval, difference_interval, share_interval
 from meddiff.evaluate.statistics import Limits, percentile_interval
+from meddiff.readout.fitted import weighted_ballots
 
 FIRST, EXACT, SEQUENTIAL, SPREAD = "first", "exact", "sequential", "sequential_spread"
 # Each decision, and the one whose full run it is compared with.
@@ -107,9 +108,7 @@ class _Block:
 
     def weigh(self, logsnr: np.ndarray, weights: LevelWeights) -> None:
         """Add weighted votes and errors."""
-        shares = np.stack(vote.ballots(self._errors)[1], axis=-1)
-        votes = shares * weights.of_votes(logsnr)[..., None]
-        self._weighted["weighted_votes"] = votes.cumsum(axis=1)
+        self._weighted["weighted_votes"] = weighted_ballots(self._errors, logsnr, weights).cumsum(axis=1)
         errors = self._errors * weights.of_errors(logsnr)[..., None]
         steps = np.arange(1, errors.shape[1] + 1)[:, None]
         self._weighted["weighted_errors"] = errors.cumsum(axis=1) / steps

@@ -1,7 +1,9 @@
 """Decision rules: from the errors of an image's steps to a class and probabilities.
 
-A rule is one function ``(errors [I, S, K], logsnr [I, S]) -> Readout`` and one line of `RULES`. Errors are
-NaN where a class was not evaluated, and only steps with all classes count (`meddiff.diffusion.vote`).
+A rule is one function ``(errors [I, S, K], logsnr [I, S]) -> Readout`` and one line: of `RULES` where
+experiments may use it, and in `meddiff.readout.candidates` or `meddiff.readout.fitted` where `meddiff rules`
+is to judge it (docs/rules.md has the ranking). Errors are NaN where a class was not evaluated, and only steps
+with all classes count (`meddiff.diffusion.vote`).
 """
 
 from __future__ import annotations
@@ -37,15 +39,19 @@ Rule = Callable[[NDArray[np.floating], NDArray[np.floating]], Readout]
 
 
 def majority(errors: NDArray[np.floating], logsnr: NDArray[np.floating]) -> Readout:
-    """Most votes, of several the lowest mean error (the paper's rule).
+    """Most votes, of several the lowest mean error (the paper's rule); see `by_votes`."""
+    return by_votes(vote.tally(errors), errors.shape[1])
+
+
+def by_votes(tally: vote.Tally, total: int) -> Readout:
+    """The class with most votes.
 
     Scores are ln((v + 1/2) / (n + K / 2)) for v votes of n evaluated steps, finite where a class has none.
     Probabilities are not their softmax but shares of votes, for an image that stopped those to be expected of
-    all S steps.
+    all `total` steps.
     """
-    tally = vote.tally(errors)
-    smoothed = (tally.counts + 0.5) / (tally.steps + errors.shape[-1] / 2)[:, None]
-    return Readout(np.log(smoothed), tally.vote_shares(errors.shape[1]), tally.majority())
+    smoothed = (tally.counts + 0.5) / (tally.steps + tally.counts.shape[-1] / 2)[:, None]
+    return Readout(np.log(smoothed), tally.vote_shares(total), tally.majority())
 
 
 def mean(errors: NDArray[np.floating], logsnr: NDArray[np.floating]) -> Readout:

@@ -1,0 +1,1 @@
+"""Decision rules, judged on the same stored errors."""
