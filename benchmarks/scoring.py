@@ -27,7 +27,7 @@ from meddiff.data.stores.store import Store, resize
 from meddiff.diffusion import vote
 from meddiff.diffusion.step_order import in_order, spread_order
 from meddiff.diffusion.stopping import cut, make_rule, stopping_steps
-from meddiff.evaluate.metrics import aurc
+from meddiff.evaluate.metrics.ranking import Ranking
 from meddiff.models.trained import load_model
 from meddiff.scoring.batch_size import automatic_batch_size
 from meddiff.scoring.passes import Passes
@@ -167,7 +167,8 @@ def _chosen(replayed: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _aurc(tally: vote.Tally, labels: np.ndarray) -> float:
-    return aurc(tally.vote_entropy(STEPS), tally.majority() == labels)
+    ranking = Ranking(tally.vote_entropy(STEPS), tally.majority() != labels)
+    return float(ranking.mean_risk(np.ones((1, len(labels)), dtype=np.int64))[0])
 
 
 def _ratios(plain: list[float], ours: list[float]) -> list[float]:

@@ -23,9 +23,8 @@ from meddiff.cli import main
 from meddiff.config.schema.experiment import FigureStyle
 from meddiff.diffusion import vote
 from meddiff.errors import ConfigError, DataError
-from meddiff.evaluate.metrics import selective_accuracy
+from meddiff.evaluate.metrics.ranking import Ranking
 from meddiff.evaluate.predictions import is_correct, write_predictions
-from meddiff.evaluate.resampled import SelectiveAccuracy
 
 LAYOUT: dict[str, Any] = {
     "datasets": [{"name": "chest", "title": "Chest"}, {"name": "skin", "title": "Skin"}],
@@ -36,6 +35,13 @@ LAYOUT: dict[str, Any] = {
     ],
 }
 RESAMPLING = {"bootstrap_samples": 100, "confidence": 0.9, "bootstrap_seed": 0}
+
+
+def accuracy_of_most_certain(uncertainty: np.ndarray, correct: np.ndarray) -> np.ndarray:
+    """[n] accuracy of the k most certain images, k = 1..n; tied images count by their mean."""
+    frame = pd.DataFrame({"u": uncertainty, "c": correct.astype(float)}).sort_values("u")
+    expected = frame.groupby("u")["c"].transform("mean")
+    return (expected.cumsum() / np.arange(1, len(frame) + 1)).to_numpy()
 
 
 def step_settings(runs: list[dict[str, Any]], **more: Any) -> step_ablation.Settings:
@@ -113,7 +119,7 @@ def test_removal_curves() -> None:
     unet = table[table["model"] == "unet"].set_index("removed_percent")
     assert unet.index.tolist() == list(range(91))
     kind = "uncertainty_vote_entropy"
-    curves = [selective_accuracy(f[kind].to_numpy(), is_correct(f)) for f in frames[1:]]
+    curves = [accuracy_of_most_certain(f[kind].to_numpy(), is_correct(f)) for f in frames[1:]]
     assert unet.loc[0, "accuracy_percent"] == pytest.approx(100 * np.mean([c[-1] for c in curves]))
     assert unet.loc[20, "accuracy_percent"] == pytest.approx(100 * np.mean([c[39] for c in curves]))
     assert unet.loc[[0, 50, 90], "images_left"].tolist() == [50, 25, 5]
@@ -140,9 +146,9 @@ def test_removal_curves_need_the_same_images_of_every_seed() -> None:
 def test_resampled_curve_is_the_curve_of_the_resample(images: list[tuple[int, bool, int]]) -> None:
     uncertainty, correct, times = (np.array(column) for column in zip(*images, strict=True))
     removed = np.arange(0, 91, 10)
-    found = SelectiveAccuracy(uncertainty, correct)(times[None], removed)[0]
+    found = Ranking(uncertainty, correct).share_of_rest(times[None], removed)[0]
     drawn = np.repeat(np.arange(len(times)), times)
-    curve = selective_accuracy(uncertainty[drawn], correct[drawn])
+    curve = accuracy_of_most_certain(uncertainty[drawn], correct[drawn])
     left = np.maximum(np.rint(len(drawn) * (100 - removed) / 100).astype(int), 1)
     np.testing.assert_allclose(found, curve[left - 1])
 

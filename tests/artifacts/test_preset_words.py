@@ -20,7 +20,7 @@ from meddiff.artifacts.lookup import names
 from meddiff.artifacts.tables import classification, metrics, published
 from meddiff.cli import main
 from meddiff.config.schema.figure import FigureStyle
-from meddiff.evaluate.metrics import point_metrics
+from meddiff.evaluate.metrics.catalogue import point_metrics
 from meddiff.evaluate.predictions import probabilities, write_predictions
 from meddiff.explaining.metrics import COLUMNS, METRICS
 from meddiff.result_csv import write_csv
@@ -192,13 +192,16 @@ def test_the_shipped_values_of_stable_diffusion_on_isic_are_of_the_validation_im
             ["none", "effusion"],
             (
                 "F1 is that of the class effusion (ISIC).",
-                "recall, F1 and AUROC are those of the class effusion",
+                "recall, F1, AUROC and average precision are those of the class effusion",
             ),
         ),
         (
             3,
             ["a", "b", "c"],
-            ("F1 is the unweighted mean over the classes (macro average)", "AUROC of each class against all"),
+            (
+                "F1 is the unweighted mean over the classes (macro average)",
+                "AUROC and average precision of each class against all",
+            ),
         ),
     ],
 )

@@ -42,7 +42,7 @@ from meddiff.evaluate.audit import (
     CueGap,
     Stratified,
 )
-from meddiff.evaluate.metrics import point_metrics
+from meddiff.evaluate.metrics.catalogue import point_metrics
 from meddiff.evaluate.predictions import is_correct
 
 

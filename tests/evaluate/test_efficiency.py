@@ -16,7 +16,7 @@ from meddiff.diffusion.stopping import cut, make_rule, stopping_steps
 from meddiff.errors import DataError
 from meddiff.evaluate import replay as replaying
 from meddiff.evaluate.efficiency import METRICS, RunErrors, procedures
-from meddiff.evaluate.metrics import point_metrics
+from meddiff.evaluate.metrics.catalogue import point_metrics
 from meddiff.evaluate.predictions import errors_in_order, from_errors, probabilities
 from meddiff.evaluate.replay import EXACT, FIRST, SEQUENTIAL, SPREAD, Procedure, replay
 

@@ -11,9 +11,8 @@ from evaluate_samples import sample_errors
 from meddiff.evaluate.curves import removal_curves, step_ablation
 from meddiff.evaluate.efficiency import RunErrors, efficiency
 from meddiff.evaluate.intervals import metric_intervals
-from meddiff.evaluate.metrics import point_metrics
+from meddiff.evaluate.metrics.catalogue import WeightedMetrics, point_metrics
 from meddiff.evaluate.predictions import from_errors, from_probabilities
-from meddiff.evaluate.resampled import ResampledMetrics
 from meddiff.evaluate.statistics import Resampling, bootstrap
 from meddiff.runs import Run, ScoringRun
 
@@ -21,13 +20,16 @@ LAYOUT = {
     "datasets": [{"name": "chest", "title": "Chest"}],
     "models": [{"name": "unet", "title": "UNet", "family": "diffusion"}],
 }
+# Metrics without a formula for such predictions: their truth is what very many images give.
+COVERED = ("brier", "aurc_softmax_entropy", "augrc_softmax_entropy", "mcc", "average_precision")
 RESAMPLING = {"bootstrap_samples": 100, "bootstrap_seed": 0, "confidence": 0.95}
 
 
 def intervals_of(table: pd.DataFrame, seed: int = 0) -> dict[str, tuple[float, float]]:
     how = Resampling(bootstrap_samples=150, confidence=0.95, bootstrap_seed=seed)
-    draws = bootstrap(ResampledMetrics(table, False), table["group"].to_numpy(), how)
-    return metric_intervals(table, point_metrics(table, False), draws, 0.95)
+    metrics = WeightedMetrics(table, False)
+    draws = bootstrap(metrics, table["group"].to_numpy(), how)
+    return metric_intervals(metrics.images, metrics.values(), draws, 0.95)
 
 
 def binormal(
@@ -61,7 +63,7 @@ def test_they_cover_the_values_of_all_images(
         "auroc": norm.cdf(distance / np.sqrt(2)),
     }
     everything = point_metrics(binormal(generator, 50 * positives, 50 * negatives, distance), False)
-    truth |= {name: everything[name] for name in ("brier", "aurc_softmax_entropy")}
+    truth |= {name: everything[name] for name in COVERED}
     found = [intervals_of(binormal(generator, positives, negatives, distance, size), i) for i in range(runs)]
     for name, value in truth.items():
         covered = np.mean([low <= value <= high for low, high in (limits[name] for limits in found)])
@@ -78,7 +80,7 @@ def test_images_that_are_all_right_leave_errors_possible(classes: int) -> None:
     found = intervals_of(from_probabilities(names, names, labels, p))
     possible = binomtest(120, 120).proportion_ci(0.95).low
     assert found["accuracy"] == pytest.approx((possible, 1))
-    for name in ("balanced_accuracy", "precision", "recall", "f1", "auroc"):
+    for name in ("balanced_accuracy", "precision", "recall", "f1", "auroc", "average_precision"):
         assert found[name][1] == 1 and 0.9 < found[name][0] <= possible + 0.005, name
     for name in ("ece", "brier", "aurc_softmax_entropy"):
         assert found[name][0] <= 1e-6 and 0.02 < found[name][1] < 0.1 * (1 + (name == "brier")), name

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from evaluate_samples import sample_predictions
-from meddiff.evaluate import metrics
+from meddiff.evaluate.metrics.catalogue import METRICS, WeightedMetrics, find, point_metrics
+from meddiff.evaluate.metrics.images import CalibrationError, bin_index, label_losses, ranking_scores
+from meddiff.evaluate.metrics.ranking import Ranking
 from meddiff.evaluate.predictions import from_probabilities
-from meddiff.evaluate.resampled import ResampledMetrics
 
 
 def table_of(labels: list[int], p: list[list[float]]) -> pd.DataFrame:
@@ -22,9 +23,18 @@ def table_of(labels: list[int], p: list[list[float]]) -> pd.DataFrame:
     return from_probabilities(ids, ids, np.asarray(labels), np.asarray(p))
 
 
+def once(images: int) -> np.ndarray:
+    """Weights that give the value of the images themselves."""
+    return np.ones((1, images), dtype=np.int64)
+
+
+def calibration_error(confidence: np.ndarray, correct: np.ndarray) -> float:
+    return float(CalibrationError(confidence, correct)(once(len(correct)))[0])
+
+
 def test_binary_by_hand() -> None:
     table = table_of([1, 1, 1, 0, 0], [[0.1, 0.9], [0.4, 0.6], [0.7, 0.3], [0.8, 0.2], [0.45, 0.55]])
-    values = metrics.point_metrics(table, vote_shares=False)
+    values = point_metrics(table, vote_shares=False)
     assert values["accuracy"] == pytest.approx(3 / 5)
     assert values["precision"] == values["recall"] == values["f1"] == pytest.approx(2 / 3)
     assert values["balanced_accuracy"] == pytest.approx((2 / 3 + 1 / 2) / 2)
@@ -37,11 +47,15 @@ def test_multiclass_is_macro() -> None:
     table = sample_predictions("softmax", classes=3, images=90)
     y, predicted = table["label"], table["prediction"]
     p = table[["p_0", "p_1", "p_2"]].to_numpy()
-    values = metrics.point_metrics(table, vote_shares=False)
+    values = point_metrics(table, vote_shares=False)
     assert values["f1"] == pytest.approx(sk.f1_score(y, predicted, average="macro"))
     assert values["precision"] == pytest.approx(sk.precision_score(y, predicted, average="macro"))
     assert values["recall"] == pytest.approx(values["balanced_accuracy"])
     assert values["auroc"] == pytest.approx(sk.roc_auc_score(y, p, multi_class="ovr"))
+    assert values["average_precision"] == pytest.approx(
+        np.mean([sk.average_precision_score(y == k, p[:, k]) for k in range(3)])
+    )
+    assert values["mcc"] == pytest.approx(sk.matthews_corrcoef(y, predicted))
     assert values["brier"] == pytest.approx(((p - np.eye(3)[y]) ** 2).sum(axis=1).mean())
     assert values["nll"] == pytest.approx(sk.log_loss(y, p))
 
@@ -53,7 +67,7 @@ def test_binary_metrics_equal_those_of_scikit_learn(images: list[tuple[int, int]
     y, votes = np.array(images).T
     p = np.stack([1 - votes / 5, votes / 5], axis=1)
     predicted = p.argmax(axis=1)
-    values = metrics.point_metrics(table_of(y.tolist(), p.tolist()), vote_shares=False)
+    values = point_metrics(table_of(y.tolist(), p.tolist()), vote_shares=False)
     expected = {
         "accuracy": sk.accuracy_score(y, predicted),
         "balanced_accuracy": sk.balanced_accuracy_score(y, predicted),
@@ -61,24 +75,36 @@ def test_binary_metrics_equal_those_of_scikit_learn(images: list[tuple[int, int]
         "recall": sk.recall_score(y, predicted),
         "f1": sk.f1_score(y, predicted),
         "auroc": sk.roc_auc_score(y, votes),
+        "average_precision": sk.average_precision_score(y, votes),
+        "mcc": sk.matthews_corrcoef(y, predicted),
         "brier": sk.brier_score_loss(y, p[:, 1]),
     }
-    assert {name: values[name] for name in expected} == pytest.approx(expected, rel=1e-12)
+    assert {name: values[name] for name in expected} == pytest.approx(expected, rel=1e-12, abs=1e-15)
 
 
 def test_order_of_metrics() -> None:
-    names = ["accuracy", "balanced_accuracy", "precision", "recall", "f1", "auroc", "brier", "nll", "ece"]
-    kinds = ["aurc_vote_entropy", "aurc_t_score", "aurc_softmax_entropy"]
-    values = metrics.point_metrics(sample_predictions("majority"), vote_shares=True)
-    assert list(values) == names + kinds
+    names = ["accuracy", "balanced_accuracy", "precision", "recall", "f1", "mcc", "auroc"]
+    names += ["average_precision", "brier", "nll", "ece"]
+    kinds = ["vote_entropy", "t_score", "softmax_entropy"]
+    values = point_metrics(sample_predictions("majority"), vote_shares=True)
+    assert list(values) == names + [area + kind for kind in kinds for area in ("aurc_", "augrc_")]
+    assert list(METRICS) == list(values)
+
+
+def test_a_kind_of_uncertainty_that_is_not_listed_has_its_metrics() -> None:
+    table = sample_predictions("softmax").rename(
+        columns={"uncertainty_softmax_entropy": "uncertainty_energy"}
+    )
+    assert list(point_metrics(table, vote_shares=False))[-2:] == ["aurc_energy", "augrc_energy"]
+    assert find("aurc_energy").title == "AURC energy" and find("validity") is None
 
 
 def test_vote_shares_are_smoothed_and_other_probabilities_clipped() -> None:
     table = table_of([1, 0], [[1.0, 0.0], [1.0, 0.0]])
     table["steps"] = 9
-    shares = metrics.label_losses(table, vote_shares=True)
+    shares = label_losses(table, vote_shares=True)
     np.testing.assert_allclose(shares, -np.log([0.5 / 10, 9.5 / 10]))
-    clipped = metrics.label_losses(table, vote_shares=False)
+    clipped = label_losses(table, vote_shares=False)
     np.testing.assert_allclose(clipped, [-np.log(np.finfo(float).eps), 0])
 
 
@@ -87,7 +113,7 @@ def test_auroc_ranks_probabilities_that_round_to_one() -> None:
     p = np.stack([1 / (1 + np.exp(gaps)), 1 / (1 + np.exp(-gaps))], axis=1)
     labels = [0, 0, 0, 1, 1, 1]
     assert sk.roc_auc_score(labels, p[:, 1]) != pytest.approx(sk.roc_auc_score(labels, gaps))
-    values = metrics.point_metrics(table_of(labels, p.tolist()), vote_shares=False)
+    values = point_metrics(table_of(labels, p.tolist()), vote_shares=False)
     assert values["auroc"] == pytest.approx(sk.roc_auc_score(labels, gaps))
 
 
@@ -100,31 +126,39 @@ def test_auroc_of_votes_ranks_by_whole_counts(classes: int, steps: int, seed: in
     labels = np.append(np.arange(classes), generator.integers(classes, size=60 - classes))
     table = table_of(labels.tolist(), (votes / steps).tolist())
     expected = np.mean([sk.roc_auc_score(labels == k, votes[:, k]) for k in range(classes)])
-    assert metrics.point_metrics(table, vote_shares=True)["auroc"] == pytest.approx(expected, rel=1e-12)
-    resampled = ResampledMetrics(table, vote_shares=True)(np.ones((1, 60), dtype=int))
+    assert point_metrics(table, vote_shares=True)["auroc"] == pytest.approx(expected, rel=1e-12)
+    resampled = WeightedMetrics(table, vote_shares=True)(np.ones((1, 60), dtype=int))
     assert resampled["auroc"][0] == pytest.approx(expected, rel=1e-12)
 
 
 def test_equal_votes_are_equal_scores() -> None:
-    scores = metrics.ranking_scores(np.array([[2, 0, 3], [2, 1, 2]]) / 5, vote_shares=True)
+    scores = ranking_scores(np.array([[2, 0, 3], [2, 1, 2]]) / 5, vote_shares=True)
     assert scores[0, 0] == scores[1, 0]
     # Probabilities that do not round to 1 are ranked as they are, whatever the rounding of the others' sum.
     p = np.array([[0.4, 0.3, 0.2, 0.1], [0.4, 0.1, 0.2, 0.3], [1 - 1e-12, 0, 1e-12, 0]])
-    scores = metrics.ranking_scores(p, vote_shares=False)
+    scores = ranking_scores(p, vote_shares=False)
     assert scores[0, 0] == scores[1, 0] < scores[2, 0]
 
 
 def test_undefined_metrics_are_nan() -> None:
     table = table_of([1, 1], [[0.1, 0.9], [0.6, 0.4]])
-    values = metrics.point_metrics(table, vote_shares=False)
+    values = point_metrics(table, vote_shares=False)
     undefined = {name for name, value in values.items() if np.isnan(value)}
-    assert undefined == {"balanced_accuracy", "precision", "recall", "f1", "auroc"}
-    resampled = ResampledMetrics(table, vote_shares=False)(np.ones((1, 2)))
+    assert undefined == {
+        "balanced_accuracy",
+        "precision",
+        "recall",
+        "f1",
+        "mcc",
+        "auroc",
+        "average_precision",
+    }
+    resampled = WeightedMetrics(table, vote_shares=False)(np.ones((1, 2)))
     assert undefined == {name for name, value in resampled.items() if np.isnan(value[0])}
 
 
 def test_a_class_that_is_never_predicted_has_no_precision() -> None:
-    values = metrics.point_metrics(table_of([0, 1], [[0.9, 0.1], [0.8, 0.2]]), vote_shares=False)
+    values = point_metrics(table_of([0, 1], [[0.9, 0.1], [0.8, 0.2]]), vote_shares=False)
     assert values["precision"] == values["f1"] == 0
 
 
@@ -133,12 +167,12 @@ def test_ece_by_hand() -> None:
     confidence = np.array([0.65, 0.62, 0.9, 0.9, 0.6])
     correct = np.array([True, False, True, True, False])
     gaps = abs(0.35 - 0.62), abs(0.1 + 0.1), 0.6
-    assert metrics.expected_calibration_error(confidence, correct) == pytest.approx(sum(gaps) / 5)
+    assert calibration_error(confidence, correct) == pytest.approx(sum(gaps) / 5)
 
 
 def test_bins_hold_their_upper_edge() -> None:
     edges = [np.float64(votes) / 30 for votes in range(2, 31, 2)]  # k / 15 as shares of 30 votes
-    assert metrics.bin_index(np.array([0.0, *edges])).tolist() == [0, *range(15)]
+    assert bin_index(np.array([0.0, *edges])).tolist() == [0, *range(15)]
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -151,14 +185,28 @@ def test_ece_equals_torchmetrics(classes: int) -> None:
     expected = functional.multiclass_calibration_error(
         torch.tensor(p), torch.tensor(y), num_classes=classes, n_bins=15, norm="l1"
     )
-    ours = metrics.expected_calibration_error(p.max(axis=1), p.argmax(axis=1) == y)
+    ours = calibration_error(p.max(axis=1), p.argmax(axis=1) == y)
     assert ours == pytest.approx(float(expected), abs=1e-6)
 
 
 def test_aurc_by_hand() -> None:
     correct = np.array([True, False, True, False])
     # Order 0, 2, 1, 3: risks 0, 0, 1/3, 1/2.
-    assert metrics.aurc(np.array([0.1, 0.3, 0.2, 0.4]), correct) == pytest.approx((1 / 3 + 1 / 2) / 4)
+    ranking = Ranking([0.1, 0.3, 0.2, 0.4], ~correct)
+    assert ranking.mean_risk(once(4))[0] == pytest.approx((1 / 3 + 1 / 2) / 4)
+    # Errors kept: 0, 0, 1, 2 of 4; trapezoids from (0, 0).
+    assert ranking.mean_generalized_risk(once(4))[0] == pytest.approx((0 + 0 + 0.5 + 1.5) / 16)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), max_size=30))
+def test_augrc_is_what_the_auroc_of_failures_and_the_accuracy_say(images: list[tuple[int, bool]]) -> None:
+    """Eq. 6 of Traub et al. (2024)."""
+    uncertainty, wrong = np.array([*images, (1, True), (2, False)]).T
+    right = 1 - wrong.mean()
+    expected = (1 - sk.roc_auc_score(wrong, uncertainty)) * right * (1 - right) + (1 - right) ** 2 / 2
+    found = Ranking(uncertainty, wrong).mean_generalized_risk(once(len(wrong)))[0]
+    assert found == pytest.approx(expected, rel=1e-12)
 
 
 @settings(max_examples=25, deadline=None)
@@ -170,7 +218,12 @@ def test_ties_give_the_mean_over_all_orders(images: list[tuple[int, bool]]) -> N
     for order in itertools.permutations(range(len(images))):
         ranked = sorted(order, key=lambda i: uncertainty[i])
         curves.append(np.cumsum(correct[ranked]) / np.arange(1, len(images) + 1))
-    np.testing.assert_allclose(metrics.selective_accuracy(uncertainty, correct), np.mean(curves, axis=0))
+    n = len(images)
+    curve, ranking = np.mean(curves, axis=0), Ranking(uncertainty, correct)
+    left = 100 * (n - np.arange(1, n + 1)) / n
+    np.testing.assert_allclose(ranking.share_of_rest(once(n), left)[0], curve)
+    area = Ranking(uncertainty, ~correct).mean_risk(once(n))[0]
+    assert area == pytest.approx(1 - curve.mean(), abs=1e-12)
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -182,10 +235,10 @@ def test_resampled_metrics_equal_point_metrics_of_repeated_rows(decision: str, c
     weights = generator.multinomial(45, np.full(45, 1 / 45), size=8)
     weights[0] = 1
     weights[1] = np.where(table["label"] == 0, 2, 0)  # classes are missing
-    values = ResampledMetrics(table, shares)(weights)
+    values = WeightedMetrics(table, shares)(weights)
     for row, counts in enumerate(weights):
         repeated = table.loc[np.repeat(table.index, counts)].reset_index(drop=True)
-        expected = metrics.point_metrics(repeated, shares)
+        expected = point_metrics(repeated, shares)
         found = {name: value[row] for name, value in values.items()}
         assert found == pytest.approx(expected, nan_ok=True, rel=1e-9, abs=1e-12)
         assert set(found) == set(expected)

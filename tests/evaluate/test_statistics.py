@@ -13,7 +13,7 @@ from evaluate_samples import sample_predictions
 from meddiff.cli import main
 from meddiff.errors import DataError
 from meddiff.evaluate import statistics
-from meddiff.evaluate.metrics import point_metrics
+from meddiff.evaluate.metrics.catalogue import point_metrics
 from meddiff.evaluate.predictions import write_predictions
 from meddiff.evaluate.summary import COLUMNS, MetricsSettings, read_metrics, summarise
 from meddiff.result_csv import write_csv

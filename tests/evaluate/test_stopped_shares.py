@@ -9,7 +9,8 @@ from evaluate_samples import sample_errors
 from meddiff.config.schema.experiment import StoppingConfig
 from meddiff.diffusion import vote
 from meddiff.diffusion.stopping import cut, make_rule, stopping_steps
-from meddiff.evaluate.metrics import label_losses, point_metrics
+from meddiff.evaluate.metrics.catalogue import point_metrics
+from meddiff.evaluate.metrics.images import label_losses
 from meddiff.evaluate.predictions import from_errors
 
 

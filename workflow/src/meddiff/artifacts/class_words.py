@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from meddiff.evaluate.metrics.catalogue import METRICS
 from meddiff.evaluate.summary import Sizes, few_images, is_unequal, most_frequent_share
-
-OF_CLASSES = {"precision": "precision", "recall": "recall", "f1": "F1", "auroc": "AUROC"}
 
 
 def class_words(
@@ -19,7 +18,9 @@ def class_words(
         datasets: name -> title of the datasets shown.
         classes: dataset -> names in order of the class index.
     """
-    listed = [title for name, title in OF_CLASSES.items() if name in metrics]
+    listed = [
+        in_sentence(metric.title) for name, metric in METRICS.items() if metric.of_classes and name in metrics
+    ]
     known = [name for name in datasets if name in classes]
     two = [name for name in known if len(classes[name]) == 2]
     more = [name for name in known if name not in two]
@@ -35,9 +36,15 @@ def class_words(
     if more:
         form = "unweighted means over the classes" if plural else "the unweighted mean over the classes"
         where = f" on {', '.join(datasets[name] for name in more)}" * bool(two)
-        rest = ", AUROC of each class against all others" * ("auroc" in metrics)
+        ranked = [METRICS[name].title for name in ("auroc", "average_precision") if name in metrics]
+        rest = f", {' and '.join(map(in_sentence, ranked))} of each class against all others" * bool(ranked)
         parts.append(f"{subject} {form}{where} (macro average{rest}).")
     return parts
+
+
+def in_sentence(title: str) -> str:
+    """A metric's title inside a sentence: small letters, but for abbreviations."""
+    return title.lower() if title[1:].islower() else title
 
 
 def balance_words(

@@ -22,10 +22,10 @@ import pandas as pd
 from meddiff.config.schema.audit import ALL_IMAGES
 from meddiff.errors import DataError
 from meddiff.evaluate.intervals import equal_share_of_classes, metric_intervals
+from meddiff.evaluate.metrics.catalogue import WeightedMetrics
 from meddiff.evaluate.over_seeds import over_seeds
 from meddiff.evaluate.predictions import from_probabilities, is_correct
 from meddiff.evaluate.proportion import Sample, bounded_interval
-from meddiff.evaluate.resampled import Discrimination
 from meddiff.evaluate.statistics import Resampling, bootstrap, difference_limits
 from meddiff.runs import Run
 
@@ -236,11 +236,9 @@ def _discrimination(
     table: pd.DataFrame, vote_shares: bool, resampling: Resampling
 ) -> list[dict[str, object]]:
     """Rows of `METRICS` of some images."""
-    statistic = Discrimination(table, vote_shares)
-    found = statistic(np.ones((1, len(table))))
-    values = {metric: float(found[metric][0]) for metric in METRICS}
-    draws = bootstrap(statistic, table["group"].to_numpy(), resampling)
-    intervals = metric_intervals(table, values, draws, resampling.confidence)
+    metrics = WeightedMetrics(table, vote_shares, METRICS)
+    values, draws = metrics.values(), bootstrap(metrics, metrics.images.groups, resampling)
+    intervals = metric_intervals(metrics.images, values, draws, resampling.confidence)
     return [_row(metric, value, *intervals[metric]) for metric, value in values.items()]
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from meddiff.diffusion import vote
 from meddiff.errors import ConfigError
-from meddiff.evaluate.metrics import selective_accuracy
+from meddiff.evaluate.metrics.ranking import Ranking
 from meddiff.evaluate.over_seeds import (
     by_seeds,
     counts,
@@ -21,7 +21,6 @@ from meddiff.evaluate.over_seeds import (
 )
 from meddiff.evaluate.predictions import UNCERTAINTY, errors_in_order, is_correct
 from meddiff.evaluate.proportion import Sample, bounded_interval, share_interval
-from meddiff.evaluate.resampled import SelectiveAccuracy
 from meddiff.evaluate.statistics import Resampling, bootstrap
 from meddiff.runs import Run, ScoringRun
 
@@ -119,9 +118,10 @@ def removal_curves(
     for (dataset, model, decision), (trainings, seeds) in found.items():
         same_images(f"uncertainty of {model} on {dataset}", [seed["image_id"].to_numpy() for seed in seeds])
         kind = uncertainty[decision]
-        ranked = [(seed[UNCERTAINTY + kind].to_numpy(), is_correct(seed)) for seed in seeds]
+        ranked = [Ranking(seed[UNCERTAINTY + kind], is_correct(seed)) for seed in seeds]
         left = np.maximum(np.rint(len(seeds[0]) * (100 - REMOVED_PERCENT) / 100).astype(int), 1)
-        curves = np.stack([selective_accuracy(*seed)[left - 1] for seed in ranked])
+        once = np.ones((1, len(seeds[0])), dtype=np.int64)
+        curves = np.concatenate([seed.share_of_rest(once, REMOVED_PERCENT) for seed in ranked])
         accuracy = curves.mean(axis=0)
         values = replicates(curves, trainings)
         low, high = _removal_interval(ranked, values, left, seeds[0]["group"].to_numpy(), resampling)
@@ -134,7 +134,7 @@ def removal_curves(
 
 
 def _removal_interval(
-    ranked: list[tuple[np.ndarray, np.ndarray]],
+    ranked: list[Ranking],
     points: np.ndarray,
     left: np.ndarray,
     groups: np.ndarray,
@@ -143,13 +143,13 @@ def _removal_interval(
     """Limits [R] of the mean of `points` [S, R], of the `left` [R] images at `REMOVED_PERCENT`.
 
     Args:
-        ranked: (uncertainty, correct) of each run.
+        ranked: the images of each run by uncertainty, those decided rightly being marked.
         points: what varies with the seeds (`replicates`).
     """
-    curves = [SelectiveAccuracy(*seed) for seed in ranked]
 
     def average(weights: np.ndarray) -> dict[str, np.ndarray]:
-        return {"accuracy": np.mean([curve(weights, REMOVED_PERCENT) for curve in curves], axis=0)}
+        curves = [seed.share_of_rest(weights, REMOVED_PERCENT) for seed in ranked]
+        return {"accuracy": np.mean(curves, axis=0)}
 
     draws = bootstrap(average, groups, resampling)
     sample = Sample.of(groups)

@@ -19,6 +19,8 @@ import pandas as pd
 from meddiff.diffusion.level_weights import LevelWeights, fit_level_weights
 from meddiff.diffusion.step_order import spread_order
 from meddiff.errors import DataError
+from meddiff.evaluate.metrics.images import CalibrationError
+from meddiff.evaluate.metrics.ranking import Ranking
 from meddiff.evaluate.over_seeds import by_seeds, counts, one_value, replicates, same_images
 from meddiff.evaluate.predictions import error_array
 from meddiff.evaluate.replay import (
@@ -34,7 +36,6 @@ from meddiff.evaluate.replay import (
     Replayed,
     replay,
 )
-from meddiff.evaluate.resampled import CalibrationError, RiskCoverage
 from meddiff.evaluate.statistics import Resampling, bootstrap
 from meddiff.runs import ScoringRun
 
@@ -199,7 +200,7 @@ class _Statistics:
             agrees = outcome.prediction == reference.prediction
             means = np.stack([outcome.steps, correct, agrees], axis=1).astype(np.float64)
             shares.append(means[:, 1:])
-            ranked = RiskCoverage(outcome.uncertainty, correct)
+            ranked = Ranking(outcome.uncertainty, ~correct)
             self._parts.append((means, ranked, CalibrationError(outcome.confidence, correct)))
         self.shares = np.stack(shares, axis=-1).transpose(1, 0, 2)
 
@@ -208,7 +209,7 @@ class _Statistics:
         real = np.asarray(weights, dtype=np.float64)
         total = real.sum(axis=1, keepdims=True)
         rows = [
-            np.column_stack([real @ means / total, ranked(weights), calibration(real)])
+            np.column_stack([real @ means / total, ranked.mean_risk(weights), calibration(real)])
             for means, ranked, calibration in self._parts
         ]
         return np.stack(rows, axis=1)

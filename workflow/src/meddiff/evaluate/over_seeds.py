@@ -11,13 +11,14 @@ from numpy.typing import ArrayLike
 from scipy.special import stdtrit
 
 from meddiff.errors import DataError
+from meddiff.evaluate.metrics.catalogue import find
 from meddiff.evaluate.statistics import Floats, Limits
 from meddiff.runs import TrainedRun
 
 RESULT_KEYS = ["dataset", "model", "decision", "metric"]
 _LIMITS = ["ci_low", "ci_high"]
-_SHARES = {"accuracy", "balanced_accuracy", "precision", "recall", "f1", "auroc", "ece"}
-_SHARES |= {"accuracy_rule_right", "accuracy_rule_wrong", "validity", "validity_oracle", "control"}
+# Of what is no metric of predictions (`meddiff.evaluate.metrics.catalogue`); distances are 0 or more.
+_SHARES = {"accuracy_rule_right", "accuracy_rule_wrong", "validity", "validity_oracle", "control"}
 _SHARES |= {"control_oracle", "changed_share", "change_inside_lesion", "lesion_area"}
 _OTHER_RANGES = dict.fromkeys(("cue_gap", "target_gain", "target_gain_oracle", "ssim"), (-1.0, 1.0))
 _OTHER_RANGES |= dict.fromkeys(("kid", "kid_halves", "kid_source"), (-np.inf, np.inf))
@@ -70,6 +71,8 @@ def over_seeds(metrics: pd.DataFrame, confidence: float, keys: Sequence[str] = R
 
 def _range(metric: str) -> tuple[float, float]:
     """What values a metric can have."""
+    if listed := find(metric):
+        return listed.range
     return (0.0, 1.0) if metric in _SHARES else _OTHER_RANGES.get(metric, (0.0, np.inf))
 
 

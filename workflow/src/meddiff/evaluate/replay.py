@@ -12,7 +12,7 @@ from meddiff.diffusion import vote
 from meddiff.diffusion.level_weights import LevelWeights
 from meddiff.diffusion.step_order import in_order
 from meddiff.diffusion.stopping import make_rule, stopping_steps
-from meddiff.evaluate.intervals import AURC_SQUARES
+from meddiff.evaluate.metrics.catalogue import AURC_SQUARES
 from meddiff.evaluate.over_seeds import limits_over_seeds
 from meddiff.evaluate.proportion import Sample, bounded_interval, difference_interval, share_interval
 from meddiff.evaluate.statistics import Limits, percentile_interval

@@ -10,9 +10,7 @@ import pandas as pd
 
 from meddiff.errors import DataError
 from meddiff.evaluate.intervals import metric_intervals
-from meddiff.evaluate.metrics import point_metrics
-from meddiff.evaluate.predictions import probabilities
-from meddiff.evaluate.resampled import ResampledMetrics
+from meddiff.evaluate.metrics.catalogue import WeightedMetrics
 from meddiff.evaluate.statistics import Resampling, bootstrap
 from meddiff.result_csv import read_csv
 from meddiff.runs import Run
@@ -37,12 +35,12 @@ def summarise(table: pd.DataFrame, settings: MetricsSettings) -> pd.DataFrame:
         Columns `COLUMNS`; values are fractions (not percent), `n` is the number of images and `n_by_class`
         that of each class (``60/58``), and undefined values, such as the vote seed of a baseline, are NaN.
     """
-    vote_shares = settings.decision == "majority"
-    values = point_metrics(table, vote_shares)
-    draws = bootstrap(ResampledMetrics(table, vote_shares), table["group"].to_numpy(), settings)
-    intervals = metric_intervals(table, values, draws, settings.confidence)
+    metrics = WeightedMetrics(table, settings.decision == "majority")
+    values = metrics.values()
+    draws = bootstrap(metrics, metrics.images.groups, settings)
+    intervals = metric_intervals(metrics.images, values, draws, settings.confidence)
     identity = [settings.dataset, settings.model, settings.seed, settings.votes, settings.decision]
-    counts = [len(table), sizes_as_text(table["label"], probabilities(table).shape[1])]
+    counts = [len(table), sizes_as_text(table["label"], metrics.images.classes)]
     rows = [[*identity, metric, value, *intervals[metric], *counts] for metric, value in values.items()]
     return pd.DataFrame(rows, columns=COLUMNS).astype({"votes": "Int64"})
 

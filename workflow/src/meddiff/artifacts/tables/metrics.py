@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
 from pydantic import Field
 
 from meddiff.artifacts.artifact import Files, Table, Wanted
-from meddiff.artifacts.class_words import class_words
+from meddiff.artifacts.class_words import class_words, in_sentence
 from meddiff.artifacts.layout import in_layout_order, row_title, rows_of, with_preset
 from meddiff.artifacts.render import NONE, Block, Cell, Column, Grid
 from meddiff.artifacts.settings import DecidedLayout, Line, class_names, each_with, layout
+from meddiff.evaluate.metrics.catalogue import METRICS, find
 from meddiff.evaluate.over_seeds import RESULT_KEYS
 from meddiff.evaluate.summary import read_all_metrics
 
@@ -19,24 +21,11 @@ if TYPE_CHECKING:
     from meddiff.pipeline.experiment import Experiment
 
 CAPTION = """\
-All metrics of all models: discrimination, calibration, and area under the risk-coverage curve for each kind
-of uncertainty. Of two classes precision, recall, F1 and AUROC are those of the last one; of more they are
-unweighted means over the classes (macro average), AUROC of each class against all others.
+All metrics of all models: discrimination, calibration, and the areas under the risk-coverage curve (AURC) and
+the generalized one (AUGRC) for each kind of uncertainty. Of two classes precision, recall, F1, AUROC and
+average precision are those of the last one; of more they are unweighted means over the classes (macro
+average), AUROC and average precision of each class against all others.
 """
-METRIC_TITLES = {
-    "accuracy": "Accuracy",
-    "balanced_accuracy": "Balanced acc.",
-    "precision": "Precision",
-    "recall": "Recall",
-    "f1": "F1",
-    "auroc": "AUROC",
-    "brier": "Brier",
-    "nll": "NLL",
-    "ece": "ECE",
-    "aurc_vote_entropy": "AURC vote entropy",
-    "aurc_t_score": "AURC t-score",
-    "aurc_softmax_entropy": "AURC softmax entropy",
-}
 
 
 class Settings(DecidedLayout):
@@ -62,8 +51,9 @@ def make(settings: Settings, files: Files) -> tuple[pd.DataFrame, list[Grid]]:
 def grid_of(metrics: pd.DataFrame, settings: Settings) -> Grid:
     """All metrics (mean over seeds and vote seeds), one block a dataset; intervals are in the CSV."""
     table = metrics.groupby(RESULT_KEYS, sort=False)["value"].mean().reset_index()
-    names = [name for name in METRIC_TITLES if (table["metric"] == name).any()]
-    names += [name for name in dict.fromkeys(table["metric"]) if name not in METRIC_TITLES]
+    there = list(dict.fromkeys(table["metric"]))
+    names = [name for name in METRICS if name in there] + [name for name in there if name not in METRICS]
+    columns = {name: metric.title if (metric := find(name)) else name for name in names}
     values = table.set_index(RESULT_KEYS)["value"]
     blocks = []
     for dataset, title in settings.dataset_titles().items():
@@ -76,15 +66,24 @@ def grid_of(metrics: pd.DataFrame, settings: Settings) -> Grid:
     titles = {
         name: title for name, title in settings.dataset_titles().items() if name in set(table["dataset"])
     }
-    words = "".join(f" {sentence}" for sentence in class_words(names, titles, settings.classes))
+    words = " ".join([_directions(names), *class_words(names, titles, settings.classes)])
     caption = (
-        "All metrics on the test set, as fractions (NLL in nats), mean over seeds. Higher is better up to "
-        f"AUROC, lower is better from the Brier score on.{words} Of votes, NLL is of shares with half a vote "
-        "more for each class; of an image that stopped early, Brier score, NLL and ECE are of the shares to "
-        "be expected of all steps, smoothed likewise, once. – means not defined or not available."
+        f"All metrics on the test set, as fractions (NLL in nats), mean over seeds. {words} "
+        "Of votes, NLL is of shares with half a vote more for each class; of an image that stopped early, "
+        "Brier score, NLL and ECE are of the shares to be expected of all steps, smoothed likewise, once. "
+        "– means not defined or not available."
     )
-    columns = [Column("Model"), *(Column(METRIC_TITLES.get(name, name)) for name in names)]
-    return Grid(caption, "metrics", columns, blocks)
+    return Grid(caption, "metrics", [Column("Model"), *map(Column, columns.values())], blocks)
+
+
+def _directions(names: Sequence[str]) -> str:
+    """Which metrics are better the higher they are; these come first."""
+    known = [metric for name in names if (metric := find(name))]
+    higher = [metric.title for metric in known if metric.higher_is_better]
+    lower = [metric.title for metric in known if not metric.higher_is_better]
+    parts = [f"Higher is better up to {in_sentence(higher[-1])}"] if higher else []
+    parts += [f"{'l' if parts else 'L'}ower is better from {in_sentence(lower[0])} on"] if lower else []
+    return f"{', '.join(parts)}." if parts else ""
 
 
 def _number_cell(value: float | None) -> Cell:

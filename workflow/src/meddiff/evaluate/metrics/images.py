@@ -1,0 +1,174 @@
+"""What metrics are functions of: the images of a predictions table, with weights.
+
+A bootstrap resample is a row of weights: how often each image was drawn. Weights of 1 give the value of the
+images themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from meddiff.evaluate import predictions as tables
+from meddiff.evaluate.metrics.ranking import Floats, Ranking
+
+BINS = 15
+_NEARLY_ONE = 1 - 1e-6  # from here on the other probabilities have more digits
+
+
+class Images:
+    """What metrics need to know of the images of one predictions table; the same for all weights."""
+
+    def __init__(self, table: pd.DataFrame, vote_shares: bool) -> None:
+        """Read a predictions table.
+
+        Args:
+            table: `meddiff.evaluate.predictions`.
+            vote_shares: whether the probabilities are shares of votes, which `nll` smooths and AUROC ranks
+                as they are.
+        """
+        self.table, self.vote_shares = table, vote_shares
+        self.label, self.predicted = table["label"].to_numpy(), table["prediction"].to_numpy()
+        self.groups = table["group"].to_numpy()
+        self.correct = tables.is_correct(table)
+        self.p = tables.probabilities(table)
+        self.classes = self.p.shape[1]
+        # Classes that a metric of classes is a mean over.
+        self.shown = np.array([1]) if self.classes == 2 else np.arange(self.classes)
+        self.kinds = list(tables.uncertainties(table))
+
+    @cached_property
+    def cells(self) -> Floats:
+        """[I, K * K] the cell of the confusion matrix that each image is in."""
+        return np.eye(self.classes**2)[self.label * self.classes + self.predicted]
+
+    @cached_property
+    def rankings(self) -> list[Ranking]:
+        """Images by the score of each class in `shown`, those of the class being marked."""
+        scores = ranking_scores(self.p, self.vote_shares)
+        return [Ranking(scores[:, k], self.label == k) for k in self.shown]
+
+    @cached_property
+    def by_certainty(self) -> dict[str, Ranking]:
+        """Kind of uncertainty -> images from certain to uncertain, those decided wrongly being marked."""
+        return {kind: Ranking(u, ~self.correct) for kind, u in tables.uncertainties(self.table).items()}
+
+    @cached_property
+    def distances(self) -> Floats:
+        """[I] squared distance of the probabilities from the truth; half of it for two classes."""
+        squares = ((self.p - np.eye(self.classes)[self.label]) ** 2).sum(axis=1)
+        return squares / (2 if self.classes == 2 else 1)
+
+    @cached_property
+    def losses(self) -> Floats:
+        """[I] `label_losses`."""
+        return label_losses(self.table, self.vote_shares)
+
+    @cached_property
+    def calibration(self) -> CalibrationError:
+        """Of the predicted class."""
+        return CalibrationError(confidences(self.table), self.correct)
+
+
+class WeightedImages:
+    """Images with weights [B, I]: whole numbers >= 0 with a positive sum in every row."""
+
+    def __init__(self, images: Images, weights: np.ndarray) -> None:
+        self.images, self.weights = images, weights
+        self.real = np.asarray(weights, dtype=np.float64)
+
+    @cached_property
+    def confusion(self) -> Floats:
+        """[B, label, prediction] numbers of images."""
+        return (self.real @ self.images.cells).reshape(-1, self.images.classes, self.images.classes)
+
+    @property
+    def hits(self) -> Floats:
+        """[B, K] images of each class that are decided for it."""
+        return np.einsum("bkk->bk", self.confusion)
+
+    @property
+    def labelled(self) -> Floats:
+        """[B, K] images of each class."""
+        return self.confusion.sum(axis=2)
+
+    @property
+    def decided(self) -> Floats:
+        """[B, K] images that are decided for each class."""
+        return self.confusion.sum(axis=1)
+
+    def mean(self, per_image: np.ndarray) -> Floats:
+        """[B] mean over images of `per_image` [I]."""
+        return self.real @ per_image / self.real.sum(axis=1)
+
+    def defined(self, values: Floats) -> Floats:
+        """`values` [B], and NaN where a class has no image."""
+        return np.where((self.labelled == 0).any(axis=1), np.nan, values)
+
+    def of_shown(self, values: Floats) -> Floats:
+        """[B] mean over the classes that are meant of `values` [B, K]."""
+        return self.defined(values[:, self.images.shown].mean(axis=1))
+
+    def of_rankings(self, area: Callable[[Ranking, np.ndarray], Floats]) -> Floats:
+        """[B] mean of an area over the rankings of these classes."""
+        return self.defined(
+            np.mean([area(ranking, self.weights) for ranking in self.images.rankings], axis=0)
+        )
+
+
+def label_losses(table: pd.DataFrame, vote_shares: bool) -> np.ndarray:
+    """[I] negative log-likelihood of each label, in nats; see the module for smoothing and clipping."""
+    p = tables.probabilities(table)
+    of_label = p[np.arange(len(p)), table["label"].to_numpy()]
+    if vote_shares:
+        steps = table["steps"].to_numpy()
+        return -np.log((of_label * steps + 0.5) / (steps + p.shape[1] / 2))
+    return -np.log(np.clip(of_label, np.finfo(np.float64).eps, 1.0))
+
+
+def confidences(table: pd.DataFrame) -> np.ndarray:
+    """[I] probability of the predicted class."""
+    p = tables.probabilities(table)
+    return p[np.arange(len(p)), table["prediction"].to_numpy()]
+
+
+def ranking_scores(probabilities: np.ndarray, vote_shares: bool) -> np.ndarray:
+    """[I, K] what images are ranked by: the probabilities, or their ranks where some round to 1.
+
+    Vote shares are equal where votes are. Other probabilities that round to 1 are ranked by what is left for
+    the other classes.
+
+    Args:
+        probabilities: [I, K].
+        vote_shares: whether they are shares of votes. Equal votes are equal shares, and a share of 1 is all
+            votes; sums of the other shares would be equal only but for rounding.
+    """
+    if vote_shares or not (probabilities > _NEARLY_ONE).any():
+        return probabilities
+    scores = []
+    for k, own in enumerate(probabilities.T):
+        # In ascending order, so that the sum does not depend on that of the classes.
+        others = np.sort(np.delete(probabilities, k, axis=1), axis=1).sum(axis=1)
+        pairs = np.stack([own, np.where(own > _NEARLY_ONE, -others, 0.0)], axis=1)
+        scores.append(np.unique(pairs, axis=0, return_inverse=True)[1].reshape(-1))
+    return np.stack(scores, axis=1)
+
+
+def bin_index(confidence: np.ndarray) -> np.ndarray:
+    """[I] index 0..14 of the calibration bin (a, b] that holds each confidence; 0 is in the first."""
+    return np.searchsorted(np.arange(1, BINS) / BINS, confidence, side="left")
+
+
+class CalibrationError:
+    """Sum over bins of their share of images times |accuracy - mean confidence|, within [0, 1]."""
+
+    def __init__(self, confidence: np.ndarray, correct: np.ndarray) -> None:
+        """Bin the images; arguments are [I]."""
+        self._gaps = np.eye(BINS)[bin_index(confidence)] * (correct - confidence)[:, None]
+
+    def __call__(self, weights: np.ndarray) -> Floats:
+        """[B] values for weights [B, I]."""
+        return np.abs(weights @ self._gaps).sum(axis=1) / weights.sum(axis=1)
