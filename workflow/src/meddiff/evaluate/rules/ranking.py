@@ -18,7 +18,8 @@ from meddiff.config.schema.experiment import StoppingConfig
 from meddiff.diffusion.stopping import cut, make_rule, stopping_steps
 from meddiff.diffusion.vote import entropy
 from meddiff.errors import DataError
-from meddiff.evaluate.metrics import aurc, expected_calibration_error
+from meddiff.evaluate.metrics.images import CalibrationError
+from meddiff.evaluate.metrics.ranking import Ranking
 from meddiff.evaluate.predictions import error_array
 from meddiff.evaluate.proportion import difference_interval
 from meddiff.readout.candidates import CANDIDATES
@@ -130,9 +131,10 @@ def _measures(readout: Readout, label: np.ndarray) -> list[float]:
     recall = [correct[label == k].mean() if (label == k).any() else np.nan for k in classes]
     confidence = readout.probabilities[images, readout.prediction]
     losses = -log_softmax(readout.scores, axis=1)[images, label]
+    once = np.ones((1, len(label)), dtype=np.int64)  # weights that give the value of the images
     return [
         float(np.mean(recall)),
-        aurc(entropy(readout.probabilities), correct),
-        expected_calibration_error(confidence, correct),
+        float(Ranking(entropy(readout.probabilities), ~correct).mean_risk(once)[0]),
+        float(CalibrationError(confidence, correct)(once)[0]),
         float(losses.mean()),
     ]
