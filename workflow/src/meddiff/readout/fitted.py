@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,6 +64,15 @@ def centred_mean(
     return lambda errors, logsnr: t_score(offsets.taken_off(errors, logsnr), logsnr)
 
 
+def centred_weighted(
+    errors: NDArray[np.floating], logsnr: NDArray[np.floating], labels: NDArray[np.integer]
+) -> Rule:
+    """`weighted_errors` after `_Offsets` are taken off: a linear discriminant of independent levels."""
+    offsets = _Offsets(errors, logsnr, labels)
+    rule = weighted_errors(offsets.taken_off(errors, logsnr), logsnr, labels)
+    return lambda errors, logsnr: rule(offsets.taken_off(errors, logsnr), logsnr)
+
+
 def band_regression(
     errors: NDArray[np.floating], logsnr: NDArray[np.floating], labels: NDArray[np.integer]
 ) -> Rule:
@@ -96,6 +104,7 @@ FITTED: Mapping[str, Fit] = {
     "weighted_errors": weighted_errors,
     "centred_votes": centred_votes,
     "centred_mean": centred_mean,
+    "centred_weighted": centred_weighted,
     "band_regression": band_regression,
 }
 
@@ -108,22 +117,26 @@ def weighted_ballots(
 
 
 class _Offsets:
-    """How far each class's error is from the classes' mean on validation, in bands of noise levels.
+    """What the errors of each class differ by whatever the image shows, in bands of noise levels.
 
-    Means over images of each label, then over labels: a class is not made better by being frequent.
+    Two classes are level where the mean difference of their errors is half way between that of validation
+    images of the one and of the other; the offset of a class is the mean of that over its rivals (least
+    squares). How frequent a class is has no influence.
     """
 
     def __init__(
         self, errors: NDArray[np.floating], logsnr: NDArray[np.floating], labels: NDArray[np.integer]
     ) -> None:
         self._edges = _edges(logsnr)
+        classes = np.arange(errors.shape[-1])
         band, values = np.searchsorted(self._edges, logsnr), centred(errors)
-        means = np.zeros((len(self._edges) + 1, errors.shape[-1]))
-        classes = np.unique(labels)
-        for b, label in product(range(len(means)), classes):
-            here = values[(band == b) & (labels == label)[:, None]]
-            means[b] += here.sum(axis=0) / max(len(here), 1) / len(classes)
-        self._offsets = means
+        self._offsets = np.zeros((len(self._edges) + 1, len(classes)))
+        for b, offsets in enumerate(self._offsets):
+            parts = [values[(band == b) & (labels == label)[:, None]] for label in classes]
+            # Entry (y, k): the mean error of class k for images of class y.
+            means = np.array([part.sum(axis=0) / max(len(part), 1) for part in parts])
+            own, rivals = np.diag(means), means.T  # of k, and of k for images of j at entry (k, j)
+            offsets[:] = ((own[:, None] - means) + (rivals - own)).mean(axis=1) / 2
 
     def taken_off(self, errors: NDArray[np.floating], logsnr: NDArray[np.floating]) -> Floats:
         """[I, S, K] errors without the offsets of their band."""

@@ -29,8 +29,9 @@ from meddiff.readout.rules import RULES, Readout, Rule
 if TYPE_CHECKING:
     import xarray as xr
 
+EXACT = "majority, exact"
 STOPPING = {
-    "majority, exact": StoppingConfig(kind="exact"),
+    EXACT: StoppingConfig(kind="exact"),
     "majority, delta 0.01": StoppingConfig(kind="sequential", delta=0.01),
     "majority, delta 0.1": StoppingConfig(kind="sequential", delta=0.1),
     "mean, delta 0.01": StoppingConfig(kind="sequential", delta=0.01, decision="mean"),
@@ -71,8 +72,9 @@ def rule_ranking(
         change = correct.astype(np.float64) - (paper.prediction == label)
         passes = np.isfinite(used).sum(axis=(1, 2)).mean()
         row = [name, passes, 1 - passes / found[0].size, as_paper.mean(), correct.mean()]
-        # The paper's own row cannot differ from itself; what happens not to differ could.
-        limits = (0.0, 0.0) if readout is paper else difference_interval(change, groups, confidence)
+        # These cannot differ; what happens not to differ could.
+        certain = readout is paper or name == EXACT
+        limits = (0.0, 0.0) if certain else difference_interval(change, groups, confidence)
         row += [change.mean(), *map(float, limits)]
         rows.append([*row, *_measures(readout, label)])
     return pd.DataFrame(rows, columns=COLUMNS)
