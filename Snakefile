@@ -15,7 +15,9 @@ wildcard_constraints:
     seed=r"\d+",
     votes=r"\d+",
     size=r"\d+(-crop)?",
-    decision="majority|mean|softmax",
+    decision=one_of([*EXPERIMENT.settings.score.decisions, *BASELINE_DECISIONS]),
+    split="test|valid",
+    decided=r"\w+/\w+/seed\d+(/votes\d+)?",
     further="valid|uniform|low_discrepancy|antithetic",
 
 

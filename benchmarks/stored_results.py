@@ -11,8 +11,9 @@ from scipy.special import ndtri
 from meddiff.config import Config, DatasetConfig
 from meddiff.data.stores.store import FORMAT_VERSION, INDEX, MANIFEST
 from meddiff.data.tables import SPLITS, write_csv
-from meddiff.evaluate.predictions import from_probabilities, write_predictions
 from meddiff.io import write_json
+from meddiff.readout.from_logits import from_probabilities
+from meddiff.readout.predictions import write_predictions
 from meddiff.scoring.error_file import ImageSet, errors_file
 
 IMAGES = {"chexpert": 2040, "isic": 1019}

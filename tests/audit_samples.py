@@ -7,8 +7,8 @@ import pandas as pd
 
 from meddiff.evaluate import audit as auditing
 from meddiff.evaluate.audit import Stratified
-from meddiff.evaluate.predictions import from_probabilities
 from meddiff.evaluate.statistics import Resampling
+from meddiff.readout.from_logits import from_probabilities
 from meddiff.runs import Run
 
 RESAMPLING = Resampling(bootstrap_samples=100, confidence=0.9, bootstrap_seed=0)

@@ -11,10 +11,11 @@ from PIL import Image
 from core_samples import SIDE, write_store
 from meddiff.config.schema.counterfactual import ExplainParams
 from meddiff.data.stores.store import Store
-from meddiff.evaluate.predictions import from_probabilities, write_predictions
 from meddiff.explaining.edits import edit_table, plan
 from meddiff.explaining.measure_run import MeasureFiles, MeasureSettings, make_measures
 from meddiff.io import sha256_file
+from meddiff.readout.from_logits import from_probabilities
+from meddiff.readout.predictions import write_predictions
 
 IMAGES = 24
 FRONT = {"from_t": [0.25, 0.5], "cfg_scale": [1.0, 2.0], "images_per_class": 3}

@@ -7,7 +7,8 @@ import pandas as pd
 import xarray as xr
 
 from error_samples import make_errors
-from meddiff.evaluate.predictions import from_errors, from_probabilities
+from meddiff.readout.from_errors import from_errors
+from meddiff.readout.from_logits import from_probabilities
 
 
 def labels_of(images: int, classes: int) -> np.ndarray:

@@ -31,16 +31,16 @@ ROOMS = {
     "scoring": "config diffusion data devices models",
     "readout": "diffusion",
     "evaluate": "config runs diffusion readout",
-    "explaining": "config runs diffusion data devices networks models scoring evaluate",
+    "explaining": "config runs diffusion data devices networks models scoring readout evaluate",
     "records": "config data models",
     "weights": "config networks models records",
     "training": "config diffusion data devices networks models scoring weights",
     "planning": "config devices networks models scoring explaining records",
     "sharing": "config data records weights",
-    "pipeline": "config runs data models weights sharing",
-    "artifacts": "config runs data scoring evaluate explaining pipeline",
-    "cli": "config data devices networks models scoring evaluate explaining artifacts records weights "
-    "training planning sharing",
+    "pipeline": "config runs data models readout weights sharing",
+    "artifacts": "config runs data scoring readout evaluate explaining pipeline",
+    "cli": "config data devices networks models scoring readout evaluate explaining artifacts records "
+    "weights training planning sharing",
 }
 # (module, room that it imports all the same) -> why.
 EXCEPTIONS: dict[tuple[str, str], str] = {}

@@ -28,7 +28,8 @@ from meddiff.artifacts.tables.audit import Settings, grids_of
 from meddiff.cli import main
 from meddiff.data.tables import write_csv
 from meddiff.evaluate.audit import FOLLOWS, NOT_SHOWN, RULE, UNDEFINED
-from meddiff.evaluate.predictions import from_probabilities, write_predictions
+from meddiff.readout.from_logits import from_probabilities
+from meddiff.readout.predictions import write_predictions
 
 ENTRY = {"cue": "archive", "strata": ["old", "new"], "subset": "new", "classes": ["benign", "melanoma"]}
 

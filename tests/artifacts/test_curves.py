@@ -24,7 +24,7 @@ from meddiff.config.schema.experiment import FigureStyle
 from meddiff.diffusion import vote
 from meddiff.errors import ConfigError, DataError
 from meddiff.evaluate.metrics.ranking import Ranking
-from meddiff.evaluate.predictions import is_correct, write_predictions
+from meddiff.readout.predictions import is_correct, write_predictions
 
 LAYOUT: dict[str, Any] = {
     "datasets": [{"name": "chest", "title": "Chest"}, {"name": "skin", "title": "Skin"}],

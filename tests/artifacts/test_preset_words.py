@@ -21,8 +21,8 @@ from meddiff.artifacts.tables import classification, metrics, published
 from meddiff.cli import main
 from meddiff.config.schema.figure import FigureStyle
 from meddiff.evaluate.metrics.catalogue import point_metrics
-from meddiff.evaluate.predictions import probabilities, write_predictions
 from meddiff.explaining.metrics import COLUMNS, METRICS
+from meddiff.readout.predictions import probabilities, write_predictions
 from meddiff.result_csv import write_csv
 
 RUN = {"dataset": "isic", "model": "sd", "seed": 0}

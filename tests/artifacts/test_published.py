@@ -15,7 +15,7 @@ from artifact_samples import command_of
 from error_samples import save_errors
 from evaluate_samples import sample_errors
 from meddiff.cli import main
-from meddiff.evaluate.predictions import is_correct, read_predictions
+from meddiff.readout.predictions import is_correct, read_predictions
 
 IMAGES, STEPS = 2040, 501
 # Every diffusion row of the paper's table, with made-up skills that lie near its accuracies.

@@ -19,7 +19,7 @@ from meddiff.artifacts.tables import classification, comparison, metrics
 from meddiff.cli import main
 from meddiff.errors import DataError
 from meddiff.evaluate.comparison import compare, holm, paired_test
-from meddiff.evaluate.predictions import is_correct, write_predictions
+from meddiff.readout.predictions import is_correct, write_predictions
 from meddiff.runs import Run
 
 LAYOUT: dict[str, Any] = {

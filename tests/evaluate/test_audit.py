@@ -43,7 +43,7 @@ from meddiff.evaluate.audit import (
     Stratified,
 )
 from meddiff.evaluate.metrics.catalogue import point_metrics
-from meddiff.evaluate.predictions import is_correct
+from meddiff.readout.predictions import is_correct
 
 
 def gaps_of(table: pd.DataFrame) -> dict[str, Any]:

@@ -13,9 +13,10 @@ from meddiff.data.strata import read_strata
 from meddiff.data.tables import read_table_csv
 from meddiff.errors import DataError
 from meddiff.evaluate.metrics_tree import read_metrics_tree
-from meddiff.evaluate.predictions import from_probabilities, read_predictions, write_predictions
 from meddiff.explaining.archives import read_archive
 from meddiff.explaining.edits import read_edit_table
+from meddiff.readout.from_logits import from_probabilities
+from meddiff.readout.predictions import read_predictions, write_predictions
 from meddiff.result_csv import read_csv, write_csv
 
 SHARES = np.array([[0.25, 0.75], [0.5, 0.5], [1.0, 0.0]])

@@ -17,8 +17,9 @@ from meddiff.errors import DataError
 from meddiff.evaluate import replay as replaying
 from meddiff.evaluate.efficiency import METRICS, RunErrors, procedures
 from meddiff.evaluate.metrics.catalogue import point_metrics
-from meddiff.evaluate.predictions import errors_in_order, from_errors, probabilities
 from meddiff.evaluate.replay import EXACT, FIRST, SEQUENTIAL, SPREAD, Procedure, replay
+from meddiff.readout.from_errors import errors_in_order, from_errors
+from meddiff.readout.predictions import probabilities
 
 
 def cell(

@@ -12,8 +12,9 @@ from meddiff.evaluate.curves import removal_curves, step_ablation
 from meddiff.evaluate.efficiency import RunErrors, efficiency
 from meddiff.evaluate.intervals import metric_intervals
 from meddiff.evaluate.metrics.catalogue import WeightedMetrics, point_metrics
-from meddiff.evaluate.predictions import from_errors, from_probabilities
 from meddiff.evaluate.statistics import Resampling, bootstrap
+from meddiff.readout.from_errors import from_errors
+from meddiff.readout.from_logits import from_probabilities
 from meddiff.runs import Run, ScoringRun
 
 LAYOUT = {

@@ -15,7 +15,7 @@ from evaluate_samples import sample_predictions
 from meddiff.evaluate.metrics.catalogue import METRICS, WeightedMetrics, find, point_metrics
 from meddiff.evaluate.metrics.images import CalibrationError, bin_index, label_losses, ranking_scores
 from meddiff.evaluate.metrics.ranking import Ranking
-from meddiff.evaluate.predictions import from_probabilities
+from meddiff.readout.from_logits import from_probabilities
 
 
 def table_of(labels: list[int], p: list[list[float]]) -> pd.DataFrame:

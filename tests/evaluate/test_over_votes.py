@@ -24,10 +24,10 @@ from meddiff.evaluate.comparison import compare
 from meddiff.evaluate.efficiency import RunErrors, efficiency
 from meddiff.evaluate.metrics_tree import metrics_tree
 from meddiff.evaluate.over_seeds import limits_over_seeds, over_seeds, replicates
-from meddiff.evaluate.predictions import is_correct, write_predictions
 from meddiff.evaluate.proportion import share_interval
 from meddiff.evaluate.statistics import Resampling
 from meddiff.evaluate.summary import COLUMNS, read_metrics
+from meddiff.readout.predictions import is_correct, write_predictions
 from meddiff.runs import Run, ScoringRun
 
 KEYS = ["model", "metric"]

@@ -12,11 +12,13 @@ from error_samples import save_errors
 from evaluate_samples import sample_errors, sample_predictions
 from meddiff.diffusion import vote
 from meddiff.errors import DataError
-from meddiff.evaluate.predictions import (
-    from_errors,
-    from_probabilities,
+from meddiff.readout.from_errors import from_errors
+from meddiff.readout.from_logits import from_logits
+from meddiff.readout.predictions import (
+    class_names,
     probabilities,
     read_predictions,
+    scores,
     write_predictions,
 )
 from meddiff.scoring.error_file import load_errors
@@ -28,8 +30,8 @@ KINDS = ["uncertainty_vote_entropy", "uncertainty_t_score", "uncertainty_softmax
 def test_from_errors(classes: int) -> None:
     dataset = sample_errors(classes=classes, early_stop=True)
     majority, mean = from_errors(dataset, "majority"), from_errors(dataset, "mean")
-    shares = [f"p_{k}" for k in range(classes)]
-    expected = ["image_id", "group", "label", "prediction", *shares, *KINDS, "steps_used", "steps"]
+    columns = [f"{kind}_class {k}" for kind in ("p", "score") for k in range(classes)]
+    expected = ["image_id", "group", "label", "prediction", *columns, *KINDS, "steps_used", "steps"]
     assert list(majority.columns) == list(mean.columns) == expected
     pd.testing.assert_frame_equal(majority[KINDS], mean[KINDS])
     assert majority["steps_used"].tolist() == [10, 21] * 30
@@ -51,10 +53,14 @@ def test_dimension_order_does_not_matter() -> None:
 
 
 def test_baseline_has_the_same_columns_but_for_uncertainty() -> None:
-    p = np.array([[0.9, 0.1], [0.5, 0.5], [0.2, 0.8]])
-    table = from_probabilities(["a", "b", "c"], ["a", "b", "b"], np.array([0, 1, 1]), p)
-    expected = ["image_id", "group", "label", "prediction", "p_0", "p_1"]
+    logits = np.array([[2.0, 0.0], [-1.0, -1.0], [0.0, 800.0]])
+    table = from_logits(["a", "b", "c"], ["a", "b", "b"], np.array([0, 1, 1]), logits, ["healthy", "ill"])
+    columns = ["p_healthy", "p_ill", "score_healthy", "score_ill"]
+    expected = ["image_id", "group", "label", "prediction", *columns]
     assert list(table.columns) == [*expected, "uncertainty_softmax_entropy", "steps_used", "steps"]
+    assert class_names(table) == ["healthy", "ill"]
+    np.testing.assert_array_equal(scores(table), logits)
+    np.testing.assert_allclose(probabilities(table)[:, 1], 1 / (1 + np.exp(logits[:, 0] - logits[:, 1])))
     assert table["prediction"].tolist() == [0, 0, 1]
     assert table["uncertainty_softmax_entropy"].idxmax() == 1
     assert table["steps_used"].tolist() == table["steps"].tolist() == [1, 1, 1]
@@ -97,9 +103,10 @@ def test_incomplete_or_overflowed_errors_are_refused() -> None:
         ("label", "-1", "row 4: label is '-1', expected a class"),
         ("prediction", "0.5", "row 4: prediction is '0.5', expected a class"),
         ("prediction", "", "row 4: prediction is '', expected a finite number"),
-        ("p_1", "nan", "row 4: p_1 is 'nan', expected a finite number"),
-        ("p_1", "-0.2", r"row 4: p_1 is '-0.2', expected within \[0, 1\]"),
-        ("p_1", "0.123", "expected p_0..p_1 that sum to 1"),
+        ("p_class 1", "nan", "row 4: p_class 1 is 'nan', expected a finite number"),
+        ("p_class 1", "-0.2", r"row 4: p_class 1 is '-0.2', expected within \[0, 1\]"),
+        ("p_class 1", "0.123", "expected p_class 0..p_class 1 that sum to 1"),
+        ("score_class 0", "", "row 4: score_class 0 is '', expected a finite number"),
         ("image_id", "image00000", "row 4: image_id is 'image00000', expected an id used once"),
         ("group", "", "row 4: group is '', expected a group id"),
         ("steps_used", "0", "row 4: steps_used is '0', expected a whole number"),
@@ -120,8 +127,11 @@ def test_reader_names_missing_columns_and_files(tmp_path: Path) -> None:
     table.drop(columns=["group", *KINDS]).to_csv(tmp_path / "p.csv", index=False)
     with pytest.raises(DataError, match=r"'group', 'uncertainty_<kind>'"):
         read_predictions(tmp_path / "p.csv")
-    table.drop(columns="p_1").to_csv(tmp_path / "p.csv", index=False)
-    with pytest.raises(DataError, match="'p_1'"):
+    table.drop(columns="p_class 1").to_csv(tmp_path / "p.csv", index=False)
+    with pytest.raises(DataError, match="'p_<class> of two or more classes'"):
+        read_predictions(tmp_path / "p.csv")
+    table.drop(columns="score_class 1").to_csv(tmp_path / "p.csv", index=False)
+    with pytest.raises(DataError, match=r"\['score_class 1'\] are missing"):
         read_predictions(tmp_path / "p.csv")
     table[:0].to_csv(tmp_path / "p.csv", index=False)
     with pytest.raises(DataError, match="no rows"):

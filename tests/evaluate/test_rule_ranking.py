@@ -16,11 +16,11 @@ from meddiff import cli
 from meddiff.diffusion.level_weights import fit_level_weights
 from meddiff.errors import DataError
 from meddiff.evaluate.metrics.catalogue import point_metrics
-from meddiff.evaluate.predictions import from_errors
 from meddiff.evaluate.replay import EXACT, FIRST, SEQUENTIAL, Procedure, replay
 from meddiff.evaluate.rules.ranking import COLUMNS, STOPPING, fitted_rules, rule_ranking
 from meddiff.readout.candidates import CANDIDATES
 from meddiff.readout.fitted import FITTED
+from meddiff.readout.from_errors import from_errors
 from meddiff.readout.rules import RULES
 
 

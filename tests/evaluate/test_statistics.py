@@ -14,8 +14,8 @@ from meddiff.cli import main
 from meddiff.errors import DataError
 from meddiff.evaluate import statistics
 from meddiff.evaluate.metrics.catalogue import point_metrics
-from meddiff.evaluate.predictions import write_predictions
 from meddiff.evaluate.summary import COLUMNS, MetricsSettings, read_metrics, summarise
+from meddiff.readout.predictions import write_predictions
 from meddiff.result_csv import write_csv
 from meddiff.runs import Run
 
@@ -111,7 +111,7 @@ def test_few_images_of_a_class_are_said_in_the_log(tmp_path: Path, caplog: pytes
 
 
 def test_metrics_command_names_a_wrong_key(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    params = json.dumps({**RUN, **RESAMPLING, "decision": "vote", "samples": 3})
+    params = json.dumps({**RUN, **RESAMPLING, "decision": "by vote", "samples": 3})
     arguments = ["--predictions", "absent.csv", "--params", params, "--out", str(tmp_path / "m.csv")]
     assert main(["metrics", *arguments]) == 1
     assert "--params: decision" in caplog.text

@@ -11,7 +11,7 @@ from meddiff.diffusion import vote
 from meddiff.diffusion.stopping import cut, make_rule, stopping_steps
 from meddiff.evaluate.metrics.catalogue import point_metrics
 from meddiff.evaluate.metrics.images import label_losses
-from meddiff.evaluate.predictions import from_errors
+from meddiff.readout.from_errors import from_errors
 
 
 @pytest.mark.parametrize("classes", [2, 3])

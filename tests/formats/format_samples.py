@@ -24,9 +24,9 @@ from error_samples import save_errors
 from meddiff.data.stores import store_files
 from meddiff.data.stores.store import Store
 from meddiff.errors import CheckpointError, DataError, MeddiffError, ReleaseError
-from meddiff.evaluate import predictions
 from meddiff.models import spec
 from meddiff.models.checkpoint import read_weights, save_weights
+from meddiff.readout import predictions
 from meddiff.records import record
 from meddiff.scoring import error_file
 from meddiff.weights import releases

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,8 @@ import xarray as xr
 from format_samples import KINDS, NETWORKS, config_version, sample, versions
 
 from meddiff.errors import DataError, MeddiffError
-from meddiff.evaluate.predictions import read_predictions, write_predictions
 from meddiff.format_version import as_of_today
+from meddiff.readout.predictions import read_predictions, write_predictions
 from meddiff.records.chain import Chain
 from meddiff.records.files import with_network
 from meddiff.records.record import record_path
@@ -58,6 +59,8 @@ def check_predictions(table: pd.DataFrame) -> None:
         "prediction": [0, 1, 1],
         "p_0": [2 / 3, 1 / 6, 1 / 3],
         "p_1": [1 / 3, 5 / 6, 2 / 3],
+        "score_0": [math.log(2 / 3), math.log(1 / 6), math.log(1 / 3)],
+        "score_1": [math.log(1 / 3), math.log(5 / 6), math.log(2 / 3)],
         "uncertainty_vote_entropy": [0.9182958340544894, 0.6500224216483541, 0.9182958340544894],
         "uncertainty_t_score": [-0.27735009811261446, 0.0, -1.0],
         "uncertainty_softmax_entropy": [0.9950079822965653, 0.9971877301543358, 0.9888163926508524],
@@ -223,7 +226,7 @@ def test_today_s_configuration_of_weights_says_its_version_and_has_a_checksum(tm
 
 def test_predictions_that_pandas_has_read_and_written_are_the_same(tmp_path):
     path = tmp_path / "p.csv"
-    pd.read_csv(sample("predictions", 2)).to_csv(path, index=False)
+    pd.read_csv(sample("predictions", 3)).to_csv(path, index=False)
     check_predictions(read_predictions(path))
     assert list(pd.read_csv(path))[-1] == "format_version"
 
@@ -231,12 +234,12 @@ def test_predictions_that_pandas_has_read_and_written_are_the_same(tmp_path):
 @pytest.mark.parametrize(
     ("cell", "message"),
     [
-        ("1", "row 3: format_version is '1', expected '2' as in the first row"),
-        ("", "row 3: format_version is '', expected '2' as in the first row"),
+        ("1", "row 3: format_version is '1', expected '3' as in the first row"),
+        ("", "row 3: format_version is '', expected '3' as in the first row"),
     ],
 )
 def test_rows_of_two_versions_are_no_table(tmp_path, cell, message):
-    table = pd.read_csv(sample("predictions", 2), dtype=str)
+    table = pd.read_csv(sample("predictions", 3), dtype=str)
     table.loc[1, "format_version"] = cell
     table.to_csv(tmp_path / "p.csv", index=False)
     with pytest.raises(DataError, match=message):
@@ -245,7 +248,7 @@ def test_rows_of_two_versions_are_no_table(tmp_path, cell, message):
 
 @pytest.mark.parametrize("cell", ["two", "0", "-1", "1.5", ""])
 def test_a_version_that_is_no_number_is_refused(tmp_path, cell):
-    table = pd.read_csv(sample("predictions", 2), dtype=str).assign(format_version=cell)
+    table = pd.read_csv(sample("predictions", 3), dtype=str).assign(format_version=cell)
     table.to_csv(tmp_path / "p.csv", index=False)
     with pytest.raises(
         DataError, match=r"p\.csv: its format_version is .*, expected a whole number \(versions 1"
@@ -254,7 +257,7 @@ def test_a_version_that_is_no_number_is_refused(tmp_path, cell):
 
 
 def test_no_rows_have_no_version(tmp_path):
-    write_predictions(read_predictions(sample("predictions", 2))[:0], tmp_path / "p.csv")
+    write_predictions(read_predictions(sample("predictions", 3))[:0], tmp_path / "p.csv")
     with pytest.raises(DataError, match="no rows"):
         read_predictions(tmp_path / "p.csv")
 

@@ -11,13 +11,16 @@ from meddiff.runs import Run, ScoringRun, TrainedRun
 def test_runs_of_the_paper(experiment):
     paper = experiment("paper")
     assert len(paper.trained_runs()) == 2 * 11  # datasets, models; one training seed
-    # Four diffusion models with three vote seeds each, decided in two ways; seven baselines.
+    # Four diffusion models with three vote seeds each, decided in three ways; seven baselines.
     assert len(paper.scored_runs()) == 2 * 4 * 3
     assert Counter(run.decision for run in paper.decided_runs()) == {
         "softmax": 2 * 7,
         "majority": 2 * 4 * 3,
         "mean": 2 * 4 * 3,
+        "t_score": 2 * 4 * 3,
     }
+    # By t-score and by mean error every image gets the same class.
+    assert {run.decision for run in paper.reported_runs()} == {"softmax", "majority", "mean"}
     assert paper.trained_runs()[0] == TrainedRun(dataset="chexpert", model="resnet18", seed=0)
     assert paper.joint_models() == ["stable_diffusion_finetuned"]
     assert paper.zero_shot_models() == ["stable_diffusion_zero_shot"]
@@ -76,8 +79,10 @@ def test_kept_files_by_stage(experiment):
         "manifest.json": 1,
     }
     made = Counter(path.rpartition("/")[2] for path in demo.predictions())
-    assert made["errors.nc"] == 6 and made["majority.csv"] == made["mean.csv"] == 2 * 6
-    assert made["softmax.csv"] == 2 * 4 and made["examples.npz"] == 2
+    # Scores of both splits, predictions and metrics.
+    assert made["errors.nc"] == made["errors_valid.nc"] == made["majority.json"] == 6
+    assert made["majority.csv"] == made["mean.csv"] == made["t_score.csv"] == 4 * 6
+    assert made["softmax.csv"] == 4 * 4 and made["examples.npz"] == 2
     assert Outputs(experiment("shortcut")).strata() == ["data/phantom_shortcut/strata.csv"]
 
 

@@ -12,7 +12,8 @@ from meddiff.diffusion import vote
 from meddiff.diffusion.level_weights import fit_level_weights
 from meddiff.readout.candidates import CANDIDATES
 from meddiff.readout.fitted import FITTED
-from meddiff.readout.rules import RULES, Readout, Rule
+from meddiff.readout.rules import RULES, Rule
+from meddiff.readout.scores import Readout
 
 EVERY = RULES | CANDIDATES
 

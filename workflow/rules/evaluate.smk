@@ -3,24 +3,22 @@ METRICS = f"{RESULTS}/metrics.json"
 
 rule vote:
     input:
-        errors=f"{RESULTS}/{VOTES}/errors.nc",
-        code=code_of("meddiff.evaluate.predictions", "meddiff.scoring.error_file"),
+        errors=SCORING.voted,
+        code=code_of("meddiff.readout.from_errors", "meddiff.scoring.error_file"),
     output:
-        predictions=f"{RESULTS}/{VOTES}/predictions/{{decision}}.csv",
+        scores=f"{RESULTS}/{VOTES}/scores/{{split}}/{{decision}}.csv",
     log:
-        f"{LOGS}/{VOTES}/vote-{{decision}}.log",
-    wildcard_constraints:
-        decision=one_of(DIFFUSION_DECISIONS),
+        f"{LOGS}/{VOTES}/vote-{{split}}-{{decision}}.log",
     conda:
         "../../envs/cpu.yaml"
     resources:
         mem_mb=4000,
         runtime=30,
     message:
-        "Deciding {wildcards.dataset} by {wildcards.decision} with {wildcards.model} (seed {wildcards.seed}, votes {wildcards.votes})"
+        "Deciding {wildcards.dataset} ({wildcards.split}) by {wildcards.decision} with {wildcards.model} (seed {wildcards.seed}, votes {wildcards.votes})"
     shell:
         "python -m meddiff vote --errors {input.errors:q} --decision {wildcards.decision:q}"
-        " --out {output.predictions:q} > {log:q} 2>&1"
+        " --out {output.scores:q} > {log:q} 2>&1"
 
 
 rule predict_baseline:
@@ -29,11 +27,11 @@ rule predict_baseline:
         config=f"{RESULTS}/{RUN}/weights/config.yaml",
         manifest=DATA.manifest,
         arrays=ancient(DATA.arrays),
-        code=code_of("meddiff.networks.classifier", "meddiff.evaluate.predictions"),
+        code=code_of("meddiff.networks.classifier", "meddiff.readout.from_logits"),
     output:
-        predictions=f"{RESULTS}/{RUN}/predictions/{{decision}}.csv",
+        scores=f"{RESULTS}/{RUN}/scores/{{split}}/{{decision}}.csv",
     log:
-        f"{LOGS}/{RUN}/predict-{{decision}}.log",
+        f"{LOGS}/{RUN}/predict-{{split}}-{{decision}}.log",
     wildcard_constraints:
         decision=one_of(BASELINE_DECISIONS),
     conda:
@@ -46,10 +44,50 @@ rule predict_baseline:
         store=subpath(input.manifest, parent=True),
         weights=subpath(input.weights, parent=True),
     message:
-        "Predicting {wildcards.dataset} with {wildcards.model} (seed {wildcards.seed})"
+        "Predicting {wildcards.dataset} ({wildcards.split}) with {wildcards.model} (seed {wildcards.seed})"
     shell:
-        "python -m meddiff predict --weights {params.weights:q} --store {params.store:q} --split test"
-        " --threads {threads:q} --out {output.predictions:q} > {log:q} 2>&1"
+        "python -m meddiff predict --weights {params.weights:q} --store {params.store:q} --split {wildcards.split:q}"
+        " --threads {threads:q} --out {output.scores:q} > {log:q} 2>&1"
+
+
+# What a model decides, with a vote seed or without: probabilities are calibrated on the validation split.
+rule calibrate:
+    input:
+        scores=f"{RESULTS}/{{decided}}/scores/valid/{{decision}}.csv",
+        code=code_of("meddiff.readout.calibrating"),
+    output:
+        calibration=f"{RESULTS}/{{decided}}/calibration/{{decision}}.json",
+    log:
+        f"{LOGS}/{{decided}}/calibrate-{{decision}}.log",
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        # Logits get the slope that is known as temperature, votes and errors an offset of each class as well.
+        method=lambda wildcards: ["--temperature"] * (wildcards.decision in BASELINE_DECISIONS),
+    message:
+        "Calibrating {wildcards.decided} ({wildcards.decision})"
+    shell:
+        "python -m meddiff calibrate --scores {input.scores:q} {params.method:q} --out {output.calibration:q} > {log:q} 2>&1"
+
+
+rule decide:
+    input:
+        scores=f"{RESULTS}/{{decided}}/scores/test/{{decision}}.csv",
+        calibration=SCORING.calibration,
+        code=code_of("meddiff.readout.calibrating"),
+    output:
+        predictions=f"{RESULTS}/{{decided}}/predictions/{{decision}}.csv",
+    log:
+        f"{LOGS}/{{decided}}/decide-{{decision}}.log",
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        calibration=SCORING.calibration_option,
+    message:
+        "Predictions of {wildcards.decided} by {wildcards.decision}"
+    shell:
+        "python -m meddiff decide --scores {input.scores:q} {params.calibration:q}"
+        " --out {output.predictions:q} > {log:q} 2>&1"
 
 
 rule compute_metrics:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import Field
 
-from meddiff.config.schema.strict import Strict
-
-Decision = Literal["majority", "mean", "softmax"]
+from meddiff.config.schema.strict import Name, Strict
 
 
 class TrainedRun(Strict):
@@ -30,4 +26,4 @@ class ScoringRun(TrainedRun):
 class Run(ScoringRun):
     """Identity of one predictions or metrics file."""
 
-    decision: Decision
+    decision: Name = Field(description="decision rule, or ``softmax`` of what has a single answer")

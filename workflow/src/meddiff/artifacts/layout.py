@@ -9,9 +9,8 @@ from typing import Any
 import pandas as pd
 
 from meddiff.artifacts.render import Grid
-from meddiff.artifacts.settings import DECISION_TITLES, Layout
+from meddiff.artifacts.settings import DECISION_TITLES, Layout, decision_title
 
-DECISION_ORDER = list(DECISION_TITLES)
 _SEVERAL_SEEDS = (
     "Mean over seeds ± standard deviation between seeds; the interval is that of the mean for other images "
     "and other seeds, and very wide for two seeds, which say little of how far seeds differ."
@@ -74,7 +73,7 @@ def in_layout_order(table: pd.DataFrame, layout: Layout) -> pd.DataFrame:
     ranks = {
         "dataset": {name: i for i, name in enumerate(layout.dataset_titles())},
         "model": {name: i for i, name in enumerate(layout.model_titles())},
-        "decision": {name: i for i, name in enumerate(DECISION_ORDER)},
+        "decision": {name: i for i, name in enumerate(decisions_of(table))},
     }
     # In a table of means `votes` is a number of them.
     keys = [*ranks, *(column for column in ("seed", "votes") if {"seed", column} <= {*table.columns})]
@@ -85,15 +84,25 @@ def in_layout_order(table: pd.DataFrame, layout: Layout) -> pd.DataFrame:
     ).reset_index(drop=True)
 
 
+def decisions_of(table: pd.DataFrame) -> list[str]:
+    """The decisions that `table` has, in the order in which they are shown."""
+    there = table["decision"].unique().tolist()
+    known = [name for name in DECISION_TITLES if name in there]
+    return [*known, *(name for name in there if name not in known)]
+
+
 def rows_of(table: pd.DataFrame, models: Sequence[str]) -> list[tuple[str, str]]:
     """The pairs (model, decision) that `table` has, in the order of `models` and of the decisions."""
     there = set(zip(table["model"], table["decision"], strict=True))
     return [
-        (model, decision) for model in models for decision in DECISION_ORDER if (model, decision) in there
+        (model, decision)
+        for model in models
+        for decision in decisions_of(table)
+        if (model, decision) in there
     ]
 
 
 def row_title(model: str, decision: str, layout: Layout) -> str:
     """Title of a model, with the decision rule where a model has several."""
     title = layout.model_titles()[model]
-    return title if decision == "softmax" else f"{title} ({DECISION_TITLES[decision]})"
+    return title if decision == "softmax" else f"{title} ({decision_title(decision)})"

@@ -28,8 +28,16 @@ DECISION_TITLES: dict[str, str] = {
     "weighted_votes": "weighted votes",
     "mean": "mean error",
     "weighted_errors": "weighted errors",
+    "t_score": "t-score",
     "softmax": "softmax",
 }
+
+
+def decision_title(decision: str) -> str:
+    """How a decision rule is called where it is shown."""
+    return DECISION_TITLES.get(decision, decision.replace("_", " "))
+
+
 FAMILY_TITLES: dict[str, str] = {"cnn": "CNN", "transformer": "Transformer", "diffusion": "Diffusion"}
 
 

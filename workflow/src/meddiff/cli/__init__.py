@@ -58,6 +58,8 @@ RULES: dict[str, str] = {
     "gather": "join the shards of a scoring run",
     "vote": "turn noise-prediction errors into predictions",
     "predict": "predict with a discriminative baseline",
+    "calibrate": "fit calibrated probabilities on the validation split",
+    "decide": "add calibrated probabilities to predictions",
     "metrics": "compute metrics with confidence intervals from predictions",
     "collect": "collect all metrics of an experiment in one JSON file",
     "explain": "make the counterfactuals of a diffusion model and have them classified",

@@ -26,8 +26,8 @@ def run(args: argparse.Namespace) -> None:
     """Run the command."""
     import logging
 
-    from meddiff.evaluate.predictions import read_predictions
     from meddiff.evaluate.summary import MetricsSettings, class_sizes, few_images, summarise
+    from meddiff.readout.predictions import read_predictions
     from meddiff.result_csv import write_csv
 
     settings = parsed(MetricsSettings, args.params, "--params")

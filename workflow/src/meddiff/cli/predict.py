@@ -1,4 +1,4 @@
-"""Predict the test split with a discriminative baseline."""
+"""Predict a split with a discriminative baseline."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def files(args: argparse.Namespace) -> Files:
     """What the command reads and writes."""
     inputs = [*weights_inputs(args.weights), store_manifest(args.store)]
-    code = ["meddiff.networks.classifier", "meddiff.evaluate.predictions"]
+    code = ["meddiff.networks.classifier", "meddiff.readout.from_logits"]
     return Files(inputs, [args.out], code, {"split": args.split})
 
 
@@ -33,16 +33,17 @@ def run(args: argparse.Namespace) -> None:
     import torch
 
     from meddiff.data.stores.store import Store
-    from meddiff.evaluate.predictions import from_probabilities, write_predictions
     from meddiff.models.spec import read_spec
     from meddiff.models.trained import default_device, load_model
-    from meddiff.networks.classifier import predict_probabilities
+    from meddiff.networks.classifier import predict_logits
+    from meddiff.readout.from_logits import from_logits
+    from meddiff.readout.predictions import write_predictions
 
     if args.threads:
         torch.set_num_threads(args.threads)
     store = Store.open(args.store, args.split)
     read_spec(args.weights).check_use(args.weights, store, diffusion=False)
     model, _ = load_model(args.weights, default_device())
-    probabilities = predict_probabilities(model, store.images)
-    table = from_probabilities(store.image_ids, store.groups, store.labels, probabilities)
+    logits = predict_logits(model, store.images)
+    table = from_logits(store.image_ids, store.groups, store.labels, logits, store.class_names)
     write_predictions(table, args.out)

@@ -24,9 +24,10 @@ from meddiff.errors import DataError
 from meddiff.evaluate.intervals import equal_share_of_classes, metric_intervals
 from meddiff.evaluate.metrics.catalogue import WeightedMetrics
 from meddiff.evaluate.over_seeds import over_seeds
-from meddiff.evaluate.predictions import from_probabilities, is_correct
 from meddiff.evaluate.proportion import Sample, bounded_interval
 from meddiff.evaluate.statistics import Resampling, bootstrap, difference_limits
+from meddiff.readout.from_logits import from_probabilities
+from meddiff.readout.predictions import is_correct
 from meddiff.runs import Run
 
 RULE = "(rule)"  # no model has this name: brackets are not allowed in names

@@ -10,8 +10,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from meddiff.errors import DataError
-from meddiff.evaluate.predictions import is_correct
 from meddiff.evaluate.proportion import difference_interval
+from meddiff.readout.predictions import is_correct
 from meddiff.runs import Run
 
 

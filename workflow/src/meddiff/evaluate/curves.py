@@ -19,9 +19,10 @@ from meddiff.evaluate.over_seeds import (
     replicates,
     same_images,
 )
-from meddiff.evaluate.predictions import UNCERTAINTY, errors_in_order, is_correct
 from meddiff.evaluate.proportion import Sample, bounded_interval, share_interval
 from meddiff.evaluate.statistics import Resampling, bootstrap
+from meddiff.readout.from_errors import errors_in_order
+from meddiff.readout.predictions import UNCERTAINTY, is_correct
 from meddiff.runs import Run, ScoringRun
 
 if TYPE_CHECKING:

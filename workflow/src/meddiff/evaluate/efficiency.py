@@ -22,7 +22,6 @@ from meddiff.errors import DataError
 from meddiff.evaluate.metrics.images import CalibrationError
 from meddiff.evaluate.metrics.ranking import Ranking
 from meddiff.evaluate.over_seeds import by_seeds, counts, one_value, replicates, same_images
-from meddiff.evaluate.predictions import error_array
 from meddiff.evaluate.replay import (
     EXACT,
     FIRST,
@@ -37,6 +36,7 @@ from meddiff.evaluate.replay import (
     replay,
 )
 from meddiff.evaluate.statistics import Resampling, bootstrap
+from meddiff.readout.from_errors import error_array
 from meddiff.runs import ScoringRun
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from meddiff.diffusion import vote
 from meddiff.errors import DataError
-from meddiff.evaluate.predictions import error_array
+from meddiff.readout.from_errors import error_array
 
 if TYPE_CHECKING:
     import xarray as xr

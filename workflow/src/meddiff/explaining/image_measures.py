@@ -9,10 +9,10 @@ import pandas as pd
 
 from meddiff.data.stores.store import Store
 from meddiff.errors import DataError
-from meddiff.evaluate.predictions import probabilities
 from meddiff.explaining import image_distances
 from meddiff.explaining.edits import COUNTERFACTUAL, FACTUAL, read_pixels
 from meddiff.explaining.lesions import KnownLesions
+from meddiff.readout.predictions import probabilities
 
 _BATCH = 64  # images in memory at once
 _KEYS = ["image_id", "source", "target", "role", "main", "front", "from_t", "cfg_scale", "file"]

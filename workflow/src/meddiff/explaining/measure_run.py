@@ -11,7 +11,6 @@ from pydantic import Field
 
 from meddiff.data.stores.store import Store
 from meddiff.errors import ConfigError, DataError
-from meddiff.evaluate.predictions import read_predictions
 from meddiff.evaluate.statistics import Resampling
 from meddiff.explaining.archives import read_archive
 from meddiff.explaining.edits import read_edit_table
@@ -20,6 +19,7 @@ from meddiff.explaining.image_measures import measure_images
 from meddiff.explaining.lesions import KnownLesions
 from meddiff.explaining.metrics import COLUMNS, RUN
 from meddiff.explaining.summary import summarise
+from meddiff.readout.predictions import read_predictions
 from meddiff.result_csv import write_csv
 from meddiff.runs import TrainedRun
 

@@ -93,7 +93,7 @@ class TimmClassifier(nn.Module):
         return set()
 
 
-def predict_probabilities(
+def predict_logits(
     model: TimmClassifier,
     images: np.ndarray,
     batch_size: int = 128,
@@ -101,16 +101,16 @@ def predict_probabilities(
     on_batch: Callable[[], None] = lambda: None,
     precision: str = "fp32",
 ) -> np.ndarray:
-    """Class probabilities of stored images.
+    """Logits of stored images.
 
     Args:
         model: on the device to compute on; it is put into eval mode.
         images: uint8 [I, H, W, C].
         on_batch: called after every batch.
-        precision: of the network: ``fp32``, ``fp16`` or ``bf16``; probabilities are made in float64.
+        precision: of the network: ``fp32``, ``fp16`` or ``bf16``.
 
     Returns:
-        float64 [I, K]; rows sum to 1.
+        float64 [I, K], whose softmax are class probabilities.
 
     Raises:
         MeddiffError: if an output is NaN or infinite.
@@ -123,14 +123,14 @@ def predict_probabilities(
             batch = torch.from_numpy(np.array(images[start : start + batch_size])).to(device)
             with autocast(device, precision):
                 logits = model(to_unit_range(batch))
-            parts.append(torch.softmax(logits.double(), dim=1).cpu().numpy())
+            parts.append(logits.double().cpu().numpy())
             on_batch()
-    probabilities = np.concatenate(parts)
-    if not np.isfinite(probabilities).all():
+    logits = np.concatenate(parts)
+    if not np.isfinite(logits).all():
         raise MeddiffError(
             "the baseline's output is not finite: its weights diverged; lower train.lr and train again"
         )
-    return probabilities
+    return logits
 
 
 def _check_name(name: str) -> None:

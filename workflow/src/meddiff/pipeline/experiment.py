@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from meddiff.errors import ConfigError
+from meddiff.readout.rules import RULES
 from meddiff.runs import Run, ScoringRun, TrainedRun
 from meddiff.text import script_safe_json
 
@@ -14,9 +16,10 @@ if TYPE_CHECKING:
     from meddiff.config.schema.experiment import ExperimentConfig
     from meddiff.config.schema.model import AnyModel
 
-DIFFUSION_DECISIONS = ("majority", "mean")
 BASELINE_DECISIONS = ("softmax",)
-VALIDATION = "valid"
+TEST, VALIDATION = "test", "valid"
+# Rules that differ from another one in probabilities only.
+_SAME_CLASS = {"t_score": "mean"}
 # Takes the place of the dataset in the name of a model that is trained on all of them.
 JOINT = "joint"
 
@@ -31,7 +34,17 @@ class Experiment:
     """
 
     def __init__(self, config: Config) -> None:
+        """The runs of what `config` says.
+
+        Raises:
+            ConfigError: if it names a decision rule that there is not.
+        """
         self.config = config
+        if unknown := sorted({*self.settings.score.decisions} - RULES.keys()):
+            raise ConfigError(
+                f"config/experiments/{config.name}.yaml: score.decisions: there is no rule {unknown[0]!r}; "
+                f"there are {', '.join(RULES)}"
+            )
         self.results = f"results/{config.results_name}"
         self.logs = f"logs/{config.results_name}"
 
@@ -101,8 +114,13 @@ class Experiment:
             Run(**decided, decision=decision)
             for run in self.trained_runs()
             for decided in self._decided(run)
-            for decision in (DIFFUSION_DECISIONS if "votes" in decided else BASELINE_DECISIONS)
+            for decision in (self.settings.score.decisions if "votes" in decided else BASELINE_DECISIONS)
         ]
+
+    def reported_runs(self) -> list[Run]:
+        """The decided runs without those that name every image's class as another one does."""
+        made = self.settings.score.decisions
+        return [run for run in self.decided_runs() if _SAME_CLASS.get(run.decision) not in made]
 
     def _decided(self, run: TrainedRun) -> list[dict[str, str | int]]:
         if not self.is_diffusion(run.model):
@@ -129,7 +147,7 @@ class Experiment:
     def audited_runs(self) -> list[Run]:
         """The tables of predictions on these."""
         audited = self.audited_datasets()
-        return [run for run in self.decided_runs() if run.dataset in audited]
+        return [run for run in self.reported_runs() if run.dataset in audited]
 
     def replayable_runs(self) -> list[ScoringRun]:
         """The scored runs whose errors are of all steps: other procedures can be replayed from these only."""
@@ -195,10 +213,18 @@ class Experiment:
     def further_errors(self) -> Sequence[str]:
         """What is scored besides the test split, for comparison: ``valid``, or a kind of noise levels."""
         score = self.settings.score
-        return [VALIDATION] * score.weights + score.compare_levels
+        return [VALIDATION] * score.validation + score.compare_levels
+
+    def scores(self, run: Run, split: str = TEST) -> str:
+        """Table of predictions of a split as the rule or the network has them, before calibration."""
+        return f"{self.decided(run)}/scores/{split}/{run.decision}.csv"
+
+    def calibration(self, run: Run) -> str:
+        """What was fitted on the scores of the validation split."""
+        return f"{self.decided(run)}/calibration/{run.decision}.json"
 
     def predictions(self, run: Run) -> str:
-        """Table of predictions."""
+        """Table of predictions of the test split."""
         return f"{self.decided(run)}/predictions/{run.decision}.csv"
 
     def metrics(self, run: Run) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 
 from meddiff.config.sources import SPLITS
 from meddiff.pipeline.data import arrays_of, manifest_of, official_splits
-from meddiff.pipeline.experiment import Experiment
+from meddiff.pipeline.experiment import TEST, VALIDATION, Experiment
 from meddiff.runs import TrainedRun
 
 _WEIGHTS = ("model.safetensors", "config.yaml", "run.json")
@@ -50,8 +50,12 @@ class Outputs:
         further = [experiment.errors(run, name) for run in scored for name in experiment.further_errors()]
         counterfactuals = [file for run in experiment.counterfactual_runs() for file in self._edited(run)]
         predictions, metrics = map(experiment.predictions, decided), map(experiment.metrics, decided)
+        splits = [TEST, *[VALIDATION] * experiment.settings.score.validation]
+        predicted = [experiment.scores(run, split) for run in decided for split in splits]
+        fitted = [experiment.calibration(run) for run in decided if len(splits) > 1]
         errors = map(experiment.errors, scored)
-        return self._expected([*errors, *further, *predictions, *metrics, *counterfactuals])
+        decided_on = [*errors, *further, *predicted, *fitted]
+        return self._expected([*decided_on, *predictions, *metrics, *counterfactuals])
 
     def _expected(self, files: Iterable[str]) -> list[str]:
         return [file for file in files if file not in self._absent]

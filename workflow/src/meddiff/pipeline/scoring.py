@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from meddiff.models.kinds import network_module
 from meddiff.pipeline.code import code_of
-from meddiff.pipeline.experiment import VALIDATION, Experiment
+from meddiff.pipeline.experiment import TEST, VALIDATION, Experiment
 from meddiff.pipeline.wildcards import Wildcards, trained_run
+from meddiff.runs import ScoringRun
 from meddiff.text import script_safe_json
 
 
@@ -39,6 +40,21 @@ class Scoring:
         kind = self._experiment.config.model(wildcards.model, wildcards.dataset).kind
         stopping = ["meddiff.diffusion.stopping"] if self._experiment.stops_early() else []
         return code_of("meddiff.scoring.score", "meddiff.scoring.error_file", network_module(kind), *stopping)
+
+    def voted(self, wildcards: Wildcards) -> str:
+        """The errors of a split that is decided on."""
+        run = ScoringRun(**trained_run(wildcards).model_dump(), votes=int(wildcards.votes))
+        return self._experiment.errors(run, None if wildcards.split == TEST else wildcards.split)
+
+    def calibration(self, wildcards: Wildcards) -> list[str]:
+        """What was fitted on the validation split, where that is scored."""
+        folder = f"{self._experiment.results}/{wildcards.decided}"
+        scored = self._experiment.settings.score.validation
+        return [f"{folder}/calibration/{wildcards.decision}.json"] * scored
+
+    def calibration_option(self, wildcards: Wildcards) -> list[str]:
+        """Words of the option that names it."""
+        return [word for path in self.calibration(wildcards) for word in ("--calibration", path)]
 
     def metrics_settings(self, wildcards: Wildcards) -> str:
         """Which predictions metrics are of (those of votes have a vote seed), and how intervals are made."""

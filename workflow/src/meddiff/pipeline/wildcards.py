@@ -21,6 +21,8 @@ class Wildcards(Protocol):
     votes: str
     decision: str
     further: str
+    split: str
+    decided: str
     pretrained: str
     release: str
 

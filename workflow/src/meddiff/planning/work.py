@@ -29,7 +29,7 @@ STAGES = {
     "score": ("score", "gather"),
     "explain": ("explain",),
     "predict": ("predict",),
-    "evaluate": ("vote", "metrics", "collect", "measure", "artifact"),
+    "evaluate": ("vote", "calibrate", "decide", "metrics", "collect", "measure", "artifact"),
 }
 _OF_MODELS = ("train", "score", "explain", "predict")
 

@@ -16,7 +16,8 @@ from scipy.special import softmax
 
 from meddiff.diffusion import vote
 from meddiff.diffusion.vote import Floats
-from meddiff.readout.rules import Readout, Rule, by_votes, t_score
+from meddiff.readout.rules import Rule, by_votes, t_score
+from meddiff.readout.scores import Readout
 
 _TRIMMED = 0.1  # of the steps, at either end
 _NEIGHBOURS = 31  # steps of the nearest noise levels, which tell the spread of one

@@ -16,7 +16,8 @@ from meddiff.diffusion import vote
 from meddiff.diffusion.level_weights import LevelWeights, fit_level_weights
 from meddiff.diffusion.vote import Floats
 from meddiff.readout.candidates import centred, evaluated_steps, highest
-from meddiff.readout.rules import Readout, Rule, by_votes, majority, mean, t_score
+from meddiff.readout.rules import Rule, by_votes, majority, mean, t_score
+from meddiff.readout.scores import Readout
 
 Fit = Callable[[NDArray[np.floating], NDArray[np.floating], NDArray[np.integer]], Rule]
 

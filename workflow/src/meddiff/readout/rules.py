@@ -9,31 +9,13 @@ with all classes count (`meddiff.diffusion.vote`).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
 from meddiff.diffusion import vote
-from meddiff.diffusion.vote import Floats, Ints
-
-
-@dataclass(frozen=True)
-class Readout:
-    """What a rule makes of I images.
-
-    Attributes:
-        scores: float64 [I, K] evidence for each class on a log scale, up to a constant of the image. Their
-            softmax are the probabilities, unless the rule says otherwise.
-        probabilities: float64 [I, K], not calibrated.
-        prediction: int [I] class index.
-    """
-
-    scores: Floats
-    probabilities: Floats
-    prediction: Ints
-
+from meddiff.readout.scores import Readout
 
 Rule = Callable[[NDArray[np.floating], NDArray[np.floating]], Readout]
 

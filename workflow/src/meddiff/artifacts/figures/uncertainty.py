@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from meddiff.artifacts.artifact import Figure, Files, Wanted, style_of
 from meddiff.artifacts.layout import in_layout_order
 from meddiff.artifacts.published import PUBLISHED, PUBLISHED_VALIDATION, PublishedRemoval
-from meddiff.artifacts.settings import DECISION_TITLES, DecidedLayout, each_with, layout
+from meddiff.artifacts.settings import DecidedLayout, decision_title, each_with, layout
 from meddiff.artifacts.style import (
     BAND_ALPHA,
     DASHES,
@@ -32,9 +32,9 @@ from meddiff.artifacts.style import (
 )
 from meddiff.config.schema.figure import FigureStyle
 from meddiff.evaluate.curves import OURS, REMOVAL_COLUMNS, removal_curves
-from meddiff.evaluate.predictions import read_predictions
 from meddiff.evaluate.statistics import Resampling
-from meddiff.runs import Decision, Run
+from meddiff.readout.predictions import read_predictions
+from meddiff.runs import Run
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -55,7 +55,7 @@ _PUBLISHED_SPLITS = {PUBLISHED: "o", PUBLISHED_VALIDATION: "^"}
 class Settings(DecidedLayout, Resampling):
     """What the figure depends on; `uncertainty` names the kind to rank by for each decision."""
 
-    uncertainty: dict[Decision, str] = Field(
+    uncertainty: dict[str, str] = Field(
         default={"majority": "vote_entropy", "mean": "softmax_entropy", "softmax": "softmax_entropy"}
     )
     style: FigureStyle
@@ -71,7 +71,7 @@ class Settings(DecidedLayout, Resampling):
 
 def plan(experiment: Experiment) -> list[Wanted]:
     """Every model once: by vote entropy a majority and a mean decision rank images alike."""
-    runs = [run for run in experiment.decided_runs() if run.decision != "mean"]
+    runs = [run for run in experiment.reported_runs() if run.decision != "mean"]
     settings = Settings(
         **layout(experiment, runs),
         **experiment.resampling(),
@@ -167,7 +167,7 @@ def _removal_legend(
     diffusion, baselines = [], []
     for model in settings.models:
         for decision in drawn.loc[drawn["model"] == model.name, "decision"]:
-            suffix = f" ({DECISION_TITLES[decision]})" if rules[model.name] > 1 else ""
+            suffix = f" ({decision_title(decision)})" if rules[model.name] > 1 else ""
             handle = line(by_model[model.name], DASHES if decision == "mean" else None)
             group = diffusion if model.family == "diffusion" else baselines
             group.append((handle, model.title + suffix))

@@ -85,7 +85,7 @@ def _audited(experiment: Experiment, name: str) -> AuditedDataset:
 def make(settings: Settings, files: Files) -> tuple[pd.DataFrame, list[Grid]]:
     """The table from predictions, one file a run, and tables of strata, one a dataset."""
     from meddiff.data.strata import read_strata
-    from meddiff.evaluate.predictions import read_predictions
+    from meddiff.readout.predictions import read_predictions
 
     pairs = each_with(settings.runs, files["predictions"], "predictions")
     strata, number = files["strata"], len(settings.datasets)

@@ -76,7 +76,7 @@ class Settings(DecidedLayout):
 
 def plan(experiment: Experiment) -> list[Wanted]:
     """Every experiment has one."""
-    config, runs = experiment.config, experiment.decided_runs()
+    config, runs = experiment.config, experiment.reported_runs()
     settings = Settings(
         **layout(experiment, runs),
         confidence=experiment.settings.evaluate.confidence,

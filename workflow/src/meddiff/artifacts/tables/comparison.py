@@ -12,7 +12,7 @@ from meddiff.artifacts.layout import in_layout_order, row_title, with_preset
 from meddiff.artifacts.render import Block, Cell, Column, Grid
 from meddiff.artifacts.settings import Confidence, DecidedLayout, each_with, layout
 from meddiff.evaluate.comparison import compare
-from meddiff.evaluate.predictions import read_predictions
+from meddiff.readout.predictions import read_predictions
 
 if TYPE_CHECKING:
     from meddiff.pipeline.experiment import Experiment
@@ -32,7 +32,7 @@ class Settings(DecidedLayout):
 
 def plan(experiment: Experiment) -> list[Wanted]:
     """Every experiment has one."""
-    runs = experiment.decided_runs()
+    runs = experiment.reported_runs()
     settings = Settings(**layout(experiment, runs), confidence=experiment.settings.evaluate.confidence)
     return [Wanted(settings, {"predictions": [experiment.predictions(run) for run in runs]})]
 

@@ -51,7 +51,7 @@ def plan(experiment: Experiment) -> list[Wanted]:
     """Where published values are shown and something is scored."""
     if not (experiment.settings.published and experiment.scored_runs()):
         return []
-    runs = experiment.decided_runs()
+    runs = experiment.reported_runs()
     settings = Settings(**layout(experiment, runs), confidence=experiment.settings.evaluate.confidence)
     return [Wanted(settings, {"figures": [experiment.figure(name) for name in POSITIONS]})]
 

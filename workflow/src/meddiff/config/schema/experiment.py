@@ -86,15 +86,25 @@ class ScoreConfig(Strict):
     precision: Literal["fp32", "fp16", "bf16"] = "fp32"
     shards: int = Field(default=1, ge=1, le=1000, description="jobs that the test split is divided among")
     stopping: StoppingConfig = ALL_STEPS
+    decisions: list[Name] = Field(
+        default=["majority", "mean", "t_score"],
+        min_length=1,
+        description="rules by which errors become decisions and probabilities: the paper's two, and others "
+        "of `meddiff rules`",
+    )
+    validation: bool = Field(
+        default=True,
+        description="score the validation split too: probabilities, operating points and what is unlike the "
+        "training data are fitted on it",
+    )
     weights: bool = Field(
-        default=False,
-        description="score the validation split too, fit weights of noise levels on it, and show their use",
+        default=False, description="fit weights of noise levels on the validation split, and show their use"
     )
     compare_levels: list[NoiseLevels] = Field(
         default=[], description="noise levels that the test split is scored with as well, to compare"
     )
 
-    @field_validator("seeds")
+    @field_validator("seeds", "decisions")
     @classmethod
     def _no_repetition(cls, values: list | None) -> list | None:
         return None if values is None else each_once(values)
@@ -110,6 +120,8 @@ class ScoreConfig(Strict):
                 f"compare_levels: every entry must appear once, and not {self.noise_levels!r}, which is "
                 f"noise_levels already; got {self.compare_levels}"
             )
+        if self.weights and not self.validation:
+            raise ValueError("weights are fitted on the validation split: leave out `validation: false`")
         if (self.weights or self.compare_levels) and self.stopping.kind != "none":
             raise ValueError(
                 "weights and compare_levels are shown in the table and figure `efficiency`, which need "

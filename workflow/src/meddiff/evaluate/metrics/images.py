@@ -12,8 +12,8 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from meddiff.evaluate import predictions as tables
 from meddiff.evaluate.metrics.ranking import Floats, Ranking
+from meddiff.readout import predictions as tables
 
 BINS = 15
 _NEARLY_ONE = 1 - 1e-6  # from here on the other probabilities have more digits
@@ -26,7 +26,7 @@ class Images:
         """Read a predictions table.
 
         Args:
-            table: `meddiff.evaluate.predictions`.
+            table: `meddiff.readout.predictions`.
             vote_shares: whether the probabilities are shares of votes, which `nll` smooths and AUROC ranks
                 as they are.
         """

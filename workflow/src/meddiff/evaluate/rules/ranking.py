@@ -20,11 +20,12 @@ from meddiff.diffusion.vote import entropy
 from meddiff.errors import DataError
 from meddiff.evaluate.metrics.images import CalibrationError
 from meddiff.evaluate.metrics.ranking import Ranking
-from meddiff.evaluate.predictions import error_array
 from meddiff.evaluate.proportion import difference_interval
 from meddiff.readout.candidates import CANDIDATES
 from meddiff.readout.fitted import FITTED
-from meddiff.readout.rules import RULES, Readout, Rule
+from meddiff.readout.from_errors import error_array
+from meddiff.readout.rules import RULES, Rule
+from meddiff.readout.scores import Readout
 
 if TYPE_CHECKING:
     import xarray as xr

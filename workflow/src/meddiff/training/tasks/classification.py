@@ -14,7 +14,7 @@ from meddiff.data.stores.store import Store
 from meddiff.devices.autocast import training_precision
 from meddiff.diffusion.pixels import in_unit_range
 from meddiff.errors import ConfigError
-from meddiff.networks.classifier import TimmClassifier, predict_probabilities
+from meddiff.networks.classifier import TimmClassifier, predict_logits
 
 
 def classification_loss(
@@ -69,7 +69,5 @@ class TimmTask:
         """The most probable class, computed in the precision of the training."""
         train = self.config.train
         precision = training_precision(train.mixed_precision, next(model.parameters()).device)
-        probabilities = predict_probabilities(
-            model, store.images, train.batch_size, "validating", on_batch, precision
-        )
-        return probabilities.argmax(axis=1)
+        logits = predict_logits(model, store.images, train.batch_size, "validating", on_batch, precision)
+        return logits.argmax(axis=1)
