@@ -17,7 +17,8 @@ from meddiff.diffusion.level_weights import fit_level_weights
 from meddiff.errors import DataError
 from meddiff.evaluate.metrics.catalogue import point_metrics
 from meddiff.evaluate.replay import EXACT, FIRST, SEQUENTIAL, Procedure, replay
-from meddiff.evaluate.rules.ranking import COLUMNS, STOPPING, fitted_rules, rule_ranking
+from meddiff.evaluate.rules.learned import STOPPING, learned
+from meddiff.evaluate.rules.ranking import CALIBRATED, MEASURES, rule_ranking
 from meddiff.readout.candidates import CANDIDATES
 from meddiff.readout.fitted import FITTED
 from meddiff.readout.from_errors import from_errors
@@ -52,7 +53,7 @@ def test_measures_against_scikit_learn() -> None:
 
 def test_stopping_and_weights_do_what_they_do_in_the_table_of_efficiency() -> None:
     dataset = sample_errors(images=80, steps=61)
-    table = rule_ranking(dataset, fitted_rules(dataset, dataset)).set_index("rule")
+    table = rule_ranking(dataset, learned(dataset, dataset)).set_index("rule")
     wanted = {
         "majority, exact": Procedure("majority", EXACT, np.nan),
         "majority, delta 0.1": Procedure("majority", SEQUENTIAL, 0.1),
@@ -71,7 +72,7 @@ def test_stopping_and_weights_do_what_they_do_in_the_table_of_efficiency() -> No
 
 def test_errors_that_stopped_have_their_own_passes_and_no_further_stopping() -> None:
     stopped, full = sample_errors(early_stop=True), sample_errors()
-    table = rule_ranking(stopped, fitted_rules(full, stopped)).set_index("rule")
+    table = rule_ranking(stopped, learned(full, stopped)).set_index("rule")
     assert list(table.index) == [*RULES, *CANDIDATES, *FITTED]
     assert (table["passes"] == (10 + 21) / 2 * 2).all()
 
@@ -79,17 +80,39 @@ def test_errors_that_stopped_have_their_own_passes_and_no_further_stopping() -> 
 def test_validation_errors_that_cannot_be_fitted_on_are_refused() -> None:
     dataset = sample_errors(classes=3)
     refused = {
-        "not of all steps, which rules that are fitted need; score": sample_errors(
-            classes=3, early_stop=True
-        ),
-        "no image of class 'class 2'": dataset.isel(image=dataset["label"].values < 2),
+        "not of all steps .*, which rules that are fitted need": sample_errors(classes=3, early_stop=True),
+        "fewer than two groups with images of class 'class 2'": dataset.isel(image=slice(0, 5)),
         "errors of the classes": sample_errors(classes=2),
         "errors of the weights b, and those to be judged of a": dataset.assign_attrs(weights_sha256="b"),
     }
     tested = dataset.assign_attrs(weights_sha256="a")
     for message, validation in refused.items():
         with pytest.raises(DataError, match=message):
-            fitted_rules(validation, tested if "weights" in message else dataset)
+            learned(validation, tested if "weights" in message else dataset)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_calibration_mends_what_validation_shows(classes: int) -> None:
+    dataset, validation = (sample_errors(300, classes=classes, seed=seed, per_group=2) for seed in (0, 1))
+    found = learned(validation, dataset)
+    table = rule_ranking(dataset, found).set_index("rule")
+    assert list(table.columns[3:]) == [*MEASURES, *(CALIBRATED + name for name in MEASURES)]
+    assert list(found.calibrations) == [*RULES, *CANDIDATES, *STOPPING, *FITTED]
+    errors, logsnr, label = (dataset[name].values for name in ("errors", "logsnr", "label"))
+    p = found.calibrations["t_score"](RULES["t_score"](errors, logsnr).scores)
+    row = table.loc["t_score"]
+    assert row[f"{CALIBRATED}accuracy"] == (p.argmax(axis=1) == label).mean()
+    assert row[f"{CALIBRATED}nll"] == pytest.approx(log_loss(label, p))
+    assert row[f"{CALIBRATED}nll"] < row["nll"]
+
+
+def test_fitted_rules_are_calibrated_on_images_that_they_have_not_seen() -> None:
+    # There is nothing to learn, and a regression on its own images would not know.
+    dataset = sample_errors(120, classes=3, skill=-0.2, per_group=2)
+    noise = dataset.assign(label=("image", np.random.default_rng(0).integers(3, size=120)))
+    table = rule_ranking(noise, learned(noise, noise)).set_index("rule")
+    assert table.loc["band_regression", "nll"] < np.log(3) - 0.05
+    assert learned(noise, noise).calibrations["band_regression"].slope < 0.5
 
 
 def test_the_command_judges_files_of_any_format_and_one_image(
@@ -106,8 +129,9 @@ def test_the_command_judges_files_of_any_format_and_one_image(
     assert "[+0.0%, +0.0%]" in majority and max(map(len, lines)) < 150
     with open(out, newline="") as stream:
         header, *rows = csv.reader(stream)
-    assert header == ["errors", *COLUMNS] and {row[0] for row in rows} == {one, several, *older}
+    assert header == ["errors", "rule", "passes", "saved", "agreement", *MEASURES]
+    assert {row[0] for row in rows} == {one, several, *older}
     assert cli.main(["rules", one, several, "--validation", several]) == 1
     assert "expected one file for each of 2 ERRORS, in their order, got 1" in caplog.text
     assert cli.main(["rules", several, "--validation", one]) == 1
-    assert f"{one}: there is no image of class 'class 1'" in caplog.text
+    assert f"{one}: there are fewer than two groups with images of class 'class 1'" in caplog.text

@@ -28,6 +28,13 @@ _SHOWN = {
     "ECE": "{ece:.3f}",
     "NLL": "{nll:.3f}",
 }
+_CALIBRATED = {
+    "calibrated: accuracy": "{calibrated_accuracy:.1%}",
+    "difference ": "{calibrated_difference:+.1%} [{calibrated_ci_low:+.1%}, {calibrated_ci_high:+.1%}]",
+    "balanced ": "{calibrated_balanced_accuracy:.1%}",
+    "ECE ": "{calibrated_ece:.3f}",
+    "NLL ": "{calibrated_nll:.3f}",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--validation",
         type=Path,
         nargs="+",
-        help="the validation split's errors, one file for each of ERRORS, for the rules that are fitted",
+        help="the validation split's errors, one file for each of ERRORS: for fitted rules and calibration",
     )
     parser.add_argument("--out", type=Path, help="CSV to write")
 
@@ -46,7 +53,8 @@ def run(args: argparse.Namespace) -> None:
     """Run the command."""
     import pandas as pd
 
-    from meddiff.evaluate.rules.ranking import fitted_rules, rule_ranking
+    from meddiff.evaluate.rules.learned import learned
+    from meddiff.evaluate.rules.ranking import rule_ranking
     from meddiff.result_csv import write_csv
     from meddiff.scoring.error_file import load_errors
 
@@ -58,13 +66,13 @@ def run(args: argparse.Namespace) -> None:
         )
     tables = []
     for path, fit_on in zip(args.errors, validation, strict=True):
-        errors, fitted = load_errors(path), {}
+        errors, taken = load_errors(path), None
         if fit_on:
             validation_errors = load_errors(fit_on)
             with _naming(fit_on):
-                fitted = fitted_rules(validation_errors, errors)
+                taken = learned(validation_errors, errors)
         with _naming(path):
-            table = rule_ranking(errors, fitted)
+            table = rule_ranking(errors, taken)
         _print(table, str(path))
         tables.append(table.assign(errors=str(path)))
     if args.out:
@@ -89,11 +97,12 @@ def _print(table: pd.DataFrame, title: str) -> None:
     console = Console()
     if not console.is_terminal:  # as wide as it is: nobody's window folds it
         console = Console(width=1000, no_color=True)
+    cells = _SHOWN | (_CALIBRATED if "calibrated_nll" in table else {})
     shown = Table(box=None, pad_edge=False)
-    for column in ["rule", *_SHOWN]:
+    for column in ["rule", *cells]:
         shown.add_column(column, justify="left" if column == "rule" else "right")
     for row in table.to_dict("records"):
-        shown.add_row(row["rule"], *(cell.format(**row) for cell in _SHOWN.values()))
+        shown.add_row(row["rule"], *(cell.format(**row) for cell in cells.values()))
     console.print(title, markup=False, highlight=False)
     console.print(shown)
     console.print()

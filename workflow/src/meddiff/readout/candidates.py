@@ -134,7 +134,10 @@ def _wins(errors: NDArray[np.floating]) -> Floats:
 
 def highest(scores: Floats, errors: NDArray[np.floating]) -> Readout:
     """The class with the highest score, of several the lowest mean error."""
-    prediction = replace(vote.tally(errors), counts=scores).majority()
+    prediction = scores.argmax(axis=1)
+    tied = (scores == scores.max(axis=1, keepdims=True)).sum(axis=1) > 1
+    if tied.any():
+        prediction[tied] = replace(vote.tally(errors[tied]), counts=scores[tied]).majority()
     return Readout(scores, softmax(scores, axis=-1), prediction)
 
 

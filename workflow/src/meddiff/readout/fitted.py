@@ -129,15 +129,17 @@ class _Offsets:
         self, errors: NDArray[np.floating], logsnr: NDArray[np.floating], labels: NDArray[np.integer]
     ) -> None:
         self._edges = _edges(logsnr)
-        classes = np.arange(errors.shape[-1])
-        band, values = np.searchsorted(self._edges, logsnr), centred(errors)
-        self._offsets = np.zeros((len(self._edges) + 1, len(classes)))
-        for b, offsets in enumerate(self._offsets):
-            parts = [values[(band == b) & (labels == label)[:, None]] for label in classes]
-            # Entry (y, k): the mean error of class k for images of class y.
-            means = np.array([part.sum(axis=0) / max(len(part), 1) for part in parts])
-            own, rivals = np.diag(means), means.T  # of k, and of k for images of j at entry (k, j)
-            offsets[:] = ((own[:, None] - means) + (rivals - own)).mean(axis=1) / 2
+        classes, values = errors.shape[-1], centred(errors)
+        bands = len(self._edges) + 1
+        # Entry (b, y, k): the mean error of class k in band b for images of class y.
+        cell = (np.searchsorted(self._edges, logsnr) * classes + np.asarray(labels)[:, None]).ravel()
+        sums = [np.bincount(cell, values[..., k].ravel(), bands * classes) for k in range(classes)]
+        number = np.maximum(np.bincount(cell, minlength=bands * classes), 1)
+        means = (np.stack(sums, axis=-1) / number[:, None]).reshape(bands, classes, classes)
+        own, rivals = np.einsum("bkk->bk", means), np.swapaxes(means, 1, 2)
+        # At entry (k, j): of k minus j for images of k, and for images of j.
+        of_own, of_rival = own[:, :, None] - means, rivals - own[:, None]
+        self._offsets = (of_own + of_rival).mean(axis=2) / 2
 
     def taken_off(self, errors: NDArray[np.floating], logsnr: NDArray[np.floating]) -> Floats:
         """[I, S, K] errors without the offsets of their band."""
