@@ -56,7 +56,7 @@ LARGER: dict[str, str] = {}
 LINES = {
     "workflow/src/meddiff/diffusion/*.py": 1500,  # the method, read in an hour
     # Aim: 4500 for these two and all artifacts, which are 2800 and may be more: one has at most 300.
-    "workflow/src/meddiff/evaluate/*.py": 2200,
+    "workflow/src/meddiff/evaluate/*.py": 2400,
     "workflow/src/meddiff/evaluate/metrics/*.py": 900,
     "workflow/src/meddiff/artifacts/*.py": 1130,  # what artifacts share
     "workflow/rules/*.smk": 900,

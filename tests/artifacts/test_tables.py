@@ -18,7 +18,10 @@ from meddiff.artifacts.render import Block, Cell, Column, Grid, escape_tex, to_l
 from meddiff.artifacts.tables import classification, comparison, metrics
 from meddiff.cli import main
 from meddiff.errors import DataError
-from meddiff.evaluate.comparison import compare, holm, paired_test
+from meddiff.evaluate.comparison import compare
+from meddiff.evaluate.metrics.catalogue import point_metrics
+from meddiff.evaluate.metrics.images import Images
+from meddiff.evaluate.paired import auroc_test, holm, paired_test
 from meddiff.readout.predictions import is_correct, write_predictions
 from meddiff.runs import Run
 
@@ -184,7 +187,7 @@ def test_a_model_that_is_missing_on_a_dataset_leaves_a_gap() -> None:
 
 def comparison_inputs(seeds: list[int], classes: int = 2) -> tuple[comparison.Settings, list]:
     runs = grid_of_runs(seeds, datasets=("chest",))
-    settings = comparison.Settings(**LAYOUT, confidence=0.9, runs=runs)
+    settings = comparison.Settings(**LAYOUT, **RESAMPLING, runs=runs)
     skill = {"unet": 0.6, "vit": 0.5, "resnet": 0.1}
     pairs = []
     for run in settings.runs:
@@ -196,7 +199,7 @@ def comparison_inputs(seeds: list[int], classes: int = 2) -> tuple[comparison.Se
 @pytest.mark.parametrize("classes", [2, 3])
 def test_comparison_is_with_the_most_accurate_baseline_of_the_same_seed(classes: int) -> None:
     settings, pairs = comparison_inputs([0, 1], classes)
-    table = in_layout_order(compare(pairs, settings.confidence), settings)
+    table = in_layout_order(compare(pairs, settings), settings)
     tables_of = {(run.model, run.decision, run.seed): frame for run, frame in pairs}
     accuracy = {key: is_correct(frame).mean() for key, frame in tables_of.items()}
     best = max(("vit", "resnet"), key=lambda m: accuracy[m, "softmax", 0] + accuracy[m, "softmax", 1])
@@ -216,37 +219,57 @@ def test_comparison_is_with_the_most_accurate_baseline_of_the_same_seed(classes:
     assert row["difference"] == pytest.approx(row["accuracy"] - row["baseline_accuracy"])
     assert row["difference"] == pytest.approx(100 * (expected.only_a - expected.only_b) / 80)
     assert row["ci_low"] <= row["difference"] <= row["ci_high"]
-    grid = comparison.grid_of(table, settings)
-    assert "highest accuracy on the test set" in grid.caption
+    images = [Images(frame, votes) for frame, votes in ((ours, True), (theirs, False))]
+    ranking = auroc_test(*images, settings)
+    aurocs = [point_metrics(frame, votes)["auroc"] for frame, votes in ((ours, True), (theirs, False))]
+    expected_aurocs = [*aurocs, aurocs[0] - aurocs[1], ranking.low, ranking.high, ranking.p_value]
+    assert row["auroc":"auroc_p_value"].tolist() == pytest.approx(expected_aurocs)
+    np.testing.assert_array_equal(table["auroc_p_holm"], holm(table["auroc_p_value"]))
+    grid, ranked = comparison.grids_of(table, settings)
+    assert "highest balanced accuracy of these test images themselves" in grid.caption
+    assert "corrected for the number of rows, 4." in ranked.caption
     assert [block.title for block in grid.blocks] == ["Chest_X"]
     assert grid.blocks[0].rows[1][6].value == str(expected.only_a)
 
 
+def test_the_best_baseline_is_chosen_on_the_validation_split() -> None:
+    settings, pairs = comparison_inputs([0])
+    (resnet, weak), (vit, strong) = (
+        (r, f) for name in ("resnet", "vit") for r, f in pairs if r.model == name
+    )
+    # On the validation split they are the other way round.
+    table = compare(pairs, settings, [(resnet, strong), (vit, weak)])
+    assert set(table["baseline"]) == {"resnet"} and set(table["chosen_on"]) == {"validation"}
+    grid, _ = comparison.grids_of(table, settings)
+    assert "balanced accuracy on the validation split (mean over seeds)." in grid.caption
+    assert set(compare(pairs, settings)["baseline"]) == {"vit"}
+
+
 def test_comparison_does_not_depend_on_the_order_of_images() -> None:
-    _, pairs = comparison_inputs([0])
+    settings, pairs = comparison_inputs([0])
     shuffled = [(run, frame.sample(frac=1, random_state=i)) for i, (run, frame) in enumerate(pairs)]
-    pd.testing.assert_frame_equal(compare(pairs, 0.9), compare(shuffled, 0.9))
+    pd.testing.assert_frame_equal(compare(pairs, settings), compare(shuffled, settings))
 
 
 def test_comparison_needs_the_same_images_and_seeds() -> None:
     settings, pairs = comparison_inputs([0])
     fewer = [(run, frame[:70] if run.model == "unet" else frame) for run, frame in pairs]
     with pytest.raises(DataError, match="different images"):
-        compare(fewer, settings.confidence)
+        compare(fewer, settings)
     other_seed = [
         (Run(**(run.model_dump() | {"seed": 5})) if run.model == "unet" else run, frame)
         for run, frame in pairs
     ]
     with pytest.raises(DataError, match="no run with seed 5"):
-        compare(other_seed, settings.confidence)
+        compare(other_seed, settings)
 
 
 def test_comparison_without_a_baseline_says_so() -> None:
     settings, pairs = comparison_inputs([0])
-    table = compare([pair for pair in pairs if pair[0].model == "unet"], settings.confidence)
+    table = compare([pair for pair in pairs if pair[0].model == "unet"], settings)
     assert table.empty
     settings = settings.model_copy(update={"runs": [r for r in settings.runs if r.model == "unet"]})
-    grid = comparison.grid_of(table, settings)
+    grid = comparison.grids_of(table, settings)[0]
     assert grid.blocks == [] and "there is no baseline to compare with" in grid.caption
     assert "Difference:" not in grid.caption and "p:" not in grid.caption
 
@@ -255,9 +278,9 @@ def test_comparison_of_baselines_only_says_what_is_missing() -> None:
     settings, pairs = comparison_inputs([0])
     baselines = [(run, frame) for run, frame in pairs if run.model != "unet"]
     settings = settings.model_copy(update={"runs": [run for run, _ in baselines]})
-    table = compare(baselines, settings.confidence)
+    table = compare(baselines, settings)
     assert table.empty
-    caption = comparison.grid_of(table, settings).caption
+    caption = comparison.grids_of(table, settings)[0].caption
     assert "there is no diffusion classifier to compare with the baselines" in caption
     assert "no baseline" not in caption and "p:" not in caption
 
@@ -325,10 +348,16 @@ def test_commands_from_predictions_to_tables(tmp_path: Path, caplog: pytest.LogC
         command = ["metrics", "--predictions", predictions[-1], "--params", params]
         assert main([*command, "--out", metrics_files[-1]]) == 0
     layout = LAYOUT | {"runs": [run.model_dump() for run in settings.runs]}
+    baselines = [run.model_dump() for run in settings.runs if run.decision == "softmax"]
+    validation = [path for run, path in zip(settings.runs, predictions, strict=True) if run.model != "unet"]
     for name, extra, source in (
         ("tables/classification", {"confidence": 0.9, "published": None}, {"metrics": metrics_files}),
         ("tables/metrics", {}, {"metrics": metrics_files}),
-        ("tables/comparison", {"confidence": 0.9}, {"predictions": predictions}),
+        (
+            "tables/comparison",
+            RESAMPLING | {"validation": baselines},
+            {"predictions": predictions, "validation": validation},
+        ),
     ):
         outputs = outputs_of(name, tmp_path)
         command = command_of(name, layout | extra, tmp_path, **source)
@@ -344,7 +373,7 @@ def test_commands_from_predictions_to_tables(tmp_path: Path, caplog: pytest.LogC
     chosen = table.query("model == 'unet' and decision == 'majority' and metric == 'accuracy'")
     assert chosen["value"].tolist() == pytest.approx([expected])
 
-    params, folder = layout | {"confidence": 0.9}, tmp_path / "none"
+    params, folder = layout | RESAMPLING, tmp_path / "none"
     assert main(command_of("tables/comparison", params, folder, predictions=predictions[:-1])) == 1
     assert "--input predictions: got 3 files for 4 runs" in caplog.text
     assert main(command_of("tables/comparison", params, folder, metrics=metrics_files)) == 1

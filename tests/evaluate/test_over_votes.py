@@ -143,19 +143,19 @@ def test_the_classification_table_shows_means_over_pairs_beside_baselines() -> N
 def test_the_comparison_pairs_each_vote_seed_with_the_baseline_of_its_training() -> None:
     runs = [run_of(*pair, "majority") for pair in PAIRS]
     runs += [run_of(seed, None, "softmax", "resnet") for seed in (0, 5)]
-    settings = comparison.Settings(**LAYOUT, runs=runs, confidence=0.9)
+    settings = comparison.Settings(**LAYOUT, runs=runs, **RESAMPLING)
     frames = [sample_predictions(r.decision, images=80, seed=i) for i, r in enumerate(settings.runs)]
-    table = in_layout_order(compare(list(zip(settings.runs, frames, strict=True)), 0.9), settings)
+    table = in_layout_order(compare(list(zip(settings.runs, frames, strict=True)), settings), settings)
     assert list(zip(table["seed"], table["votes"], strict=True)) == PAIRS
     baselines = {0: frames[6], 5: frames[7]}
     for i, row in enumerate(table.itertuples()):
         ours, theirs = is_correct(frames[i]).mean(), is_correct(baselines[row.seed]).mean()
         assert row.difference == pytest.approx(100 * (ours - theirs))
     assert is_correct(frames[6]).mean() != is_correct(frames[7]).mean()
-    grid = comparison.grid_of(table, settings)
+    grid = comparison.grids_of(table, settings)[0]
     at = [column.title for column in grid.columns].index("Vote seed")
     assert [row[at].value for row in grid.blocks[0].rows] == ["0", "1", "2"] * 2
-    alone = comparison.grid_of(table[table["votes"] == 0], settings)
+    alone = comparison.grids_of(table[table["votes"] == 0], settings)[0]
     assert "Vote seed" not in [column.title for column in alone.columns]
 
 

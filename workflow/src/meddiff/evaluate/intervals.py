@@ -69,7 +69,7 @@ class _Intervals:
             options["worst"] = most / (len(self._sizes) * max(self._sizes.min(), 1.0))
         elif metric.worth == "pairs":
             # The formula is for scores with long tails; the variance of others may be well below it.
-            most, options = _pairs_worth(value, self._sizes), {"smallest_effect": 0.0}
+            most, options = pairs_worth(value, self._sizes), {"smallest_effect": 0.0}
         elif metric.worth == "positives":
             most, options = _positives_worth(self._sizes), {"smallest_effect": 0.0}
         else:  # means of small numbers: few errors say that such images are too rare to judge
@@ -91,7 +91,7 @@ def _positives_worth(sizes: np.ndarray) -> float:
     return float(len(positives) / (1 / positives).sum())
 
 
-def _pairs_worth(value: float, sizes: np.ndarray) -> float:
+def pairs_worth(value: float, sizes: np.ndarray) -> float:
     """Images that an AUROC is worth, the mean of one-versus-rest for K > 2.
 
     From Hanley & McNeil's variance with both sizes equal to their mean (Newcombe 2006, Stat. Med. 25, method

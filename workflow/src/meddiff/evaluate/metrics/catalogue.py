@@ -18,6 +18,8 @@ images themselves. Conventions, for K classes:
     aurc_<kind>, augrc_<kind>: areas under the risk-coverage curve and the generalized one, of each kind of
         uncertainty (`meddiff.evaluate.metrics.ranking`).
 
+    sensitivity, specificity, ppv, npv: of two classes at an operating point; NaN where they are of no image.
+
 Metrics of classes are NaN where a class has no image.
 """
 
@@ -81,6 +83,11 @@ class Metric:
 
 def _ratio(numerator: Floats, denominator: Floats) -> Floats:
     return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0)
+
+
+def _share_of(k: int, hits: Floats, among: Floats) -> Floats:
+    """[B] hits of class k among [B, K] images; NaN where there are none."""
+    return np.divide(hits[:, k], among[:, k], out=np.full(len(hits), np.nan), where=among[:, k] > 0)
 
 
 def _mcc(images: WeightedImages) -> Floats:
@@ -160,6 +167,22 @@ METRICS: dict[str, Metric] = {
 for _kind, _title in KINDS.items():
     METRICS |= _areas(_kind, _title)
 
+# Of two classes, where images are decided by a threshold (`meddiff.evaluate.metrics.operating_point`).
+AT_POINT: dict[str, Metric] = {
+    "sensitivity": Metric(
+        "Sensitivity", lambda of: _share_of(1, of.hits, of.labelled), among=lambda images: images.label == 1
+    ),
+    "specificity": Metric(
+        "Specificity", lambda of: _share_of(0, of.hits, of.labelled), among=lambda images: images.label == 0
+    ),
+    "ppv": Metric(
+        "PPV", lambda of: _share_of(1, of.hits, of.decided), among=lambda images: images.predicted == 1
+    ),
+    "npv": Metric(
+        "NPV", lambda of: _share_of(0, of.hits, of.decided), among=lambda images: images.predicted == 0
+    ),
+}
+
 
 def find(name: str) -> Metric | None:
     """The metric of this name, also of a kind of uncertainty that is not in `KINDS`; None for another one."""
@@ -167,7 +190,7 @@ def find(name: str) -> Metric | None:
         if name not in METRICS and name.startswith(family):
             kind = name.removeprefix(family)
             return _areas(kind, kind.replace("_", " "))[name]
-    return METRICS.get(name)
+    return METRICS.get(name) or AT_POINT.get(name)
 
 
 class WeightedMetrics:
