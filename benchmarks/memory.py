@@ -47,9 +47,9 @@ def _score(images: int, steps: int, side: int) -> dict[str, float]:
     import numpy as np
     import torch
 
-    from meddiff.scoring.blocks import in_blocks, score_to_file
-    from meddiff.scoring.error_file import ImageSet
+    from meddiff.scoring.blocks import ScoredFiles, in_blocks, score_to_file
     from meddiff.scoring.images import ImageRows
+    from meddiff.scoring.labelled_file import ImageSet
     from meddiff.scoring.passes import Passes
     from meddiff.scoring.settings import ScoringSettings
     from scaled_input import ScaledInput
@@ -71,7 +71,7 @@ def _score(images: int, steps: int, side: int) -> dict[str, float]:
                 rows,
                 ImageSet(ids, np.arange(images) % CLASSES, ids, ["no", "yes"]),
                 ScoringSettings(seed=0, steps=steps),
-                folder / "errors.nc",
+                ScoredFiles(folder / "errors.nc"),
                 attributes={},
                 model="a network without weights",
             )

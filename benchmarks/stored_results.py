@@ -14,7 +14,8 @@ from meddiff.data.tables import SPLITS, write_csv
 from meddiff.io import write_json
 from meddiff.readout.from_logits import from_probabilities
 from meddiff.readout.predictions import write_predictions
-from meddiff.scoring.error_file import ImageSet, errors_file
+from meddiff.scoring.error_file import errors_file
+from meddiff.scoring.labelled_file import ImageSet
 
 IMAGES = {"chexpert": 2040, "isic": 1019}
 SPREAD = 0.35  # of the images' difficulty, in standard deviations of one step's difference

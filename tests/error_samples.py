@@ -1,4 +1,4 @@
-"""Errors files from arrays in memory, for tests."""
+"""Files of errors and of evidence maps from arrays in memory, for tests."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from meddiff.scoring.error_file import ImageSet, errors_file
+from meddiff.scoring.error_file import errors_file
+from meddiff.scoring.evidence_file import evidence_file
+from meddiff.scoring.labelled_file import ImageSet
 
 
 def make_errors(
@@ -44,4 +46,13 @@ def save_errors(dataset: xr.Dataset, path: Path, rows_at_once: int = 1000) -> Pa
         for first in range(0, dataset.sizes["image"], rows_at_once):
             part = dataset.isel(image=slice(first, first + rows_at_once))
             write(first, part["errors"].values, part["logsnr"].values)
+    return path
+
+
+def save_evidence(dataset: xr.Dataset, path: Path) -> Path:
+    """Write what `meddiff.scoring.evidence_file.load_evidence` reads; return `path`."""
+    small = (dataset[name].values for name in ("image", "label", "group", "class"))
+    size = dataset.sizes["y"], dataset.sizes["x"]
+    with evidence_file(path, ImageSet(*small), size, dataset.attrs) as write:
+        write(0, dataset["evidence"].values, dataset["steps_used"].values)
     return path

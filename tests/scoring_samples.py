@@ -18,6 +18,7 @@ from meddiff.diffusion.denoiser import Denoiser
 from meddiff.models.checkpoint import save_weights
 from meddiff.models.spec import ModelSpec
 from meddiff.networks.unet import UNetDenoiser
+from meddiff.scoring.blocks import ScoredFiles
 from meddiff.scoring.error_file import load_errors
 from meddiff.scoring.images import Shard
 from meddiff.scoring.passes import Passes
@@ -76,11 +77,15 @@ def run(
     *,
     shard: tuple[int, int] = (1, 1),
     save_minutes: float = 10.0,
+    evidence: str | None = None,
+    earlier: Path | None = None,
     **changes: Any,
 ) -> xr.Dataset:
     """Score the test split into `folder`, or one shard of it; what was written.
 
     Args:
+        evidence: name of the file of evidence maps; None makes none.
+        earlier: errors file of an earlier run, with its maps in ``evidence.nc`` beside it.
         changes: of `SETTINGS`, and other arguments of `score_shard`.
     """
     settings = {key: changes.pop(key, value) for key, value in SETTINGS.items()}
@@ -89,10 +94,11 @@ def run(
         weights,
         Shard(store, "test", *shard),
         ScoringSettings(steps=steps, **settings),
-        folder / name,
+        ScoredFiles(folder / name, folder / evidence if evidence else None),
         folder / "state",
         batch_size=batch_size,
         compute=ComputeConfig(save_minutes=save_minutes),
+        earlier=None if earlier is None else ScoredFiles(earlier, earlier.with_name("evidence.nc")),
         **changes,
     )
     return load_errors(folder / name)

@@ -54,7 +54,7 @@ LIMITS = {
 # What passes one of these -> why.
 LARGER: dict[str, str] = {}
 LINES = {
-    "workflow/src/meddiff/diffusion/*.py": 1500,  # the method, read in an hour
+    "workflow/src/meddiff/diffusion/*.py": 1600,  # the method, read in an hour; 1500 before evidence maps
     # Aim: 4500 for these two and all artifacts, which are 2800 and may be more: one has at most 300.
     "workflow/src/meddiff/evaluate/*.py": 2400,
     "workflow/src/meddiff/evaluate/metrics/*.py": 900,

@@ -20,7 +20,7 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from error_samples import save_errors
+from error_samples import save_errors, save_evidence
 from meddiff.data.stores import store_files
 from meddiff.data.stores.store import Store
 from meddiff.errors import CheckpointError, DataError, MeddiffError, ReleaseError
@@ -28,7 +28,7 @@ from meddiff.models import spec
 from meddiff.models.checkpoint import read_weights, save_weights
 from meddiff.readout import predictions
 from meddiff.records import record
-from meddiff.scoring import error_file
+from meddiff.scoring import error_file, evidence_file
 from meddiff.weights import releases
 
 SAMPLES = Path(__file__).parent / "samples"
@@ -97,6 +97,7 @@ def _read_record(path: Path) -> dict[str, Any] | None:
 
 KINDS = {
     "errors": Kind(error_file, ".nc", error_file.load_errors, save_errors, DataError),
+    "evidence": Kind(evidence_file, ".nc", evidence_file.load_evidence, save_evidence, DataError),
     "predictions": Kind(
         predictions,
         ".csv",

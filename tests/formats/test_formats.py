@@ -51,6 +51,25 @@ def check_errors(dataset: xr.Dataset) -> None:
     }
 
 
+def check_evidence(dataset: xr.Dataset) -> None:
+    maps = [[[[1, -2, 0.5], [0, 3, -1]]], [[[0.25, 0, 0], [0, 0, -4]]]]
+    assert dict(dataset.sizes) == {"image": 2, "other": 1, "y": 2, "x": 3, "class": 2}
+    np.testing.assert_array_equal(dataset["evidence"].transpose("image", "other", "y", "x"), maps)
+    assert dataset["steps_used"].values.tolist() == [3, 1]
+    assert dataset["image"].values.tolist() == ["a", "Ä 3"]
+    assert dataset["class"].values.tolist() == ["no finding", "effusion"]
+    assert dataset["other"].values.tolist() == ["effusion"]
+    assert dataset["label"].values.tolist() == [0, 1]
+    assert dataset["group"].values.tolist() == ["p1", "p2"]
+    assert dataset.attrs == {
+        "weights_sha256": "a" * 64,
+        "made_from": "c" * 64,
+        "seed": 7,
+        "steps": 3,
+        "space": "pixel",
+    }
+
+
 def check_predictions(table: pd.DataFrame) -> None:
     assert {name: table[name].tolist() for name in table} == {
         "image_id": ["a", "b", "Ä 3"],
@@ -130,6 +149,7 @@ def check_record(found: dict[str, Any]) -> None:
 
 CHECKS = {
     "errors": check_errors,
+    "evidence": check_evidence,
     "predictions": check_predictions,
     "weights": check_weights,
     "release": check_release,
@@ -171,7 +191,8 @@ def test_a_file_of_a_newer_meddiff_is_refused_in_words(name, tmp_path, monkeypat
         kind.read(path)
     text = str(caught.value)
     assert f"was made by a newer meddiff: its format_version is {today + 1}" in text
-    assert f"understands versions 1 to {today}; update meddiff, or else " in text
+    understood = f"versions 1 to {today}" if today > 1 else "version 1"
+    assert f"understands {understood}; update meddiff, or else " in text
     assert text.split(": ")[0].endswith(("newer.nc", "newer.csv", "config.yaml", "release.json"))
 
 

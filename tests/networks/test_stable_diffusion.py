@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from core_samples import write_store
 from meddiff.config.schema.kinds.stable_diffusion import StableDiffusionConfig
 from meddiff.data.stores.store import Store
+from meddiff.diffusion.errors import residuals, squared_errors
+from meddiff.diffusion.evidence import evidence_maps
 from meddiff.diffusion.noise import noise_keys
 from meddiff.diffusion.objective import diffusion_loss
 from meddiff.diffusion.sample import Sampling, counterfactual
@@ -202,3 +204,16 @@ def test_all_classes_at_once_are_one_pass_a_class(model):
         actual = model.for_all_classes(z, logsnr)
     assert (expected[0] - expected[1]).abs().max() > 1e-4
     torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_sums_of_evidence_maps_are_differences_of_errors(model):
+    """In the latent space: the autoencoder is no orthonormal transform."""
+    x = torch.randn(3, *model.input_shape)
+    with torch.inference_mode():
+        found = residuals(model.eval(), x, torch.rand(3), torch.randn(x.shape))
+        maps, errors = evidence_maps(model, found), squared_errors(found).double()
+    assert maps.shape == (3, 1, *model.input_shape[1:]) and model.evidence_space == "latent"
+    difference = errors[:, 1] - errors[:, 0]
+    assert difference.abs().min() > 0
+    off = (maps.double().sum(dim=(1, 2, 3)) - difference).abs() / errors.mean(dim=1)
+    assert off.max() < 1e-6

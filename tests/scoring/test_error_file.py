@@ -134,7 +134,8 @@ def test_a_full_disk_names_the_file_and_leaves_the_earlier_one(tmp_path, room):
 import resource, signal, sys
 import numpy as np
 from pathlib import Path
-from meddiff.scoring.error_file import ImageSet, errors_file
+from meddiff.scoring.labelled_file import ImageSet
+from meddiff.scoring.error_file import errors_file
 from meddiff.errors import DiskError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room}))

@@ -38,8 +38,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--earlier", type=Path, help="errors file of an earlier run, to take over what was made from the same"
     )
+    parser.add_argument("--earlier-evidence", type=Path, help="file of evidence maps of that run")
     add_batch_size_argument(parser)
     parser.add_argument("--out", type=Path, required=True, help="errors file to write")
+    parser.add_argument("--evidence", type=Path, help="file of evidence maps to write; none without it")
     add_compute_argument(parser)
     add_threads_argument(parser)
 
@@ -85,7 +87,12 @@ def files(args: argparse.Namespace) -> Files:
     """What the command reads and writes."""
     inputs, code = scoring_files(args)
     settings = {"split": args.split, "shard": list(args.shard)}
-    return Files(inputs, [args.out], code, settings, resumes=True)
+    return Files(inputs, outputs_of(args), code, settings, resumes=True)
+
+
+def outputs_of(args: argparse.Namespace) -> list[Path]:
+    """The files that are written."""
+    return [args.out] if args.evidence is None else [args.out, args.evidence]
 
 
 def gpus(args: argparse.Namespace) -> int:
@@ -98,21 +105,23 @@ def run(args: argparse.Namespace) -> None:
     import torch
 
     from meddiff.cli.train import state_root
+    from meddiff.scoring.blocks import ScoredFiles
     from meddiff.scoring.images import Shard
     from meddiff.scoring.run import score_shard
 
     settings, stopping = scoring_settings(args)
     compute = compute_of(args)
+    earlier = None if args.earlier is None else ScoredFiles(args.earlier, args.earlier_evidence)
     if args.threads:
         torch.set_num_threads(args.threads)
     score_shard(
         args.weights,
         Shard(args.store, args.split, *args.shard),
         settings,
-        args.out,
+        ScoredFiles(args.out, args.evidence),
         state_root(),
         stopping=stopping,
         batch_size=args.batch_size,
-        earlier=args.earlier,
+        earlier=earlier,
         compute=compute,
     )

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 Batch = TypeVar("Batch")
+Result = TypeVar("Result")
 Fetch = Callable[[], np.ndarray]
 
 
@@ -46,8 +47,8 @@ def fetch(tensor: Tensor) -> Fetch:
 
 
 def evaluated(
-    batches: Iterable[Batch], queue: Callable[[Batch], Fetch], ahead: int
-) -> Iterator[tuple[Batch, np.ndarray]]:
+    batches: Iterable[Batch], queue: Callable[[Batch], Callable[[], Result]], ahead: int
+) -> Iterator[tuple[Batch, Result]]:
     """Every batch with its result, in order.
 
     Args:
@@ -56,7 +57,7 @@ def evaluated(
         queue: begins to evaluate a batch.
         ahead: how many later batches are queued before a result is waited for.
     """
-    waiting: deque[tuple[Batch, Fetch]] = deque()
+    waiting: deque[tuple[Batch, Callable[[], Result]]] = deque()
     for batch in batches:
         waiting.append((batch, queue(batch)))
         if len(waiting) > ahead:

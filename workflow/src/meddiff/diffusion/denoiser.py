@@ -25,9 +25,11 @@ class Denoiser(nn.Module, ABC):
         schedule: noise levels of classification and sampling.
         is_compiled: whether inputs of another shape cost a compilation.
         x_bound: largest absolute value of x, or None where x has no bound (a latent space).
+        evidence_space: what a place of `residual_image` is: a ``pixel`` of the image, or of a ``latent``.
     """
 
     x_bound: float | None = 1.0
+    evidence_space: Literal["pixel", "latent"] = "pixel"
 
     def __init__(
         self,
@@ -103,6 +105,14 @@ class Denoiser(nn.Module, ABC):
     @abstractmethod
     def decode(self, x: Tensor) -> Tensor:
         """Undo `encode`: images [N, C, H, W], not clamped."""
+
+    def residual_image(self, residuals: Tensor) -> Tensor:
+        """Residuals of the noise, [N, *input_shape], as images of `evidence_space`.
+
+        Linear, and it keeps the norm of each residual: where images are transformed, this is the inverse
+        of that transform, scaled to be orthonormal.
+        """
+        return residuals
 
     def encode_for_training(self, images: Tensor, keys: Tensor, steps: Tensor) -> Tensor:
         """Like `encode`, or `encode_pixels` for uint8; a stochastic encoder draws from (`keys`, `steps`)."""

@@ -9,8 +9,8 @@ from meddiff.diffusion.noise import classification_noise, noise_levels
 from meddiff.diffusion.schedule import alpha_sigma
 
 
-def step_errors(denoiser: Denoiser, x: Tensor, keys: Tensor, steps: Tensor, levels: str) -> Tensor:
-    """Errors of one classification step of each image, whose noise and noise level are drawn for it.
+def step_residuals(denoiser: Denoiser, x: Tensor, keys: Tensor, steps: Tensor, levels: str) -> Tensor:
+    """Residuals of one classification step of each image, whose noise and noise level are drawn for it.
 
     Args:
         denoiser: in eval mode.
@@ -20,15 +20,15 @@ def step_errors(denoiser: Denoiser, x: Tensor, keys: Tensor, steps: Tensor, leve
         levels: ``uniform``, ``low_discrepancy`` or ``antithetic`` (`meddiff.diffusion.noise.noise_levels`).
 
     Returns:
-        fp32 [N, K], see `classification_errors`.
+        fp32 [K, N, C, H, W], see `residuals`.
     """
     t = noise_levels(keys, steps, levels)
     eps = classification_noise(keys, steps, x.shape[1:], levels)
-    return classification_errors(denoiser, x, t, eps)
+    return residuals(denoiser, x, t, eps)
 
 
-def classification_errors(denoiser: Denoiser, x: Tensor, t: Tensor, eps: Tensor) -> Tensor:
-    """Squared error of the predicted noise for every class, with the same noise for all of them.
+def residuals(denoiser: Denoiser, x: Tensor, t: Tensor, eps: Tensor) -> Tensor:
+    """What the predicted noise of every class lacks of the noise, which is the same for all of them.
 
     Args:
         denoiser: in eval mode.
@@ -37,10 +37,20 @@ def classification_errors(denoiser: Denoiser, x: Tensor, t: Tensor, eps: Tensor)
         eps: shape of `x`.
 
     Returns:
-        fp32 [N, K]: squared L2 norm of eps_hat_c - eps, not weighted.
+        fp32 [K, N, C, H, W]: eps_hat_k - eps.
     """
     logsnr = denoiser.schedule.logsnr(t)
     alpha, sigma = alpha_sigma(logsnr, x.ndim)
     z = alpha * x + sigma * eps
     eps_hat = denoiser.eps_from_output(denoiser.for_all_classes(z, logsnr), z, logsnr)
-    return (eps_hat - eps).square().flatten(2).sum(dim=2).T
+    return eps_hat - eps
+
+
+def squared_errors(residuals: Tensor) -> Tensor:
+    """The errors [N, K] of `residuals` [K, N, C, H, W]: squared L2 norms, not weighted."""
+    return residuals.square().flatten(2).sum(dim=2).T
+
+
+def classification_errors(denoiser: Denoiser, x: Tensor, t: Tensor, eps: Tensor) -> Tensor:
+    """Squared error of the predicted noise for every class, fp32 [N, K]; arguments as in `residuals`."""
+    return squared_errors(residuals(denoiser, x, t, eps))

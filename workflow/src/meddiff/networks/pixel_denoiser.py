@@ -29,3 +29,7 @@ class PixelDenoiser(Denoiser):
 
     def decode(self, x: Tensor) -> Tensor:
         return inverse_haar_transform(x) if self.wavelet else x
+
+    def residual_image(self, residuals: Tensor) -> Tensor:
+        # `haar_transform` is half the orthonormal one.
+        return inverse_haar_transform(residuals).div_(2) if self.wavelet else residuals

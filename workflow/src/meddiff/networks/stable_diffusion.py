@@ -31,6 +31,7 @@ class StableDiffusionDenoiser(Denoiser):
     """
 
     x_bound = None
+    evidence_space = "latent"
 
     def __init__(
         self, config: StableDiffusionConfig, num_classes: int, channels: int, image_size: int

@@ -6,4 +6,7 @@ before from the same. `blocks` takes the images block by block, so that memory i
 then. `score` asks `work_queue` which (image, step) pairs come next, and `passes` puts these through the
 network as suits the device. When all blocks are complete, `blocks` writes them to the errors file
 (`error_file`) one after the other.
+
+Evidence maps go along: `passes` makes them from the residuals that errors are made of, `evidence_sums` adds
+up those of the steps that count, `partial_evidence` keeps the sums, `blocks` writes them (`evidence_file`).
 """

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xarray as xr
 
 from meddiff.errors import DataError
 from meddiff.io import sha256_file
 from meddiff.models.spec import WEIGHTS
 from meddiff.scoring.error_file import open_errors
+from meddiff.scoring.evidence_file import open_evidence
+from meddiff.scoring.partial_evidence import ImageSum
 from meddiff.scoring.settings import ScoringSettings
 
 log = logging.getLogger("meddiff")
 
 MADE_FROM = "made_from"
+_MAP_ELEMENTS_AT_ONCE = 1 << 22
+_CLOSE = 1e-4  # of the mean error: to how much the sum of a map is the difference of its errors
 
 
 def origin(weights_dir: Path, store_dir: Path, split: str, settings: ScoringSettings) -> dict[str, Any]:
@@ -70,22 +75,61 @@ def earlier_errors(path: Path | None, made_from: str, image_ids: Sequence[str]) 
     return errors
 
 
+def earlier_sums(
+    file: xr.Dataset, errors: np.ndarray, image_ids: Sequence[str], first: int
+) -> Iterator[list[ImageSum]]:
+    """The sums of evidence maps in a file of them, a few at a time, of those images where they fit `errors`.
+
+    Args:
+        file: from `meddiff.scoring.evidence_file.open_evidence`.
+        errors: [I, S, K] of an errors file, NaN where a step was not evaluated.
+        image_ids: of the I images; some may be missing in `file`.
+        first: row of the first one in its block.
+    """
+    row = {image: number for number, image in enumerate(file["image"].values.tolist())}
+    at_once = max(1, _MAP_ELEMENTS_AT_ONCE // max(1, file["evidence"][:1].size))
+    for start in range(0, len(image_ids), at_once):
+        here = [i for i in range(start, min(start + at_once, len(image_ids))) if image_ids[i] in row]
+        if not here:
+            continue
+        some = np.asarray(errors[here], dtype=np.float64)
+        evaluated = np.isfinite(some).all(axis=2)
+        in_file = [row[image_ids[i]] for i in here]
+        begin, end = min(in_file), max(in_file) + 1
+        maps = file["evidence"][begin:end].values[np.array(in_file) - begin]
+        used = file["steps_used"].values[in_file]
+        mean = np.nansum(some, axis=1) / np.maximum(used, 1)[:, None]
+        sums = maps.sum(axis=(2, 3), dtype=np.float64)
+        close = np.abs(sums - (mean[:, 1:] - mean[:, :1])) <= _CLOSE * mean.mean(axis=1, keepdims=True)
+        fits = (evaluated.sum(axis=1) == used) & close.all(axis=1)
+        yield [
+            ImageSum(first + here[i], evaluated[i], maps[i] * np.float32(used[i]))
+            for i in np.flatnonzero(fits)
+        ]
+
+
 def check_shards(
-    shards: Sequence[Path], weights_dir: Path, store_dir: Path, split: str, settings: ScoringSettings
+    shards: Sequence[Path],
+    weights_dir: Path,
+    store_dir: Path,
+    split: str,
+    settings: ScoringSettings,
+    evidence: bool = False,
 ) -> None:
-    """Compare what each errors file of a shard says about itself with what it should have been made from.
+    """Compare what each file of a shard says about itself with what it should have been made from.
 
     Args:
         shards: errors files.
         weights_dir, store_dir, split, settings: see `origin`.
+        evidence: whether they are files of evidence maps.
 
     Raises:
         DataError: naming the file and what differs.
     """
     expected = {**origin(weights_dir, store_dir, split, settings), "steps": settings.steps}
     for path in shards:
-        with open_errors(path) as errors:
-            found = {**errors.attrs, "steps": errors.sizes["step"]}
+        with (open_evidence if evidence else open_errors)(path) as file:
+            found = {"steps": file.sizes.get("step"), **file.attrs}
         for key, value in expected.items():
             if found.get(key) != value:
                 raise DataError(

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -17,16 +18,33 @@ from meddiff.diffusion.step_order import in_order
 from meddiff.diffusion.stopping import stopping_steps, used_steps
 from meddiff.errors import CheckpointError, Interrupted, MeddiffError
 from meddiff.io import atomic_path
+from meddiff.scoring.evidence_sums import begin_sums
+from meddiff.scoring.partial_evidence import PartialEvidence
 from meddiff.scoring.passes import Passes
-from meddiff.scoring.score import Images, score
+from meddiff.scoring.score import Images, score, step_levels
 from meddiff.scoring.settings import ScoringSettings
 from meddiff.sealed_file import damage, seal
 
 log = logging.getLogger("meddiff")
 
 
+class Beside(Protocol):
+    """What is saved with errors."""
+
+    def due(self) -> bool:
+        """Whether there is so much to save that it should be."""
+
+    def save(self) -> None:
+        """Save it."""
+
+
 class PartialErrors:
-    """The errors computed so far, on disk."""
+    """The errors computed so far, on disk.
+
+    Attributes:
+        path: their file.
+        beside: what is saved whenever they are, just before them; None for nothing.
+    """
 
     def __init__(self, path: Path, save_every_seconds: float, stop: Callable[[], bool]) -> None:
         """Keep errors in `path`, a file whose name identifies what they are of.
@@ -39,6 +57,7 @@ class PartialErrors:
         # The first batch is saved at once: a place that cannot be written is found out before hours of work.
         self._saved = -float("inf")
         self._further: np.ndarray | None = None
+        self.beside: Beside | None = None
 
     def load(self, images: int, steps: int, classes: int) -> np.ndarray:
         """What is there already, fp32 [I, S, K], to be completed and saved; NaN is missing.
@@ -69,6 +88,8 @@ class PartialErrors:
         Raises:
             CheckpointError: if it cannot be written.
         """
+        if self.beside is not None:
+            self.beside.save()
         if self._further is not None and self._further.size:  # of a run with more steps; they are kept
             errors = np.concatenate([errors, self._further], axis=1)
         try:
@@ -86,7 +107,8 @@ class PartialErrors:
             Interrupted: if asked to stop.
         """
         stopping = self._stop()
-        if stopping or time.monotonic() - self._saved >= self._interval:
+        due = self.beside is not None and self.beside.due()
+        if stopping or due or time.monotonic() - self._saved >= self._interval:
             self.save(errors)
             self._saved = time.monotonic()
         if stopping:
@@ -115,7 +137,7 @@ class Completed:
     Attributes:
         errors: fp32 [I, S, K], finite for the steps that are used.
         used: [I] number of steps after which each image stops.
-        scored: number of (image, step) pairs that were not there before.
+        scored: number of (image, step) pairs that were evaluated.
         wasted: how many of these come after the step at which their image stops.
     """
 
@@ -134,6 +156,7 @@ def complete(
     *,
     model: str,
     precision_key: str,
+    evidence: PartialEvidence | None = None,
     description: str | None = None,
 ) -> Completed:
     """Complete the errors in `partial`, and leave them there.
@@ -142,6 +165,7 @@ def complete(
         partial: where the errors are kept.
         passes, images, image_ids, settings, description: see `meddiff.scoring.score.score`.
         model, precision_key: names of the weights and of the key that sets the precision, for a message.
+        evidence: where evidence maps of the steps that are used are kept; None makes none.
 
     Raises:
         Interrupted: when asked to stop; the partial result is saved.
@@ -151,8 +175,19 @@ def complete(
     steps, rule = settings.steps, settings.stopping
     known = partial.load(len(image_ids), steps, passes.denoiser.num_classes)
     before = np.isfinite(known).all(axis=2)
+    sums = None
+    if evidence is not None:
+        _, order = step_levels(passes.denoiser, image_ids, settings)
+        partial.beside = sums = begin_sums(evidence, known, order, rule)
     scores = score(
-        passes, images, image_ids, settings, errors=known, on_batch=partial.on_batch, description=description
+        passes,
+        images,
+        image_ids,
+        settings,
+        errors=known,
+        maps=sums,
+        on_batch=partial.on_batch,
+        description=description,
     )
     errors, order = scores.errors, scores.order
     used = stopping_steps(in_order(errors, order), rule) if rule else np.full(len(image_ids), steps)
@@ -166,6 +201,11 @@ def complete(
     new = finite & ~before
     if new.any():
         partial.save(errors)
+    if sums is not None:
+        sums.save()
+        if (sums.steps != needed).any():
+            raise CheckpointError(f"{partial.path.parent}: maps do not fit errors; delete it to start again")
+        new |= sums.again & sums.steps
     return Completed(errors, used, int(new.sum()), int((new & ~needed).sum()))
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -13,15 +14,47 @@ from torch import Tensor
 from meddiff.devices.autocast import autocast
 from meddiff.devices.out_of_memory import Halving
 from meddiff.devices.side_by_side import SideBySide
-from meddiff.devices.transfer import Fetch, fetch
+from meddiff.devices.transfer import fetch, to_device
 from meddiff.diffusion.denoiser import Denoiser
-from meddiff.diffusion.errors import step_errors
+from meddiff.diffusion.errors import squared_errors, step_residuals
+from meddiff.diffusion.evidence import evidence_maps
 from meddiff.scoring.settings import ScoringSettings
 
 _CPU_FILL = 8
 
 Pairs = NDArray[np.int64]  # [P, 2]
 Inputs = Callable[[Pairs], tuple[Tensor, Tensor, Tensor]]
+
+
+@dataclass(frozen=True)
+class Work:
+    """A batch of pairs.
+
+    Attributes:
+        pairs: int64 [P, 2].
+        runs: int64 [R], summing to P: of how many pairs in a row the sum of the evidence maps is wanted; None
+            where no maps are.
+    """
+
+    pairs: Pairs
+    runs: NDArray[np.int64] | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """What passes make of a batch.
+
+    Attributes:
+        errors: fp32 [P, K].
+        maps: fp32 [R, K - 1, H, W], sums over runs of pairs (`meddiff.diffusion.evidence`); None where none
+            are wanted.
+    """
+
+    errors: NDArray[np.float32]
+    maps: NDArray[np.float32] | None = None
+
+
+Fetched = Callable[[], Found]
 
 
 class Passes:
@@ -50,8 +83,8 @@ class Passes:
         self._halving = Halving(self.pairs, self.device, description)
 
     @contextmanager
-    def errors(self, inputs: Inputs, settings: ScoringSettings) -> Iterator[Callable[[Pairs], Fetch]]:
-        """Give a function that begins to evaluate a batch, and returns what waits for its errors [P, K].
+    def begun(self, inputs: Inputs, settings: ScoringSettings) -> Iterator[Callable[[Work], Fetched]]:
+        """Give a function that begins to evaluate a batch, and returns what waits for the result.
 
         Args:
             inputs: encoded images [P, C, H, W], noise keys [P, 2] and numbers of steps [P] of pairs.
@@ -67,15 +100,22 @@ class Passes:
 
         with torch.inference_mode(), mode(), SideBySide(self.device, mode) as side_by_side:
 
-            def evaluate(pairs: Pairs) -> Tensor:
-                x, keys, steps = inputs(self._filled(pairs))
+            def begin(work: Work) -> Fetched:
+                def evaluate(pairs: Pairs) -> list[Tensor]:
+                    x, keys, steps = inputs(self._filled(pairs))
 
-                def errors(part: slice) -> Tensor:
-                    return step_errors(denoiser, x[part], keys[part], steps[part], levels)
+                    def some(part: slice) -> list[Tensor]:
+                        residuals = step_residuals(denoiser, x[part], keys[part], steps[part], levels)
+                        maps = [] if work.runs is None else [evidence_maps(denoiser, residuals)]
+                        return [squared_errors(residuals), *maps]
 
-                return torch.cat(side_by_side(errors, len(x)))[: len(pairs)]
+                    return [found[: len(pairs)] for found in _joined(side_by_side(some, len(x)))]
 
-            yield lambda batch: fetch(torch.cat(self._halving(evaluate, batch)))
+                errors, *maps = _joined(self._halving(evaluate, work.pairs))
+                waits = [fetch(errors), *(fetch(_sums(found, work.runs)) for found in maps)]
+                return lambda: Found(*(wait() for wait in waits))
+
+            yield begin
 
     def fill(self) -> int | None:
         """Up to how many pairs a batch is filled with steps that may not be needed; None for all.
@@ -100,3 +140,16 @@ class Passes:
         if not self.denoiser.is_compiled:
             return pairs
         return np.concatenate([pairs, np.repeat(pairs[-1:], self._halving.size - len(pairs), axis=0)])
+
+
+def _joined(parts: Sequence[Sequence[Tensor]]) -> list[Tensor]:
+    """Each tensor of all parts in a row."""
+    return [torch.cat(tensors) for tensors in zip(*parts, strict=True)]
+
+
+def _sums(maps: Tensor, runs: NDArray[np.int64]) -> Tensor:
+    """[R, ...] sums of `maps` [P, ...] over `runs` [R] of them, in the same order on every device."""
+    lengths = to_device(runs, maps.device)
+    # unsafe: without a check of the lengths, for which the host would wait.
+    sums = torch.segment_reduce(maps.flatten(1), "sum", lengths=lengths, axis=0, unsafe=True)
+    return sums.unflatten(1, maps.shape[1:])

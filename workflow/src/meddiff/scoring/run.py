@@ -22,10 +22,10 @@ from meddiff.models.spec import ModelSpec, read_spec
 from meddiff.models.trained import default_device, device_name, load_model
 from meddiff.provenance import code_hash, environment
 from meddiff.scoring.batch_size import automatic_batch_size
-from meddiff.scoring.blocks import begin_with, in_blocks, score_to_file
-from meddiff.scoring.error_file import ImageSet
+from meddiff.scoring.blocks import ScoredFiles, begin_with, in_blocks, score_to_file
 from meddiff.scoring.images import ImageRows, Shard
-from meddiff.scoring.origin import MADE_FROM, earlier_errors, origin
+from meddiff.scoring.labelled_file import ImageSet
+from meddiff.scoring.origin import MADE_FROM, origin
 from meddiff.scoring.passes import Passes
 from meddiff.scoring.settings import ScoringSettings
 from meddiff.signals import stop_signal
@@ -38,29 +38,30 @@ def score_shard(
     weights_dir: Path,
     shard: Shard,
     settings: ScoringSettings,
-    out: Path,
+    out: ScoredFiles,
     state_root: Path,
     *,
     stopping: StoppingConfig = ALL_STEPS,
     batch_size: int = 0,
-    earlier: Path | None = None,
+    earlier: ScoredFiles | None = None,
     compute: ComputeConfig = DEFAULT_COMPUTE,
 ) -> None:
-    """Score one shard of a split and write its errors file.
+    """Score one shard of a split and write its errors file, and that of its evidence maps if asked for.
 
     What was already computed for the same weights, code, data and settings is loaded and completed,
     also where the earlier run had fewer steps or stopped elsewhere. With a stopping rule the errors file
-    has NaN after the step at which an image stopped, whatever was computed beyond it.
+    has NaN after the step at which an image stopped, whatever was computed beyond it, and maps are of the
+    steps up to there. Steps whose errors are known from a run without maps are evaluated again for these.
 
     Args:
         weights_dir: folder with weights and their configuration.
         shard: the images.
         settings: but for where images stop, which `stopping` says.
-        out: the errors file to write.
+        out: the files to write.
         state_root: where partial results live.
         stopping: when the classification of an image stops.
         batch_size: network inputs a pass; 0 for what fits the device (`meddiff.scoring.batch_size`).
-        earlier: the errors file of an earlier run, to take over what was made from the same.
+        earlier: the files of an earlier run, to take over what was made from the same.
         compute: how often partial results are saved; attention kernel, memory format, compilation, which
             change errors only by rounding.
 
@@ -82,8 +83,9 @@ def score_shard(
     batch_size = batch_size or automatic_batch_size(denoiser, store.images.shape[1:], settings.precision)
     folder, stop = state_root / key[:16], stop_signal()
     with reserved(folder, stop), ImageRows(store.images, rows) as pixels:
-        blocks = in_blocks(len(rows), store.num_classes, folder, 60 * compute.save_minutes, stop)
-        begin_with(blocks, lambda: earlier_errors(earlier, attributes[MADE_FROM], images.image_ids))
+        seconds, maps = 60 * compute.save_minutes, out.evidence is not None
+        blocks = in_blocks(len(rows), store.num_classes, folder, seconds, stop, maps)
+        begin_with(blocks, earlier, attributes[MADE_FROM], images.image_ids)
         attributes |= _circumstances(device, stopping)
         passes = Passes(denoiser, batch_size)
         score_to_file(

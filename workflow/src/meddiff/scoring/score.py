@@ -15,7 +15,7 @@ from meddiff.diffusion.denoiser import Denoiser
 from meddiff.diffusion.noise import noise_keys, noise_levels
 from meddiff.diffusion.step_order import in_order, spread_order
 from meddiff.progress import track
-from meddiff.scoring.passes import Pairs, Passes
+from meddiff.scoring.passes import Pairs, Passes, Work
 from meddiff.scoring.settings import ScoringSettings
 from meddiff.scoring.work_queue import WorkQueue
 
@@ -25,6 +25,22 @@ class Images(Protocol):
 
     def __getitem__(self, rows: list[int]) -> np.ndarray:
         """uint8 [R, H, W, C]."""
+
+
+class Maps(Protocol):
+    """What becomes of evidence maps; `meddiff.scoring.evidence_sums.EvidenceSums` says more.
+
+    Attributes:
+        again: bool [I, S] steps, by number, whose maps are wanted although their errors are known.
+    """
+
+    again: np.ndarray
+
+    def add(self, work: Work, steps: np.ndarray, maps: np.ndarray) -> None:
+        """Take the sums [R, K - 1, H, W] over the runs of a batch, whose pairs are of `steps` [P]."""
+
+    def settle(self, queue: WorkQueue) -> None:
+        """Ask which of what was taken counts, and which images are complete."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +66,7 @@ def score(
     settings: ScoringSettings,
     *,
     errors: np.ndarray | None = None,
+    maps: Maps | None = None,
     on_batch: Callable[[np.ndarray], None] | None = None,
     description: str | None = None,
 ) -> Scores:
@@ -66,6 +83,7 @@ def score(
         image_ids: the I ids, unique.
         settings: seed, steps and where images stop.
         errors: earlier result [I, S, K] to complete; NaN marks what is missing.
+        maps: gets evidence maps of all steps that are evaluated; errors that are known stay as they are.
         on_batch: called with the tensor so far after every batch (to save it).
         description: shown with the progress; that of `passes` if not given.
 
@@ -78,27 +96,28 @@ def score(
         errors = np.full(shape, np.nan, dtype=np.float32)
     logsnr, order = step_levels(denoiser, image_ids, settings)
     ordered = in_order(errors, order)
-    queue = WorkQueue(ordered, stopping)
-    total = None if stopping else -(-int(np.isnan(errors).any(axis=2).sum()) // passes.pairs)
+    again = None if maps is None else in_order(maps.again, order)
+    queue = WorkQueue(ordered, stopping, again)
     keys = noise_keys(settings.seed, image_ids).to(passes.device)
-    encoded = _Encoded(denoiser, images, keep=stopping is not None)
-
-    def steps_of(pairs: Pairs) -> np.ndarray:
-        return pairs[:, 1] if order is None else order[pairs[:, 0], pairs[:, 1]]
-
-    def inputs(pairs: Pairs) -> tuple[Tensor, Tensor, Tensor]:
-        rows, inverse = np.unique(pairs[:, 0], return_inverse=True)
-        x = encoded(rows, passes.device)[to_device(inverse, passes.device)]
-        pair_keys = keys[to_device(pairs[:, 0], passes.device)]
-        return x, pair_keys, to_device(steps_of(pairs), passes.device)
-
+    inputs = _Inputs(_Encoded(denoiser, images, keep=stopping is not None), keys, order)
     denoiser.eval()
-    with passes.errors(inputs, settings) as begin:
-        results = evaluated(queue.batches(passes.pairs, passes.fill()), begin, passes.ahead(settings))
-        for batch, result in track(results, description or passes.description, total):
-            errors[batch[:, 0], steps_of(batch)] = ordered[batch[:, 0], batch[:, 1]] = result
+    with passes.begun(inputs, settings) as begin:
+        batches = queue.batches(passes.pairs, passes.fill())
+        works = (Work(pairs, None if maps is None else queue.runs(pairs)) for pairs in batches)
+        results = evaluated(works, begin, passes.ahead(settings))
+        total = None if stopping else -(-queue.missing() // passes.pairs)
+        for work, found in track(results, description or passes.description, total):
+            pairs, steps = work.pairs, inputs.steps(work.pairs)
+            new = np.isnan(ordered[pairs[:, 0], pairs[:, 1]]).any(axis=1)
+            rows, at, by_number = pairs[new, 0], pairs[new, 1], steps[new]
+            errors[rows, by_number] = ordered[rows, at] = found.errors[new]
+            if maps is not None:
+                maps.add(work, steps, found.maps)
+                maps.settle(queue)
             if on_batch is not None:
                 on_batch(errors)
+    if maps is not None:
+        maps.settle(queue)
     return Scores(errors, logsnr, order)
 
 
@@ -116,6 +135,26 @@ def step_levels(
             t = noise_levels(key.expand(len(numbers), 2), numbers, settings.noise_levels)
             logsnr[row] = denoiser.schedule.logsnr(t).numpy()
     return logsnr, spread_order(logsnr, settings.seed, image_ids) if settings.order == "spread" else None
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """What the network gets for pairs of image row and position of the step in `order` [I, S]."""
+
+    encoded: _Encoded
+    keys: Tensor
+    order: np.ndarray | None
+
+    def steps(self, pairs: Pairs) -> np.ndarray:
+        """[P] numbers of the steps."""
+        return pairs[:, 1] if self.order is None else self.order[pairs[:, 0], pairs[:, 1]]
+
+    def __call__(self, pairs: Pairs) -> tuple[Tensor, Tensor, Tensor]:
+        """Encoded images [P, C, H, W], noise keys [P, 2] and numbers of steps [P]."""
+        device = self.keys.device
+        rows, inverse = np.unique(pairs[:, 0], return_inverse=True)
+        x = self.encoded(rows, device)[to_device(inverse, device)]
+        return x, self.keys[to_device(pairs[:, 0], device)], to_device(self.steps(pairs), device)
 
 
 class _Encoded:

@@ -21,17 +21,22 @@ class WorkQueue:
     not to have been needed.
     """
 
-    def __init__(self, errors: np.ndarray, stopping: Stopping | None = None) -> None:
+    def __init__(
+        self, errors: np.ndarray, stopping: Stopping | None = None, again: NDArray[np.bool_] | None = None
+    ) -> None:
         """Begin with what is missing.
 
         Args:
             errors: [I, S, K], NaN where not evaluated; the caller writes results into it.
             stopping: None where every image needs all steps.
+            again: [I, S] pairs that are handed out where they are needed although their errors are known.
         """
         self._errors, self._stopping = errors, stopping
-        self._missing = np.isnan(errors).any(axis=2)
+        self._unknown = np.isnan(errors).any(axis=2)
+        self._missing = self._unknown if again is None else self._unknown | again
         self._wanted = np.full(len(errors), errors.shape[1])
         self._open = np.ones(len(errors), dtype=bool)
+        self._decided = np.zeros(len(errors), dtype=bool)
         for start in range(0, len(errors), _ROWS_AT_ONCE):
             self._look(np.arange(start, min(start + _ROWS_AT_ONCE, len(errors))))
 
@@ -46,11 +51,31 @@ class WorkQueue:
         while images := np.flatnonzero(self._open)[:size].tolist():
             pairs = self._certain(images, size)
             if self._stopping is not None:
-                pairs += self._possible(images, min(size, fill or size) - len(pairs))
+                undecided = [row for row in images if not self._decided[row]]
+                pairs += self._possible(undecided, min(size, fill or size) - len(pairs))
             batch = np.array(pairs, dtype=np.int64)
             yield batch
             self._missing[batch[:, 0], batch[:, 1]] = False
+            self._unknown[batch[:, 0], batch[:, 1]] = False
             self._look(np.unique(batch[:, 0]))
+
+    def missing(self) -> int:
+        """How many pairs were not handed out yet, needed or not."""
+        return int(self._missing.sum())
+
+    def runs(self, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
+        """[R] lengths of runs of `pairs` [P, 2]: an image's needed ones together, others one by one."""
+        needed = self.needed(pairs)
+        begins = (np.diff(pairs[:, 0]) != 0) | ~needed[1:] | ~needed[:-1]
+        return np.diff(np.concatenate([[0], 1 + np.flatnonzero(begins), [len(pairs)]]))
+
+    def needed(self, pairs: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """[P] whether `pairs` [P, 2] are certainly needed, by what is known."""
+        return pairs[:, 1] < self._wanted[pairs[:, 0]]
+
+    def steps_needed(self, row: int) -> int | None:
+        """How many steps an image needs, when all of them have been handed out; None before."""
+        return None if self._open[row] else int(self._wanted[row])
 
     def _certain(self, images: list[int], size: int) -> list[tuple[int, int]]:
         pairs: list[tuple[int, int]] = []
@@ -63,7 +88,7 @@ class WorkQueue:
 
     def _possible(self, images: list[int], size: int) -> list[tuple[int, int]]:
         pairs: list[tuple[int, int]] = []
-        share = -(-size // len(images))
+        share = -(-size // max(1, len(images)))
         for row in images:
             if len(pairs) >= size:
                 break
@@ -74,11 +99,13 @@ class WorkQueue:
 
     def _look(self, rows: np.ndarray) -> None:
         """Ask how many steps `rows` need, and close those that have them."""
-        missing, steps = self._missing[rows], self._missing.shape[1]
-        known = np.where(missing.any(axis=1), missing.argmax(axis=1), steps)
+        unknown, steps = self._unknown[rows], self._unknown.shape[1]
+        known = np.where(unknown.any(axis=1), unknown.argmax(axis=1), steps)
         if self._stopping is not None:
             self._wanted[rows] = self._stopping.wanted(self._errors[rows], known)
             # An error that is not finite cannot be repaired by more steps; the caller reports it.
-            broken = (~missing & ~np.isfinite(self._errors[rows]).all(axis=2)).any(axis=1)
+            broken = (~unknown & ~np.isfinite(self._errors[rows]).all(axis=2)).any(axis=1)
             self._wanted[rows[broken]] = 0
-        self._open[rows] = self._wanted[rows] > known
+        self._decided[rows] = self._wanted[rows] <= known
+        within = np.arange(steps) < self._wanted[rows, None]
+        self._open[rows] = (self._missing[rows] & within).any(axis=1)
