@@ -54,10 +54,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[dict[str,
         table = sample_predictions(run["decision"], images=40)
         write_predictions(table, predictions[-1])
         params = json.dumps(run | RESAMPLING)
-        assert (
-            main(["metrics", f"--predictions={predictions[-1]}", "--params", params, f"--out={measured[-1]}"])
-            == 0
-        )
+        command = ["metrics", f"--predictions={predictions[-1]}", f"--validation={predictions[-1]}"]
+        assert main([*command, "--params", params, f"--out={measured[-1]}"]) == 0
     save_errors(sample_errors(images=40), folder / "errors.nc")
     strata = table[["image_id", "group", "label"]].assign(stratum="a")
     pd.concat([strata.assign(split=name) for name in ("train", "valid", "test")]).to_csv(
@@ -74,12 +72,20 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[dict[str,
     decided, scored = LAYOUT | {"runs": runs}, LAYOUT | {"runs": [RUN]}
     confidence = {"confidence": 0.9}
     scores = {"isic": {"sd": {"accuracy": 94.8, "f1": 0.9}}}
-    audited = LAYOUT["datasets"][0] | {"cue": "site", "strata": [], "subset": None, "classes": ["x", "y"]}
+    named = LAYOUT["datasets"][0]
+    audited = named | {"cue": "site", "strata": [], "subset": None, "classes": ["x", "y"]}
     made = {"classes": {"isic": ["x", "y"]}, "oracle": None, "features": None, "mask_margin": 0}
     return {
         "tables/classification": (decided | confidence | {"published": scores}, {"metrics": measured}),
         "tables/metrics": (decided, {"metrics": measured}),
-        "tables/comparison": (decided | confidence, {"predictions": predictions}),
+        "tables/comparison": (
+            decided | RESAMPLING | {"validation": [BASELINE]},
+            {"predictions": predictions, "validation": predictions[1:]},
+        ),
+        "tables/operating_point": (
+            decided | confidence | {"operating_point": "youden", "datasets": [named | {"positive": "y"}]},
+            {"metrics": measured},
+        ),
         "tables/audit": (
             decided | RESAMPLING | {"datasets": [audited]},
             {"predictions": predictions, "strata": folder / "strata.csv"},

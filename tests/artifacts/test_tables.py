@@ -346,13 +346,19 @@ def test_commands_from_predictions_to_tables(tmp_path: Path, caplog: pytest.LogC
         write_predictions(frame, predictions[-1])
         params = json.dumps(run.model_dump() | RESAMPLING)
         command = ["metrics", "--predictions", predictions[-1], "--params", params]
+        command += ["--validation", predictions[-1]]
         assert main([*command, "--out", metrics_files[-1]]) == 0
-    layout = LAYOUT | {"runs": [run.model_dump() for run in settings.runs]}
+    layout, chest = LAYOUT | {"runs": [run.model_dump() for run in settings.runs]}, LAYOUT["datasets"][0]
     baselines = [run.model_dump() for run in settings.runs if run.decision == "softmax"]
     validation = [path for run, path in zip(settings.runs, predictions, strict=True) if run.model != "unet"]
     for name, extra, source in (
         ("tables/classification", {"confidence": 0.9, "published": None}, {"metrics": metrics_files}),
         ("tables/metrics", {}, {"metrics": metrics_files}),
+        (
+            "tables/operating_point",
+            {"confidence": 0.9, "operating_point": "youden", "datasets": [{**chest, "positive": "ill"}]},
+            {"metrics": metrics_files},
+        ),
         (
             "tables/comparison",
             RESAMPLING | {"validation": baselines},

@@ -52,6 +52,7 @@ MODEL, SKIN = "models/tiny_dit.yaml", "datasets/phantom_skin.yaml"
             "evaluate:\n  confidence: 0.9",
             {"metrics", "measure"},
         ),
+        (EXPERIMENT, "evaluate:", "evaluate:\n  operating_point: {sensitivity: 0.9}", {"metrics"}),
         (EXPERIMENT, "cfg_scale: 2.5\n", "cfg_scale: 3.5\n", {"explain"}),
         (EXPERIMENT, "  oracle:", "  examples: 3\n  oracle:", {"measure"}),
         (MODEL, "epochs: 18", "epochs: 19", {"train"}),
@@ -73,9 +74,22 @@ def test_what_a_slice_has(experiment):
     assert keys["select"] == {"model", "num_classes", "channels", "image_size", "seed", "first_class"}
     assert keys["metrics"] == {
         *("dataset", "model", "seed", "votes", "decision"),
-        *("bootstrap_samples", "confidence", "bootstrap_seed"),
+        *("bootstrap_samples", "confidence", "bootstrap_seed", "operating_point"),
     }
     assert "votes" not in json.loads(Scoring(demo).metrics_settings(BASELINE))
+
+
+def test_an_operating_point_of_two_classes_is_chosen_on_the_validation_split(experiment, edited):
+    decided = f"results/demo/{CHEST}/tiny_dit/seed0/votes0"
+    assert Scoring(experiment("demo")).validation_option(DIT) == [
+        "--validation",
+        f"{decided}/scores/valid/majority.csv",
+    ]
+    three = edited("demo", DATASET, "classes:", "classes:\n  - {value: 2, name: other}")
+    not_scored = edited("demo", EXPERIMENT, "  steps: 51", "  steps: 51\n  validation: false")
+    for other in (three, not_scored):
+        assert Scoring(other).validation_option(DIT) == []
+        assert "operating_point" not in json.loads(Scoring(other).metrics_settings(DIT))
 
 
 def test_further_errors_have_their_own_levels_or_split(experiment):

@@ -93,6 +93,7 @@ rule decide:
 rule compute_metrics:
     input:
         predictions=f"{RESULTS}/{RUN}/predictions/{{decision}}.csv",
+        validation=SCORING.validation_scores,
         code=code_of("meddiff.evaluate.summary"),
     output:
         metrics=f"{RESULTS}/{RUN}/metrics/{{decision}}.csv",
@@ -105,16 +106,18 @@ rule compute_metrics:
         runtime=30,
     params:
         settings=SCORING.metrics_settings,
+        validation=SCORING.validation_option,
     message:
         "Metrics of {wildcards.model} on {wildcards.dataset} by {wildcards.decision} (seed {wildcards.seed})"
     shell:
-        "python -m meddiff metrics --predictions {input.predictions:q} --params {params.settings:q}"
-        " --out {output.metrics:q} > {log:q} 2>&1"
+        "python -m meddiff metrics --predictions {input.predictions:q} {params.validation:q}"
+        " --params {params.settings:q} --out {output.metrics:q} > {log:q} 2>&1"
 
 
 use rule compute_metrics as compute_vote_metrics with:
     input:
         predictions=f"{RESULTS}/{VOTES}/predictions/{{decision}}.csv",
+        validation=SCORING.validation_scores,
         code=code_of("meddiff.evaluate.summary"),
     output:
         metrics=f"{RESULTS}/{VOTES}/metrics/{{decision}}.csv",

@@ -12,14 +12,20 @@ from meddiff.records.files import Files
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("--predictions", type=Path, required=True, help="predictions CSV")
-    keys = "dataset, model, seed, decision, bootstrap_samples, confidence, bootstrap_seed"
+    parser.add_argument(
+        "--validation",
+        type=Path,
+        help="predictions CSV of the validation split, on which an operating point is chosen",
+    )
+    keys = "dataset, model, seed, decision, bootstrap_samples, confidence, bootstrap_seed, operating_point"
     add_params_argument(parser, keys)
     parser.add_argument("--out", type=Path, required=True, help="tidy metrics CSV to write")
 
 
 def files(args: argparse.Namespace) -> Files:
     """What the command reads and writes."""
-    return Files([args.predictions], [args.out], ["meddiff.evaluate.summary"])
+    validation = [args.validation] if args.validation else []
+    return Files([args.predictions, *validation], [args.out], ["meddiff.evaluate.summary"])
 
 
 def run(args: argparse.Namespace) -> None:
@@ -31,7 +37,8 @@ def run(args: argparse.Namespace) -> None:
     from meddiff.result_csv import write_csv
 
     settings = parsed(MetricsSettings, args.params, "--params")
-    table = summarise(read_predictions(args.predictions), settings)
+    validation = read_predictions(args.validation) if args.validation else None
+    table = summarise(read_predictions(args.predictions), settings, validation)
     if few := few_images(class_sizes(table["n_by_class"].iloc[0])):
         logging.getLogger("meddiff").warning(
             "%s: a class has few test images (%s): what is said of it is little more than chance, as the "

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from scipy.special import stdtrit
 
 from meddiff.errors import DataError
-from meddiff.evaluate.metrics.catalogue import find
+from meddiff.evaluate.metrics.catalogue import THRESHOLD, find
 from meddiff.evaluate.statistics import Floats, Limits
 from meddiff.runs import TrainedRun
 
@@ -19,7 +19,7 @@ RESULT_KEYS = ["dataset", "model", "decision", "metric"]
 _LIMITS = ["ci_low", "ci_high"]
 # Of what is no metric of predictions (`meddiff.evaluate.metrics.catalogue`); distances are 0 or more.
 _SHARES = {"accuracy_rule_right", "accuracy_rule_wrong", "validity", "validity_oracle", "control"}
-_SHARES |= {"control_oracle", "changed_share", "change_inside_lesion", "lesion_area"}
+_SHARES |= {THRESHOLD, "control_oracle", "changed_share", "change_inside_lesion", "lesion_area"}
 _OTHER_RANGES = dict.fromkeys(("cue_gap", "target_gain", "target_gain_oracle", "ssim"), (-1.0, 1.0))
 _OTHER_RANGES |= dict.fromkeys(("kid", "kid_halves", "kid_source"), (-np.inf, np.inf))
 

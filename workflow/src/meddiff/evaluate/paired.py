@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import rankdata
 
 from meddiff.evaluate.intervals import pairs_worth
 from meddiff.evaluate.metrics.catalogue import METRICS
@@ -153,6 +152,8 @@ def auroc_test(first: Images, second: Images, resampling: Resampling) -> AurocTe
 
 def _rank_swaps(first: Images, second: Images, sample: Sample, resampling: Resampling) -> float:
     """Share of swaps of ranks, group by group, whose AUROCs differ as much as those found."""
+    from scipy.stats import rankdata
+
     generator = np.random.default_rng(resampling.bootstrap_seed)
     number, groups = resampling.bootstrap_samples, len(sample.sizes)
     swapped = np.concatenate([np.zeros((1, groups), dtype=bool), generator.random((number, groups)) < 0.5])
@@ -173,6 +174,8 @@ def _rank_swaps(first: Images, second: Images, sample: Sample, resampling: Resam
 
 def _auroc_of_ranks(ranks: NDArray[np.float64], positive: NDArray[np.bool_]) -> NDArray[np.float64]:
     """[B] AUROC by what images [B, I] are ranked by, from Mann and Whitney's sum of ranks."""
+    from scipy.stats import rankdata
+
     positives, negatives = int(positive.sum()), int((~positive).sum())
     sums = rankdata(ranks, axis=1)[:, positive].sum(axis=1)
     return (sums - positives * (positives + 1) / 2) / (positives * negatives)

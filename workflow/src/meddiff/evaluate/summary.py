@@ -8,10 +8,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from meddiff.config.schema.operating_point import YOUDEN, OperatingPoint
 from meddiff.errors import DataError
-from meddiff.evaluate.intervals import metric_intervals
-from meddiff.evaluate.metrics.catalogue import WeightedMetrics
+from meddiff.evaluate.intervals import Interval, metric_intervals
+from meddiff.evaluate.metrics.catalogue import AT_POINT, THRESHOLD, WeightedMetrics
+from meddiff.evaluate.metrics.operating_point import decided_at, threshold
 from meddiff.evaluate.statistics import Resampling, bootstrap
+from meddiff.readout.predictions import class_names, probabilities, scores
 from meddiff.result_csv import read_csv
 from meddiff.runs import Run
 
@@ -27,22 +30,57 @@ Sizes = tuple[int, ...]
 class MetricsSettings(Run, Resampling):
     """Params of ``metrics``."""
 
+    operating_point: OperatingPoint = YOUDEN
 
-def summarise(table: pd.DataFrame, settings: MetricsSettings) -> pd.DataFrame:
+
+def summarise(
+    table: pd.DataFrame, settings: MetricsSettings, validation: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """All metrics of a predictions table, one row each.
+
+    Args:
+        table: predictions of the test split.
+        settings: whose they are, and how intervals are made.
+        validation: predictions of the validation split by the same run. Of two classes an operating point is
+            chosen on them (`meddiff.evaluate.metrics.operating_point`); without them there is none.
 
     Returns:
         Columns `COLUMNS`; values are fractions (not percent), `n` is the number of images and `n_by_class`
         that of each class (``60/58``), and undefined values, such as the vote seed of a baseline, are NaN.
+
+    Raises:
+        DataError: if `validation` is of other classes, or lacks one.
     """
     metrics = WeightedMetrics(table, settings.decision == "majority")
     values = metrics.values()
     draws = bootstrap(metrics, metrics.images.groups, settings)
     intervals = metric_intervals(metrics.images, values, draws, settings.confidence)
+    if validation is not None and metrics.images.classes == 2:
+        point, further, limits = _at_operating_point(table, validation, settings)
+        values |= {THRESHOLD: point, **further}
+        intervals |= {THRESHOLD: (np.nan, np.nan), **limits}
     identity = [settings.dataset, settings.model, settings.seed, settings.votes, settings.decision]
     counts = [len(table), sizes_as_text(table["label"], metrics.images.classes)]
     rows = [[*identity, metric, value, *intervals[metric], *counts] for metric, value in values.items()]
     return pd.DataFrame(rows, columns=COLUMNS).astype({"votes": "Int64"})
+
+
+def _at_operating_point(
+    table: pd.DataFrame, validation: pd.DataFrame, settings: MetricsSettings
+) -> tuple[float, dict[str, float], dict[str, Interval]]:
+    """The lowest probability of those called positive on the validation split, and metrics there."""
+    if (others := class_names(validation)) != (names := class_names(table)):
+        raise DataError(
+            f"the predictions of the validation split are of the classes {others}, and those of the test "
+            f"split of {names}; predict both with the same model"
+        )
+    found, tested = (scores(part)[:, 1] - scores(part)[:, 0] for part in (validation, table))
+    chosen = threshold(found, validation["label"] == 1, settings.operating_point)
+    called = probabilities(validation)[found >= chosen, 1]
+    at_point = WeightedMetrics(decided_at(table, tested, chosen), settings.decision == "majority", AT_POINT)
+    values = at_point.values()
+    limits = metric_intervals(at_point.images, values, {}, settings.confidence)
+    return float(called.min()) if len(called) else np.nan, values, limits
 
 
 def read_metrics(path: str | Path, run: Run) -> pd.DataFrame:

@@ -140,6 +140,10 @@ class Experiment:
         chosen = self.counterfactuals.models
         return [run for run in runs if chosen is None or run.model in chosen]
 
+    def has_operating_point(self, dataset: str) -> bool:
+        """Whether models on `dataset` have one: it is of two classes, and chosen on the validation split."""
+        return self.settings.score.validation and len(self.config.datasets[dataset].classes) == 2
+
     def audited_datasets(self) -> list[str]:
         """The datasets whose configuration names strata."""
         return [name for name, dataset in self.config.datasets.items() if dataset.audit is not None]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from meddiff.models.kinds import network_module
 from meddiff.pipeline.code import code_of
 from meddiff.pipeline.experiment import TEST, VALIDATION, Experiment
 from meddiff.pipeline.wildcards import Wildcards, trained_run
-from meddiff.runs import ScoringRun
+from meddiff.runs import Run, ScoringRun
 from meddiff.text import script_safe_json
 
 
@@ -65,5 +67,27 @@ class Scoring:
                 **({} if votes is None else {"votes": int(votes)}),
                 "decision": wildcards.decision,
                 **self._experiment.resampling(),
+                **self._operating_point(wildcards),
             }
         )
+
+    def _operating_point(self, wildcards: Wildcards) -> dict[str, Any]:
+        """How the operating point is chosen, where there is one."""
+        rule = self._experiment.settings.evaluate.model_dump(include={"operating_point"}, exclude_none=True)
+        return rule if self.validation_scores(wildcards) else {}
+
+    def validation_scores(self, wildcards: Wildcards) -> list[str]:
+        """The predictions of the validation split, on which an operating point of two classes is chosen."""
+        if not self._experiment.has_operating_point(wildcards.dataset):
+            return []
+        votes = getattr(wildcards, "votes", None)
+        run = Run(
+            **trained_run(wildcards).model_dump(),
+            votes=None if votes is None else int(votes),
+            decision=wildcards.decision,
+        )
+        return [self._experiment.scores(run, VALIDATION)]
+
+    def validation_option(self, wildcards: Wildcards) -> list[str]:
+        """Words of the option that names them."""
+        return [word for path in self.validation_scores(wildcards) for word in ("--validation", path)]

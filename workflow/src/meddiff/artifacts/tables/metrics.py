@@ -13,7 +13,7 @@ from meddiff.artifacts.class_words import class_words, in_sentence
 from meddiff.artifacts.layout import in_layout_order, row_title, rows_of, with_preset
 from meddiff.artifacts.render import NONE, Block, Cell, Column, Grid
 from meddiff.artifacts.settings import DecidedLayout, Line, class_names, each_with, layout
-from meddiff.evaluate.metrics.catalogue import METRICS, find
+from meddiff.evaluate.metrics.catalogue import AT_POINT, METRICS, THRESHOLD, find
 from meddiff.evaluate.over_seeds import RESULT_KEYS
 from meddiff.evaluate.summary import read_all_metrics
 
@@ -51,7 +51,7 @@ def make(settings: Settings, files: Files) -> tuple[pd.DataFrame, list[Grid]]:
 def grid_of(metrics: pd.DataFrame, settings: Settings) -> Grid:
     """All metrics (mean over seeds and vote seeds), one block a dataset; intervals are in the CSV."""
     table = metrics.groupby(RESULT_KEYS, sort=False)["value"].mean().reset_index()
-    there = list(dict.fromkeys(table["metric"]))
+    there = [name for name in dict.fromkeys(table["metric"]) if name not in (THRESHOLD, *AT_POINT)]
     names = [name for name in METRICS if name in there] + [name for name in there if name not in METRICS]
     columns = {name: metric.title if (metric := find(name)) else name for name in names}
     values = table.set_index(RESULT_KEYS)["value"]
@@ -73,6 +73,11 @@ def grid_of(metrics: pd.DataFrame, settings: Settings) -> Grid:
         "Brier score, NLL and ECE are of the shares to be expected of all steps, smoothed likewise, once. "
         "– means not defined or not available."
     )
+    if not (metrics["metric"] == THRESHOLD).any() and 2 in map(len, settings.classes.values()):
+        caption += (
+            " Sensitivity, specificity and predictive values are missing: these need an operating point, "
+            "which is chosen on the validation split, and that is not scored."
+        )
     return Grid(caption, "metrics", [Column("Model"), *map(Column, columns.values())], blocks)
 
 

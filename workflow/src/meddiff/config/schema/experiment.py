@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from meddiff.config.schema.compute import ComputeConfig
 from meddiff.config.schema.counterfactual import CounterfactualConfig
 from meddiff.config.schema.figure import FigureStyle
+from meddiff.config.schema.operating_point import YOUDEN, OperatingPoint
 from meddiff.config.schema.strict import Name, Seed, Steps, Strict, Title
 
 
@@ -146,6 +147,11 @@ class EvaluateConfig(Strict):
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     seed: Seed = 0
     ablation_steps: list[Steps] = Field(default=[1, 3, 5, 11, 25, 51, 101, 251, 501], min_length=1)
+    operating_point: OperatingPoint = Field(
+        default=YOUDEN,
+        description="of two classes, where an image is called positive, chosen on the validation split: the "
+        "largest sensitivity + specificity (youden), or the best with a least sensitivity or specificity",
+    )
     efficiency_deltas: list[Annotated[float, Field(gt=0, lt=0.5)]] = Field(
         default=[0.001, 0.01, 0.05, 0.1, 0.2],
         min_length=1,

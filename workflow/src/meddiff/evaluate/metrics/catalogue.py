@@ -182,6 +182,7 @@ AT_POINT: dict[str, Metric] = {
         "NPV", lambda of: _share_of(0, of.hits, of.decided), among=lambda images: images.predicted == 0
     ),
 }
+THRESHOLD = "threshold"  # the lowest probability that is called positive there
 
 
 def find(name: str) -> Metric | None:

@@ -32,7 +32,9 @@ def threshold(scores: ArrayLike, positive: ArrayLike, rule: OperatingPoint) -> f
     """
     scores, positive = np.asarray(scores, dtype=np.float64), np.asarray(positive, dtype=bool)
     if positive.all() or not positive.any():
-        raise DataError("an operating point needs images of both classes, and there are none of one of them")
+        raise DataError(
+            "an operating point is chosen on images of both classes, and the validation split has none of one"
+        )
     count, missed = (sums[0] for sums in Ranking(scores, positive).cumulative(np.ones((1, len(scores)))))
     spared = count - missed  # of the negative images; both are of those below each score, and below infinity
     positives, negatives = int(positive.sum()), int((~positive).sum())
