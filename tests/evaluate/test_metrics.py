@@ -84,7 +84,8 @@ def test_binary_metrics_equal_those_of_scikit_learn(images: list[tuple[int, int]
 
 def test_order_of_metrics() -> None:
     names = ["accuracy", "balanced_accuracy", "precision", "recall", "f1", "mcc", "auroc"]
-    names += ["average_precision", "brier", "nll", "ece"]
+    names += ["average_precision", "brier", "nll", "calibration_slope", "calibration_intercept", "smooth_ece"]
+    names += ["ece"]
     kinds = ["vote_entropy", "t_score", "softmax_entropy"]
     values = point_metrics(sample_predictions("majority"), vote_shares=True)
     assert list(values) == names + [area + kind for kind in kinds for area in ("aurc_", "augrc_")]
@@ -152,6 +153,8 @@ def test_undefined_metrics_are_nan() -> None:
         "mcc",
         "auroc",
         "average_precision",
+        "calibration_slope",
+        "calibration_intercept",
     }
     resampled = WeightedMetrics(table, vote_shares=False)(np.ones((1, 2)))
     assert undefined == {name for name, value in resampled.items() if np.isnan(value[0])}

@@ -3,7 +3,8 @@
 Shares (accuracy, and of two classes precision, recall and F1, which follows from one) have the interval of a
 share. Other metrics with bounds have their variance from the bootstrap over groups and are then treated as a
 share that has this variance (`meddiff.evaluate.proportion`), which bounds them where all images are right and
-no resample can vary. NLL has no bound: its percentile interval knows nothing of errors that the sample lacks.
+no resample can vary. NLL, calibration slope and intercept have no bound: their percentile intervals know
+nothing of errors that the sample lacks.
 """
 
 from __future__ import annotations
@@ -31,9 +32,13 @@ def metric_intervals(
         draws: metric -> [B] its values in resamples of groups; needed but for shares.
         confidence: e.g. .95.
     """
-    found = _Intervals(images, confidence)
+    found = {False: _Intervals(images, confidence)}
+    if images.calibrated is not None:
+        found[True] = _Intervals(images.calibrated, confidence)
     return {
-        name: found.of(name, value, draws.get(name)) if np.isfinite(value) else (np.nan, np.nan)
+        name: found[find(name).calibrated].of(name, value, draws.get(name))
+        if np.isfinite(value)
+        else (np.nan, np.nan)
         for name, value in values.items()
     }
 

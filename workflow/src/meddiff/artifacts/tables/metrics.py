@@ -13,7 +13,7 @@ from meddiff.artifacts.class_words import class_words, in_sentence
 from meddiff.artifacts.layout import in_layout_order, row_title, rows_of, with_preset
 from meddiff.artifacts.render import NONE, Block, Cell, Column, Grid
 from meddiff.artifacts.settings import DecidedLayout, Line, class_names, each_with, layout
-from meddiff.evaluate.metrics.catalogue import AT_POINT, METRICS, THRESHOLD, find
+from meddiff.evaluate.metrics.catalogue import AT_POINT, METRICS, THRESHOLD, Metric, find
 from meddiff.evaluate.over_seeds import RESULT_KEYS
 from meddiff.evaluate.summary import read_all_metrics
 
@@ -53,6 +53,7 @@ def grid_of(metrics: pd.DataFrame, settings: Settings) -> Grid:
     table = metrics.groupby(RESULT_KEYS, sort=False)["value"].mean().reset_index()
     there = [name for name in dict.fromkeys(table["metric"]) if name not in (THRESHOLD, *AT_POINT)]
     names = [name for name in METRICS if name in there] + [name for name in there if name not in METRICS]
+    names = [name for name in names if not _of_calibration(find(name))]
     columns = {name: metric.title if (metric := find(name)) else name for name in names}
     values = table.set_index(RESULT_KEYS)["value"]
     blocks = []
@@ -71,7 +72,7 @@ def grid_of(metrics: pd.DataFrame, settings: Settings) -> Grid:
         f"All metrics on the test set, as fractions (NLL in nats), mean over seeds. {words} "
         "Of votes, NLL is of shares with half a vote more for each class; of an image that stopped early, "
         "Brier score, NLL and ECE are of the shares to be expected of all steps, smoothed likewise, once. "
-        "– means not defined or not available."
+        "– means not defined or not available. The CSV has metrics of calibrated probabilities, too."
     )
     if not (metrics["metric"] == THRESHOLD).any() and 2 in map(len, settings.classes.values()):
         caption += (
@@ -79,6 +80,11 @@ def grid_of(metrics: pd.DataFrame, settings: Settings) -> Grid:
             "which is chosen on the validation split, and that is not scored."
         )
     return Grid(caption, "metrics", [Column("Model"), *map(Column, columns.values())], blocks)
+
+
+def _of_calibration(metric: Metric | None) -> bool:
+    """Whether it is shown in the table `calibration`."""
+    return metric is not None and (metric.calibrated or metric.higher_is_better is None)
 
 
 def _directions(names: Sequence[str]) -> str:

@@ -15,6 +15,11 @@ images themselves. Conventions, for K classes:
         N is always that of the full run: shares of an image that stopped are those to be expected of it
         under the same prior (`meddiff.diffusion.vote`), so that v votes of n end as (v + 1/2) / (n + K / 2).
     ece: expected calibration error of the predicted class, 15 equal-width bins (a, b] (Guo et al. 2017).
+    smooth_ece: that without bins (`meddiff.evaluate.metrics.reliability`).
+    calibration_slope, calibration_intercept: of class 1 for K = 2, of the predicted class otherwise;
+        undefined where logits separate the outcomes. Vote shares are smoothed as for nll.
+    <metric>_calibrated: the same of calibrated probabilities and the most probable class by them, which knows
+        how frequent the classes are; where predictions have them, and for those of `OF_CALIBRATED`.
     aurc_<kind>, augrc_<kind>: areas under the risk-coverage curve and the generalized one, of each kind of
         uncertainty (`meddiff.evaluate.metrics.ranking`).
 
@@ -26,17 +31,18 @@ Metrics of classes are NaN where a class has no image.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
+from meddiff.evaluate.metrics import reliability
 from meddiff.evaluate.metrics.images import Images, WeightedImages
 from meddiff.evaluate.metrics.ranking import Floats, Ranking
 
-AURC, AUGRC = "aurc_", "augrc_"
+AURC, AUGRC, CALIBRATED = "aurc_", "augrc_", "_calibrated"
 # Weights of errors in the mean of risks over coverages are sums of 1/k: their mean is 1, of their squares 2.
 AURC_SQUARES = 2.0
 # In that of generalized risks, as a share of its largest value, they fall from 2 to 0.
@@ -56,7 +62,8 @@ class Metric:
         range: the least and the largest value that it can have.
         range_of_two: the same for two classes, where that is narrower.
         of_classes: whether it is that of the last of two classes, and of more the mean over classes.
-        higher_is_better: whether it is.
+        higher_is_better: whether it is; None where a value between is best.
+        calibrated: whether it is of calibrated probabilities.
         among: the images [I] (bool) among which it is the share that is decided rightly; None where it is no
             such share.
         from_share: what it is of that share.
@@ -70,7 +77,8 @@ class Metric:
     range: Limits = (0.0, 1.0)
     range_of_two: Limits | None = None
     of_classes: bool = False
-    higher_is_better: bool = True
+    higher_is_better: bool | None = True
+    calibrated: bool = False
     among: Callable[[Images], np.ndarray | None] = lambda images: None
     from_share: Callable[[float], float] = lambda share: share
     worth: Literal["classes", "pairs", "positives", "images"] = "images"
@@ -115,6 +123,10 @@ def _areas(kind: str, title: str) -> dict[str, Metric]:
             f"AUGRC {title}", area(Ranking.mean_generalized_risk), range=(0.0, 0.5), squares=AUGRC_SQUARES
         ),
     }
+
+
+def _line(of: Callable[[np.ndarray, np.ndarray, np.ndarray], Floats]) -> Callable[[WeightedImages], Floats]:
+    return lambda images: of(images.images.events.logit, images.images.events.happened, images.weights)
 
 
 _of_classes = partial(Metric, of_classes=True, worth="classes")
@@ -162,6 +174,15 @@ METRICS: dict[str, Metric] = {
         higher_is_better=False,
     ),
     "nll": Metric("NLL", lambda of: of.mean(of.images.losses), range=(0.0, np.inf), higher_is_better=False),
+    "calibration_slope": Metric(
+        "Calibration slope", _line(reliability.slope), range=(-np.inf, np.inf), higher_is_better=None
+    ),
+    "calibration_intercept": Metric(
+        "Calibration intercept", _line(reliability.intercept), range=(-np.inf, np.inf), higher_is_better=None
+    ),
+    "smooth_ece": Metric(
+        "Smooth ECE", lambda of: of.images.smooth_calibration(of.real), higher_is_better=False
+    ),
     "ece": Metric("ECE", lambda of: of.images.calibration(of.real), higher_is_better=False),
 }
 for _kind, _title in KINDS.items():
@@ -184,9 +205,23 @@ AT_POINT: dict[str, Metric] = {
 }
 THRESHOLD = "threshold"  # the lowest probability that is called positive there
 
+OF_CALIBRATED = ["accuracy", "balanced_accuracy", "brier", "nll"]
+OF_CALIBRATED += ["calibration_slope", "calibration_intercept", "smooth_ece", "ece"]
+
+
+def _of_calibrated(metric: Metric) -> Metric:
+    return replace(
+        metric,
+        title=f"{metric.title}, calibrated",
+        value=lambda images: metric.value(images.calibrated),
+        calibrated=True,
+    )
+
 
 def find(name: str) -> Metric | None:
     """The metric of this name, also of a kind of uncertainty that is not in `KINDS`; None for another one."""
+    if (of := name.removesuffix(CALIBRATED)) != name and of in OF_CALIBRATED:
+        return _of_calibrated(METRICS[of])
     for family in (AURC, AUGRC):
         if name not in METRICS and name.startswith(family):
             kind = name.removeprefix(family)
@@ -213,6 +248,7 @@ class WeightedMetrics:
         if names is None:
             names = [name for name in METRICS if not name.startswith((AURC, AUGRC))]
             names += [family + kind for kind in self.images.kinds for family in (AURC, AUGRC)]
+            names += [name + CALIBRATED for name in OF_CALIBRATED if self.images.calibrated is not None]
         self.metrics = {name: find(name) for name in names}
 
     def __call__(self, weights: np.ndarray) -> dict[str, Floats]:

@@ -7,12 +7,14 @@ images themselves.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
 from meddiff.evaluate.metrics.ranking import Floats, Ranking
+from meddiff.evaluate.metrics.reliability import SmoothError
 from meddiff.readout import predictions as tables
 
 BINS = 15
@@ -72,6 +74,53 @@ class Images:
         """Of the predicted class."""
         return CalibrationError(confidences(self.table), self.correct)
 
+    @cached_property
+    def smooth_calibration(self) -> SmoothError:
+        """Of the predicted class, without bins."""
+        return SmoothError(confidences(self.table), self.correct.astype(np.float64))
+
+    @cached_property
+    def events(self) -> Events:
+        """What calibration curves, slopes and intercepts are of."""
+        p = smoothed_shares(self.table) if self.vote_shares else self.p
+        if self.classes == 2:
+            return Events(p[:, 1], p[:, 0], self.label == 1)
+        of_predicted = p[np.arange(len(p)), self.predicted]
+        others = np.where(np.arange(self.classes) == self.predicted[:, None], 0.0, p).sum(axis=1)
+        return Events(of_predicted, others, self.correct)
+
+    @cached_property
+    def calibrated(self) -> Images | None:
+        """The same images with calibrated probabilities, decided for the most probable class."""
+        p = tables.calibrated(self.table)
+        if p is None:
+            return None
+        columns = {
+            tables.PROBABILITY + name: p[:, k] for k, name in enumerate(tables.class_names(self.table))
+        }
+        return Images(self.table.assign(**columns, prediction=p.argmax(axis=1)), vote_shares=False)
+
+
+@dataclass(frozen=True)
+class Events:
+    """Probabilities of an event of each image, and whether it happened: see the module of `SmoothError`.
+
+    Attributes:
+        probability: [I].
+        opposite: [I] 1 - probability, with the digits that it has where it is small.
+        happened: bool [I].
+    """
+
+    probability: Floats
+    opposite: Floats
+    happened: np.ndarray
+
+    @cached_property
+    def logit(self) -> Floats:
+        """[I] log odds of the probability, clipped as by `label_losses`."""
+        least = np.finfo(np.float64).eps
+        return np.log(np.maximum(self.probability, least)) - np.log(np.maximum(self.opposite, least))
+
 
 class WeightedImages:
     """Images with weights [B, I]: whole numbers >= 0 with a positive sum in every row."""
@@ -79,6 +128,11 @@ class WeightedImages:
     def __init__(self, images: Images, weights: np.ndarray) -> None:
         self.images, self.weights = images, weights
         self.real = np.asarray(weights, dtype=np.float64)
+
+    @cached_property
+    def calibrated(self) -> WeightedImages:
+        """The same images with calibrated probabilities, which they must have."""
+        return WeightedImages(self.images.calibrated, self.weights)
 
     @cached_property
     def confusion(self) -> Floats:
@@ -121,12 +175,15 @@ class WeightedImages:
 
 def label_losses(table: pd.DataFrame, vote_shares: bool) -> np.ndarray:
     """[I] negative log-likelihood of each label, in nats; see the module for smoothing and clipping."""
-    p = tables.probabilities(table)
+    p = smoothed_shares(table) if vote_shares else tables.probabilities(table)
     of_label = p[np.arange(len(p)), table["label"].to_numpy()]
-    if vote_shares:
-        steps = table["steps"].to_numpy()
-        return -np.log((of_label * steps + 0.5) / (steps + p.shape[1] / 2))
     return -np.log(np.clip(of_label, np.finfo(np.float64).eps, 1.0))
+
+
+def smoothed_shares(table: pd.DataFrame) -> np.ndarray:
+    """[I, K] shares of votes with half a vote more for each class."""
+    shares, steps = tables.probabilities(table), table["steps"].to_numpy()[:, None]
+    return (shares * steps + 0.5) / (steps + shares.shape[1] / 2)
 
 
 def confidences(table: pd.DataFrame) -> np.ndarray:
