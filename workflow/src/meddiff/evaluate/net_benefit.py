@@ -80,4 +80,6 @@ def _curve(
     limits = mean_interval(of_images, seeds[0][1]["group"], resampling)
     points = replicates(found.mean(axis=1), trainings)
     low, high = limits_over_seeds(points, limits, resampling.confidence)
+    t = THRESHOLDS_PERCENT / 100
+    low, high = np.maximum(low, -t / (1 - t)), np.minimum(high, 1.0)
     return zip(THRESHOLDS_PERCENT.tolist(), of_images.mean(axis=0), low, high, strict=True)
