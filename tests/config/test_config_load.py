@@ -292,7 +292,7 @@ def test_local_root_by_config_environment_or_default(folder, monkeypatch):
 
 @pytest.mark.parametrize("key", ["root_three", "seed", "one"])
 def test_unknown_key_on_the_command_line(folder, key):
-    known = "experiment, preset, weights, official_weights, root_one, root_two, retrain, keep"
+    known = "experiment, preset, weights, official_weights, root_one, root_two, retrain, keep, prevalence"
     assert message(folder, **{key: "x"}) == f"--config {key}: unknown key; known are {known}"
 
 
@@ -305,6 +305,44 @@ def test_decisions_about_published_models(folder):
     assert read(folder, retrain="all").decisions.of("two/net/seed1") == "retrain"
     assert "expected DATASET/MODEL/seedK or 'all', got 'net'" in message(folder, keep="net")
     assert "is in both" in message(folder, keep="one/net/seed0", retrain="one/net/seed0")
+
+
+def test_prevalence_of_the_file_and_of_the_command_line(folder):
+    assert read(folder).prevalence == {}
+    document = {
+        **EXPERIMENT,
+        "prevalence": {"one": {"melanoma": 0.1}, "two": {"melanoma": 0.3, "benign": 0.7}},
+    }
+    write(folder, "experiments/trial", document)
+    of_file = {"one": {"benign": 0.9, "melanoma": 0.1}, "two": {"benign": 0.7, "melanoma": 0.3}}
+    assert read(folder).prevalence == of_file
+    assert list(read(folder).prevalence["two"]) == ["benign", "melanoma"]
+    found = read(folder, prevalence="two/melanoma=0.02, two/benign=.98").prevalence
+    assert found == {**of_file, "two": {"benign": 0.98, "melanoma": 0.02}}
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("three/melanoma=0.1", "there is no dataset 'three'; there are one, two"),
+        ("one/glaucoma=0.1", "one: there is no class 'glaucoma'; there are benign, melanoma"),
+        ("one/benign=0.5,one/melanoma=0.6", "one: shares sum to 1.1, expected 1"),
+        ("one/benign=0.9999999999", "one: shares sum to 1, which leaves none for melanoma"),
+        (
+            "one/benign=10%",
+            "expected DATASET/CLASS=SHARE with a share above 0 and below 1, got 'one/benign=10%'",
+        ),
+        ("one=0.1", "got 'one=0.1'"),
+    ],
+)
+def test_a_prevalence_that_cannot_be(folder, given, said):
+    assert message(folder, prevalence=given).startswith("--config prevalence: ")
+    assert said in message(folder, prevalence=given)
+
+
+def test_a_prevalence_needs_a_calibration(folder):
+    write(folder, "experiments/trial", {**EXPERIMENT, "score": {"validation": False}})
+    assert "leave out `score: {validation: false}`" in message(folder, prevalence="one/benign=0.1")
 
 
 def test_root_of_a_dataset_that_is_generated(folder):

@@ -28,6 +28,7 @@ SLICES: dict[str, Callable[[Experiment], str]] = {
     "train joint": lambda e: Training(e).settings(job(model="tiny_stable_diffusion")),
     "select": lambda e: Weights(e).selected_settings(job("phantom_skin", "tiny_stable_diffusion")),
     "score": lambda e: Scoring(e).settings(DIT),
+    "decide": lambda e: Scoring(e).decide_settings(job(decided=f"{CHEST}/tiny_dit/seed0/votes0")),
     "metrics": lambda e: Scoring(e).metrics_settings(DIT),
     "explain": lambda e: Explaining(e).settings(DIT),
     "measure": lambda e: Explaining(e).measuring_settings(DIT),
@@ -45,6 +46,13 @@ MODEL, SKIN = "models/tiny_dit.yaml", "datasets/phantom_skin.yaml"
         (EXPERIMENT, "preset: fixed", "preset: fixed\ncompute: {save_minutes: 1}", set()),
         (EXPERIMENT, "models: [tiny_resnet, tiny_vit", "models: [tiny_vit, tiny_resnet", set()),
         (MODEL, "title: ", "title: A ", set()),
+        (
+            EXPERIMENT,
+            "preset: fixed",
+            f"preset: fixed\nprevalence: {{{CHEST}: {{pleural effusion: 0.1}}}}",
+            {"decide"},
+        ),
+        (EXPERIMENT, "preset: fixed", "preset: fixed\nprevalence: {phantom_skin: {melanoma: 0.1}}", set()),
         (EXPERIMENT, "  steps: 51", "  steps: 31", {"score"}),
         (
             EXPERIMENT,

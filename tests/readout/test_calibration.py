@@ -9,11 +9,11 @@ from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 
 from evaluate_samples import sample_predictions
-from meddiff.errors import DataError
+from meddiff.errors import ConfigError, DataError
 from meddiff.readout.calibrating import calibrate, with_calibrated
 from meddiff.readout.calibration import Calibration, fit
 from meddiff.readout.calibration_file import read_calibration, write_calibration
-from meddiff.readout.predictions import calibrated, read_predictions, write_predictions
+from meddiff.readout.predictions import calibrated, read_predictions, scores, write_predictions
 
 
 def drawn(images: int, slope: float, offsets: list[float], scale: float) -> tuple[np.ndarray, np.ndarray]:
@@ -88,6 +88,10 @@ def test_tables_and_files(tmp_path):
     pd.testing.assert_frame_equal(read_predictions(tmp_path / "p.csv"), added, check_dtype=False)
     np.testing.assert_allclose(calibrated(added).sum(axis=1), 1)
     assert calibrated(table) is None
+    moved = calibrated(with_calibrated(table, calibration, "c.json", {"class 1": 0.1, "class 0": 0.9}))
+    np.testing.assert_allclose(moved, calibration(scores(table), [0.9, 0.1]))
+    with pytest.raises(ConfigError, match=r"^prevalence: is of the classes \['ill'\]"):
+        with_calibrated(table, calibration, "c.json", {"ill": 1.0})
     with pytest.raises(DataError, match=r"^c.json: is of the classes .*fit it again"):
         with_calibrated(sample_predictions("majority", classes=3), calibration, "c.json")
     (tmp_path / "c.json").write_text("{}")

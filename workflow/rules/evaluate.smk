@@ -83,10 +83,11 @@ rule decide:
         "../../envs/cpu.yaml"
     params:
         calibration=SCORING.calibration_option,
+        settings=SCORING.decide_settings,
     message:
         "Predictions of {wildcards.decided} by {wildcards.decision}"
     shell:
-        "python -m meddiff decide --scores {input.scores:q} {params.calibration:q}"
+        "python -m meddiff decide --scores {input.scores:q} {params.calibration:q} --params {params.settings:q}"
         " --out {output.predictions:q} > {log:q} 2>&1"
 
 

@@ -13,6 +13,7 @@ from meddiff.config.data_places import DataPlaces
 from meddiff.config.decisions import Decisions
 from meddiff.config.file_names import named_file
 from meddiff.config.presets import PRESETS, open_flags
+from meddiff.config.prevalence import PREVALENCE_KEY, prevalences
 from meddiff.config.published import check_published, published_values
 from meddiff.config.reasons import lines_of
 from meddiff.config.schema.augmentation import Augmentation
@@ -36,6 +37,8 @@ class Config:
         datasets: name -> dataset, in the experiment's order.
         places: where their images and official splits lie.
         weights: pretrained and released weights.
+        prevalence: dataset -> class -> share, for the datasets where probabilities are for another mix than
+            that of the validation split.
         decisions: what the user said about published models that would change.
     """
 
@@ -73,6 +76,7 @@ class Config:
                 self.joint_model(model)
         self._check_counterfactuals(path)
         check_published(self)
+        self.prevalence = prevalences(self.experiment, path, self.datasets, top)
         self.decisions = Decisions(top, self.trained_runs())
 
     def _check_model(self, name: str, dataset: str) -> None:
@@ -165,6 +169,7 @@ class Config:
 
     def _check_keys(self, top: Mapping[str, Any]) -> None:
         known = ["experiment", "preset", "weights", *self.weights.keys, *self.places.keys, *Decisions.keys]
+        known.append(PREVALENCE_KEY)
         for key in top:
             if key not in known:
                 raise ConfigError(f"--config {key}: unknown key; known are {', '.join(known)}")

@@ -58,6 +58,12 @@ class Scoring:
         """Words of the option that names it."""
         return [word for path in self.calibration(wildcards) for word in ("--calibration", path)]
 
+    def decide_settings(self, wildcards: Wildcards) -> str:
+        """What probabilities are for."""
+        dataset = wildcards.decided.partition("/")[0]
+        prevalence = self._experiment.config.prevalence.get(dataset)
+        return script_safe_json({} if prevalence is None else {"prevalence": prevalence})
+
     def metrics_settings(self, wildcards: Wildcards) -> str:
         """Which predictions metrics are of (those of votes have a vote seed), and how intervals are made."""
         votes = getattr(wildcards, "votes", None)

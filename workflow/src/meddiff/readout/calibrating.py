@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
-from meddiff.errors import DataError
+from meddiff.errors import ConfigError, DataError
 from meddiff.readout.calibration import Calibration, fit
 from meddiff.readout.predictions import CALIBRATED, SCORE, class_names, scores
 
@@ -28,14 +29,22 @@ def calibrate(validation: pd.DataFrame, path: str | Path, *, offsets: bool) -> C
         raise DataError(f"{path}: {error}") from error
 
 
-def with_calibrated(table: pd.DataFrame, calibration: Calibration, path: str | Path) -> pd.DataFrame:
+def with_calibrated(
+    table: pd.DataFrame,
+    calibration: Calibration,
+    path: str | Path,
+    prevalence: Mapping[str, float] | None = None,
+) -> pd.DataFrame:
     """`table` with a column ``calibrated_<class>`` after the scores of the classes.
 
     Args:
         path: the calibration's file, for messages.
+        prevalence: class -> how frequent it is where the probabilities are used; as in the validation split
+            if not given.
 
     Raises:
         DataError: if it is of other classes.
+        ConfigError: if `prevalence` is.
     """
     names = class_names(table)
     if list(calibration.class_names) != names:
@@ -43,7 +52,12 @@ def with_calibrated(table: pd.DataFrame, calibration: Calibration, path: str | P
             f"{path}: is of the classes {list(calibration.class_names)}, and the predictions have {names}; "
             "fit it again on predictions of the same dataset"
         )
-    table, p = table.copy(), calibration(scores(table))
+    if prevalence is not None and {*prevalence} != {*names}:
+        raise ConfigError(
+            f"prevalence: is of the classes {list(prevalence)}, and the predictions have {names}"
+        )
+    shares = None if prevalence is None else [prevalence[name] for name in names]
+    table, p = table.copy(), calibration(scores(table), shares)
     place = table.columns.get_loc(SCORE + names[-1]) + 1
     for k, name in enumerate(names):
         table.insert(place + k, CALIBRATED + name, p[:, k])

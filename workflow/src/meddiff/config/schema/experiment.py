@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from meddiff.config.schema.compute import ComputeConfig
 from meddiff.config.schema.counterfactual import CounterfactualConfig
+from meddiff.config.schema.deciding import Prevalence
 from meddiff.config.schema.figure import FigureStyle
 from meddiff.config.schema.operating_point import YOUDEN, OperatingPoint
 from meddiff.config.schema.strict import Name, Seed, Steps, Strict, Title
@@ -174,6 +175,11 @@ class ExperimentConfig(Strict):
     score: ScoreConfig = ScoreConfig()
     compute: ComputeConfig = ComputeConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
+    prevalence: dict[Name, Prevalence] = Field(
+        default={},
+        description="dataset -> class -> its share where calibrated probabilities will be used; where not "
+        "given that of the validation split. One class may be left out: it has the rest",
+    )
     counterfactuals: CounterfactualConfig | None = None
     figures: dict[Name, FigureStyle] = Field(
         default={}, description="figure -> its looks; what is not given is as the figure's own"
