@@ -16,9 +16,9 @@ wildcard_constraints:
     votes=r"\d+",
     size=r"\d+(-crop)?",
     decision=one_of([*EXPERIMENT.settings.score.decisions, *BASELINE_DECISIONS]),
-    split="test|valid",
+    split="test|valid|shifted",
     decided=r"\w+/\w+/seed\d+(/votes\d+)?",
-    further="valid|uniform|low_discrepancy|antithetic",
+    further="valid|shifted|uniform|low_discrepancy|antithetic",
 
 
 include: "workflow/rules/data.smk"

@@ -59,7 +59,7 @@ LINES = {
     "workflow/src/meddiff/evaluate/*.py": 2400,
     "workflow/src/meddiff/evaluate/metrics/*.py": 900,
     "workflow/src/meddiff/artifacts/*.py": 1130,  # what artifacts share
-    "workflow/rules/*.smk": 900,
+    "workflow/rules/*.smk": 1100,  # at most 90 a stage, and one file a stage
 }
 # What must know the workflow; everything else is in `meddiff.pipeline`, with tests.
 FUNCTIONS_IN_RULES = {"common.smk": {"told_by_snakemake"}}

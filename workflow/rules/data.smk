@@ -142,6 +142,38 @@ rule build_store:
         " --splits-dir {params.splits:q} --root {resources.root:q} --out-dir {params.out:q} > {log:q} 2>&1"
 
 
+# Images unlike those of a dataset, to try scores of that on.
+if EXPERIMENT.shifted_datasets():
+
+    rule shift_images:
+        input:
+            manifests=DATA.shifted_from,
+            arrays=ancient(DATA.shifted_arrays),
+            code=code_of("meddiff.data.stores.shifted"),
+        output:
+            manifest=f"{RESULTS}/{{dataset}}/shifted/{{size}}/manifest.json",
+            index=f"{RESULTS}/{{dataset}}/shifted/{{size}}/index.parquet",
+            array=f"{RESULTS}/{{dataset}}/shifted/{{size}}/shifted.npy",
+        log:
+            f"{LOGS}/{{dataset}}/shifted-{{size}}.log",
+        wildcard_constraints:
+            dataset=one_of(EXPERIMENT.shifted_datasets()),
+        conda:
+            "../../envs/cpu.yaml"
+        resources:
+            mem_mb=4000,
+            runtime=60,
+        params:
+            settings=DATA.shift_settings,
+            stores=lambda wildcards, input: folders_of(input.manifests),
+            out=subpath(output.manifest, parent=True),
+        message:
+            "Making images unlike those of {wildcards.dataset}"
+        shell:
+            "python -m meddiff shift --params {params.settings:q} --stores {params.stores:q}"
+            " --out-dir {params.out:q} > {log:q} 2>&1"
+
+
 # Strata are what the audit of shortcuts needs.
 if EXPERIMENT.audited_datasets():
 

@@ -70,11 +70,32 @@ rule calibrate:
         "python -m meddiff calibrate --scores {input.scores:q} {params.method:q} --out {output.calibration:q} > {log:q} 2>&1"
 
 
+# What errors are like on the validation split: an image whose are not is unlike the training data.
+rule profile:
+    input:
+        errors=f"{RESULTS}/{VOTES}/errors_valid.nc",
+        code=code_of("meddiff.readout.ood", "meddiff.scoring.error_file"),
+    output:
+        profile=f"{RESULTS}/{VOTES}/profile.json",
+    log:
+        f"{LOGS}/{VOTES}/profile.log",
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    message:
+        "Error profile of {wildcards.model} on {wildcards.dataset} (seed {wildcards.seed}, votes {wildcards.votes})"
+    shell:
+        "python -m meddiff profile --errors {input.errors:q} --out {output.profile:q} > {log:q} 2>&1"
+
+
 rule decide:
     input:
         scores=f"{RESULTS}/{{decided}}/scores/test/{{decision}}.csv",
         calibration=SCORING.calibration,
-        code=code_of("meddiff.readout.calibrating"),
+        ood=SCORING.ood_files,
+        code=code_of("meddiff.readout.calibrating", "meddiff.readout.ood", "meddiff.scoring.error_file"),
     output:
         predictions=f"{RESULTS}/{{decided}}/predictions/{{decision}}.csv",
     log:
@@ -84,11 +105,12 @@ rule decide:
     params:
         calibration=SCORING.calibration_option,
         settings=SCORING.decide_settings,
+        ood=SCORING.ood_options,
     message:
         "Predictions of {wildcards.decided} by {wildcards.decision}"
     shell:
         "python -m meddiff decide --scores {input.scores:q} {params.calibration:q} --params {params.settings:q}"
-        " --out {output.predictions:q} > {log:q} 2>&1"
+        " {params.ood:q} --out {output.predictions:q} > {log:q} 2>&1"
 
 
 rule compute_metrics:

@@ -20,13 +20,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default={},
         help="JSON object; prevalence: class -> share, where classes are not as frequent as in validation",
     )
+    unlike = parser.add_argument_group("how unlike the training data images are; without, it is not said")
+    unlike.add_argument("--profile", type=Path, help="error profile JSON; goes with --errors")
+    unlike.add_argument("--errors", type=Path, help="errors file of the images")
+    unlike.add_argument("--validation", type=Path, help="of a baseline: predictions CSV of validation images")
     parser.add_argument("--out", type=Path, required=True, help="predictions CSV to write")
 
 
 def files(args: argparse.Namespace) -> Files:
     """What the command reads and writes."""
-    calibration = [args.calibration] if args.calibration else []
-    return Files([args.scores, *calibration], [args.out], ["meddiff.readout.calibrating"])
+    fitted = (args.calibration, args.profile, args.errors, args.validation)
+    inputs = [args.scores, *(path for path in fitted if path)]
+    code = ["meddiff.readout.calibrating", "meddiff.readout.ood", "meddiff.scoring.error_file"]
+    return Files(inputs, [args.out], code)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -34,6 +40,7 @@ def run(args: argparse.Namespace) -> None:
     from meddiff.config.schema.deciding import DecideParams
     from meddiff.readout.calibrating import with_calibrated
     from meddiff.readout.calibration_file import read_calibration
+    from meddiff.readout.ood import limits, logit_scores, profile_scores, read_profile, with_ood
     from meddiff.readout.predictions import read_predictions, write_predictions
 
     settings = parsed(DecideParams, args.params, "--params")
@@ -43,4 +50,12 @@ def run(args: argparse.Namespace) -> None:
         table = with_calibrated(table, calibration, args.calibration, settings.prevalence)
     elif settings.prevalence:
         raise ConfigError("--params prevalence: goes with --calibration, which says what classes there are")
+    if args.profile:
+        from meddiff.scoring.error_file import load_errors
+
+        profile, quantiles = read_profile(args.profile)
+        table = with_ood(table, profile_scores(profile, load_errors(args.errors)), quantiles)
+    elif args.validation:
+        quantiles = limits(logit_scores(read_predictions(args.validation)))
+        table = with_ood(table, logit_scores(table), quantiles)
     write_predictions(table, args.out)

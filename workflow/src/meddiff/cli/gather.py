@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_params_argument(parser, "what the shards must have been scored with, as for `score`")
     parser.add_argument("--weights", type=Path, required=True, help="folder of the weights that scored them")
     parser.add_argument("--store", type=Path, required=True, help="folder of the image store")
-    parser.add_argument("--split", default="test", choices=["train", "valid", "test"])
+    parser.add_argument("--split", default="test", choices=["train", "valid", "test", "shifted"])
     parser.add_argument("--out", type=Path, required=True, help="errors file to write")
     parser.add_argument(
         "--evidence-shards", type=Path, nargs="+", default=[], help="files of evidence maps of the shards"

@@ -12,7 +12,7 @@ from meddiff.records.files import Files, store_manifest, weights_inputs
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", type=Path, required=True, help="folder of the weights")
     parser.add_argument("--store", type=Path, required=True, help="folder of the image store")
-    parser.add_argument("--split", default="test", choices=["train", "valid", "test"])
+    parser.add_argument("--split", default="test", choices=["train", "valid", "test", "shifted"])
     parser.add_argument("--out", type=Path, required=True, help="predictions table to write")
     add_threads_argument(parser)
 

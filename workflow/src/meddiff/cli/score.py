@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_params_argument(parser, "seed, steps, noise_levels, precision, and stopping where images may stop")
     parser.add_argument("--weights", type=Path, required=True, help="folder of the weights")
     parser.add_argument("--store", type=Path, required=True, help="folder of the image store")
-    parser.add_argument("--split", default="test", choices=["train", "valid", "test"])
+    parser.add_argument("--split", default="test", choices=["train", "valid", "test", "shifted"])
     parser.add_argument(
         "--shard",
         type=_shard,

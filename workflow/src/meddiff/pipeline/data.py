@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Sequence
 from meddiff.config.dataset_slices import Slice, slice_of
 from meddiff.config.schema.dataset import GivenSplit, OfficialSplit
 from meddiff.config.sources import SPLITS
-from meddiff.pipeline.experiment import Experiment
+from meddiff.pipeline.experiment import SHIFTED, TEST, Experiment
 from meddiff.pipeline.wildcards import Wildcards
+from meddiff.text import script_safe_json
 
 
 class Data:
@@ -49,11 +50,38 @@ class Data:
 
     def manifest(self, wildcards: Wildcards) -> str:
         """Manifest of the images that a model is used on."""
-        return manifest_of(self._experiment.store(wildcards.dataset, wildcards.model))
+        return manifest_of(self._used(wildcards))
 
     def arrays(self, wildcards: Wildcards) -> list[str]:
         """The images behind it."""
-        return arrays_of([self._experiment.store(wildcards.dataset, wildcards.model)])
+        return arrays_of([self._used(wildcards)], (SHIFTED,) if _is_shifted(wildcards) else SPLITS)
+
+    def _used(self, wildcards: Wildcards) -> str:
+        """Folder of the images that a model is used on."""
+        of = self._experiment.shifted_store if _is_shifted(wildcards) else self._experiment.store
+        return of(wildcards.dataset, wildcards.model)
+
+    def shifted_from(self, wildcards: Wildcards) -> list[str]:
+        """Manifests of the stores that shifted images are made from, the dataset's own first."""
+        others = [name for name in self._experiment.datasets if name != wildcards.dataset]
+        wanted = "other_datasets" in self._experiment.shift_kinds(wildcards.dataset)
+        names = [wildcards.dataset, *(others if wanted else ())]
+        return [manifest_of(f"data/{name}/store/{wildcards.size}") for name in names]
+
+    def shifted_arrays(self, wildcards: Wildcards) -> list[str]:
+        """The images behind them."""
+        return arrays_of(folders_of(self.shifted_from(wildcards)), (TEST,))
+
+    def shift_settings(self, wildcards: Wildcards) -> str:
+        """Which shifts, of how many images, and the seed."""
+        shifts = self._experiment.settings.shifts
+        kinds = self._experiment.shift_kinds(wildcards.dataset)
+        return script_safe_json({"kinds": kinds, "images": shifts.images, "seed": shifts.seed})
+
+
+def _is_shifted(wildcards: Wildcards) -> bool:
+    """Whether a job is about shifted images."""
+    return SHIFTED in (getattr(wildcards, "split", None), getattr(wildcards, "further", None))
 
 
 def official_splits(experiment: Experiment, dataset: str) -> list[str]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from meddiff.config.schema.model import AnyModel
 
 BASELINE_DECISIONS = ("softmax",)
-TEST, VALIDATION = "test", "valid"
+TEST, VALIDATION, SHIFTED = "test", "valid", "shifted"
 # Rules that differ from another one in probabilities only.
 _SAME_CLASS = {"t_score": "mean"}
 # Takes the place of the dataset in the name of a model that is trained on all of them.
@@ -193,6 +193,25 @@ class Experiment:
         if sources.pretrained(model) is None:
             return None
         return f"{sources.pretrained_dir(sources.pretrained_name(model))}/manifest.json"
+
+    def shift_kinds(self, dataset: str) -> list[str]:
+        """What images unlike those of `dataset` are made for it, where there are some."""
+        shifts, known = self.settings.shifts, self.config.datasets
+        left_out = {"phantom"} if known[dataset].source.kind == "phantom" else set()
+        left_out |= {"other_datasets"} if len(known) == 1 else set()
+        return [] if shifts is None else [kind for kind in shifts.kinds if kind not in left_out]
+
+    def shifted_datasets(self) -> list[str]:
+        """The datasets that scores of being unlike the training data are tried on."""
+        return [name for name in self.datasets if self.shift_kinds(name)]
+
+    def shifted_store(self, dataset: str, model: str) -> str:
+        """Folder of the images that `model` is tried on, unlike those of `dataset`."""
+        return f"{self.results}/{dataset}/shifted/{self.image_size(dataset, model)}"
+
+    def profile(self, run: ScoringRun) -> str:
+        """Error profile of the validation split."""
+        return f"{self.decided(run)}/profile.json"
 
     def strata(self, dataset: str) -> str:
         """Table of the strata of a dataset."""

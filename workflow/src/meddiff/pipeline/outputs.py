@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 from meddiff.config.sources import SPLITS
 from meddiff.pipeline.data import arrays_of, manifest_of, official_splits
-from meddiff.pipeline.experiment import TEST, VALIDATION, Experiment
+from meddiff.pipeline.experiment import SHIFTED, TEST, VALIDATION, Experiment
 from meddiff.runs import TrainedRun
 
 _WEIGHTS = ("model.safetensors", "config.yaml", "run.json")
@@ -55,7 +55,8 @@ class Outputs:
         fitted = [experiment.calibration(run) for run in decided if len(splits) > 1]
         errors = map(experiment.errors, scored)
         decided_on = [*errors, *further, *predicted, *fitted]
-        return self._expected([*decided_on, *predictions, *metrics, *counterfactuals])
+        unlike = [*map(experiment.profile, scored if len(splits) > 1 else ()), *self._shifted()]
+        return self._expected([*decided_on, *unlike, *predictions, *metrics, *counterfactuals])
 
     def _expected(self, files: Iterable[str]) -> list[str]:
         return [file for file in files if file not in self._absent]
@@ -69,6 +70,16 @@ class Outputs:
             *(f"splits/{dataset}/{split}.csv" for split in SPLITS),
             f"splits/{dataset}/origin.json",
         ]
+
+    def _shifted(self) -> list[str]:
+        """What is made of images unlike those of a dataset."""
+        experiment = self._experiment
+        names = experiment.shifted_datasets()
+        stores = {experiment.shifted_store(d, model) for d in names for model in experiment.models}
+        files = [file for store in sorted(stores) for file in _of_store(store, (SHIFTED,))]
+        files += [experiment.errors(run, SHIFTED) for run in experiment.scored_runs() if run.dataset in names]
+        predicted = [run for run in experiment.decided_runs() if run.votes is None and run.dataset in names]
+        return files + [experiment.scores(run, SHIFTED) for run in predicted]
 
     def _stores(self) -> list[str]:
         """The image stores that models are trained on and used on."""
@@ -98,5 +109,5 @@ class Outputs:
         return [self._experiment.counterfactual(run, name) for name in _COUNTERFACTUALS]
 
 
-def _of_store(folder: str) -> list[str]:
-    return [manifest_of(folder), f"{folder}/index.parquet", *arrays_of([folder])]
+def _of_store(folder: str, splits: Sequence[str] = SPLITS) -> list[str]:
+    return [manifest_of(folder), f"{folder}/index.parquet", *arrays_of([folder], splits)]

@@ -6,7 +6,7 @@ from typing import Any
 
 from meddiff.models.kinds import network_module
 from meddiff.pipeline.code import code_of
-from meddiff.pipeline.experiment import TEST, VALIDATION, Experiment
+from meddiff.pipeline.experiment import BASELINE_DECISIONS, SHIFTED, TEST, VALIDATION, Experiment
 from meddiff.pipeline.wildcards import Wildcards, trained_run
 from meddiff.runs import Run, ScoringRun
 from meddiff.text import script_safe_json
@@ -15,8 +15,8 @@ from meddiff.text import script_safe_json
 class Scoring:
     """What these rules take.
 
-    Beside the test split, further errors may be scored (`Experiment.further_errors`): such a job has a
-    wildcard ``further``.
+    Beside the test split, further errors may be scored (`Experiment.further_errors`, and shifted images):
+    such a job has a wildcard ``further``.
     """
 
     def __init__(self, experiment: Experiment) -> None:
@@ -29,13 +29,17 @@ class Scoring:
         # Only where it stops anything, so that full errors do not depend on how stopping is described.
         if self._experiment.stops_early():
             settings["stopping"] = score.stopping.model_dump(mode="json")
-        if (further := getattr(wildcards, "further", VALIDATION)) != VALIDATION:
+        further = getattr(wildcards, "further", VALIDATION)
+        if further == SHIFTED:
+            settings["steps"] = self._experiment.settings.shifts.steps or score.steps
+        elif further != VALIDATION:
             settings["noise_levels"] = further
         return script_safe_json({**settings, "seed": int(wildcards.votes)})
 
     def split(self, wildcards: Wildcards) -> str:
         """The split that is scored."""
-        return "valid" if getattr(wildcards, "further", None) == VALIDATION else "test"
+        further = getattr(wildcards, "further", None)
+        return further if further in (VALIDATION, SHIFTED) else TEST
 
     def code(self, wildcards: Wildcards) -> list[str]:
         """Scoring, the network, and stopping where it stops anything."""
@@ -63,6 +67,23 @@ class Scoring:
         dataset = wildcards.decided.partition("/")[0]
         prevalence = self._experiment.config.prevalence.get(dataset)
         return script_safe_json({} if prevalence is None else {"prevalence": prevalence})
+
+    def ood_files(self, wildcards: Wildcards) -> list[str]:
+        """Files that say how unlike the training data test images are."""
+        return [*self._ood(wildcards).values()]
+
+    def ood_options(self, wildcards: Wildcards) -> list[str]:
+        """Words of the options that name them."""
+        return [word for option in self._ood(wildcards).items() for word in option]
+
+    def _ood(self, wildcards: Wildcards) -> dict[str, str]:
+        """Option of the command -> file."""
+        if not self._experiment.settings.score.validation:
+            return {}
+        folder = f"{self._experiment.results}/{wildcards.decided}"
+        if wildcards.decision in BASELINE_DECISIONS:
+            return {"--validation": f"{folder}/scores/{VALIDATION}/{wildcards.decision}.csv"}
+        return {"--profile": f"{folder}/profile.json", "--errors": f"{folder}/errors.nc"}
 
     def metrics_settings(self, wildcards: Wildcards) -> str:
         """Which predictions metrics are of (those of votes have a vote seed), and how intervals are made."""

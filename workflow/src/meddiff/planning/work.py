@@ -23,13 +23,13 @@ _AUTOMATIC_INPUTS = 128  # of a batch; large cards take more
 
 STAGES = {
     "download": ("fetch", "getsplits", "pretrained", "listing", "released"),
-    "prepare": ("validate", "split", "stratify", "store"),
+    "prepare": ("validate", "split", "stratify", "store", "shift"),
     "weights": ("generate", "zeroshot", "select", "convert"),
     "train": ("train",),
     "score": ("score", "gather"),
     "explain": ("explain",),
     "predict": ("predict",),
-    "evaluate": ("vote", "calibrate", "decide", "metrics", "collect", "measure", "artifact"),
+    "evaluate": ("vote", "calibrate", "profile", "decide", "metrics", "collect", "measure", "artifact"),
 }
 _OF_MODELS = ("train", "score", "explain", "predict")
 

@@ -1,12 +1,16 @@
 """The table of predictions, with the same columns for diffusion classifiers and baselines.
 
 Columns: ``image_id, group, label, prediction, p_<class>..., score_<class>..., calibrated_<class>...,
-uncertainty_<kind>..., steps_used, steps``, with one column a class of each of the first three kinds:
+uncertainty_<kind>..., ood_<kind>..., steps_used, steps``, with one column a class of each of the first three
+kinds:
 
 - ``p_``: probabilities as the decision rule or the network has them.
 - ``score_``: what they are made from, on a logarithmic scale and without a loss of digits where probabilities
   round to 0 or 1: a rule's scores (`meddiff.readout.rules`), or a baseline's logits.
 - ``calibrated_``: probabilities after a calibration fitted on the validation split; where there is one.
+
+``ood_``: how unlike the training data the image is (`meddiff.readout.ood`), where validation images say what
+is usual.
 
 ``label`` and ``prediction`` are class indices: the position of a class among these columns. ``steps`` is the
 number of steps of the full run (1 of a baseline). The file has one more column, ``format_version``, which is
@@ -30,6 +34,7 @@ from meddiff.readout.scores import Readout
 
 FORMAT_VERSION = 3
 PROBABILITY, SCORE, CALIBRATED, UNCERTAINTY = "p_", "score_", "calibrated_", "uncertainty_"
+OOD = "ood_"
 _TEXT = ["image_id", "group"]
 _STEPS = ["steps_used", "steps"]
 _WHOLE = ["label", "prediction", *_STEPS]
@@ -100,7 +105,7 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
     raw = as_of_today(path, found, text, upgrades, DataError, _REPAIR)
     shares = _columns(path, raw, header)
     table, classes = raw.copy(), len(shares)
-    numbers = [c for c in raw.columns if c.startswith((PROBABILITY, SCORE, CALIBRATED, UNCERTAINTY))]
+    numbers = [c for c in raw.columns if c.startswith((PROBABILITY, SCORE, CALIBRATED, UNCERTAINTY, OOD))]
     for column in [*_WHOLE, *numbers]:
         values = pd.to_numeric(raw[column], errors="coerce").astype(np.float64)
         _check_rows(path, raw, column, ~np.isfinite(values), "a finite number")
@@ -211,6 +216,13 @@ def uncertainties(table: pd.DataFrame) -> dict[str, np.ndarray]:
     return {
         column.removeprefix(UNCERTAINTY): table[column].to_numpy(dtype=np.float64)
         for column in _of_kind(table, UNCERTAINTY)
+    }
+
+
+def ood_scores(table: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Kind -> [I] how unlike the training data, larger = less like it, in the order of the columns."""
+    return {
+        column.removeprefix(OOD): table[column].to_numpy(dtype=np.float64) for column in _of_kind(table, OOD)
     }
 
 

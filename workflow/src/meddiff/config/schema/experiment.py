@@ -11,6 +11,7 @@ from meddiff.config.schema.counterfactual import CounterfactualConfig
 from meddiff.config.schema.deciding import Prevalence
 from meddiff.config.schema.figure import FigureStyle
 from meddiff.config.schema.operating_point import YOUDEN, OperatingPoint
+from meddiff.config.schema.shifts import ShiftsConfig
 from meddiff.config.schema.strict import Name, Seed, Steps, Strict, Title
 
 
@@ -181,6 +182,7 @@ class ExperimentConfig(Strict):
         "given that of the validation split. One class may be left out: it has the rest",
     )
     counterfactuals: CounterfactualConfig | None = None
+    shifts: ShiftsConfig | None = None
     figures: dict[Name, FigureStyle] = Field(
         default={}, description="figure -> its looks; what is not given is as the figure's own"
     )
@@ -189,3 +191,19 @@ class ExperimentConfig(Strict):
     @classmethod
     def _no_repetition(cls, values: list) -> list:
         return each_once(values)
+
+    @model_validator(mode="after")
+    def _shifts_are_possible(self) -> ExperimentConfig:
+        if self.shifts is None:
+            return self
+        if not self.score.validation:
+            raise ValueError(
+                "shifts: what is unlike the training data is measured from the validation split: leave out "
+                "`score: {validation: false}`"
+            )
+        steps = self.shifts.steps
+        if steps is not None and steps > self.score.steps:
+            raise ValueError(f"shifts.steps: must be at most score.steps, {self.score.steps}; got {steps}")
+        if steps is not None and self.score.stopping.kind != "none":
+            raise ValueError("shifts.steps: goes with all steps of the test images; leave out score.stopping")
+        return self
