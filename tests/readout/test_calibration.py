@@ -34,11 +34,11 @@ def test_what_labels_were_drawn_with_is_found(scale):
 
 
 def test_two_classes_are_a_logistic_regression():
-    """Platt's smoothed labels are weights of both labels of an image."""
+    """Smoothed labels are weights of both labels of an image."""
     scores, labels = drawn(300, 1.3, [0.4, -0.4], 2.0)
     found = fit(scores, labels, ["a", "b"], offsets=True)
     counts = np.bincount(labels)
-    own = ((counts + 1) / (counts + 2))[labels]
+    own = ((counts + 0.5) / (counts + 1))[labels]
     x = np.tile(scores[:, 1] - scores[:, 0], 2)[:, None]
     reference = LogisticRegression(C=np.inf, tol=1e-10, max_iter=10_000)
     reference.fit(x, np.append(labels, 1 - labels), sample_weight=np.append(own, 1 - own))
@@ -50,8 +50,8 @@ def test_separated_classes_have_a_finite_slope_and_wrong_scores_none_below_zero(
     labels = np.arange(20) % 2
     apart = np.stack([-labels, labels], axis=1).astype(float)
     found = fit(apart, labels, ["a", "b"], offsets=True)
-    # Of ten images a class: Platt's 11 / 12.
-    np.testing.assert_allclose(found(apart).max(axis=1), 11 / 12, atol=1e-4)
+    # Of ten images a class half a one is the other's.
+    np.testing.assert_allclose(found(apart).max(axis=1), 10.5 / 11, atol=1e-4)
     np.testing.assert_allclose(fit(-apart, labels, ["a", "b"], offsets=True)(apart), 0.5, atol=1e-6)
     np.testing.assert_allclose(fit(np.zeros((20, 2)), labels, ["a", "b"], offsets=True)(apart), 0.5)
 

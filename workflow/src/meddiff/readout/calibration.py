@@ -62,8 +62,9 @@ class Calibration:
 def fit(scores: np.ndarray, labels: np.ndarray, class_names: Sequence[str], *, offsets: bool) -> Calibration:
     """Fit by the likelihood of the labels.
 
-    Labels are smoothed as Platt did: of a class with n images the label's own probability is (n + 1) /
-    (n + K), so that scores that separate the classes without an error give no infinite slope.
+    Labels are smoothed as Platt did, so that scores that separate the classes without an error give no
+    infinite slope, but by half as much: of a class with n images the label's own probability is (n + 1/2) /
+    (n + K/2), as with Jeffreys' prior (docs/tried.md has the comparison).
 
     Args:
         scores: [I, K] of validation images.
@@ -84,7 +85,7 @@ def fit(scores: np.ndarray, labels: np.ndarray, class_names: Sequence[str], *, o
         )
     centred = scores - scores.mean(axis=1, keepdims=True)
     unit = centred.std() or 1.0  # of scores that are sums over pixels, or a few votes
-    own = (counts + 1) / (counts + classes)
+    own = (counts + 0.5) / (counts + classes / 2)
     targets = np.repeat(((1 - own) / (classes - 1))[labels][:, None], classes, axis=1)
     targets[np.arange(len(labels)), labels] = own[labels]
 

@@ -1,0 +1,1 @@
+"""What it is worth to act on probabilities: are they right, and whom do they decide for."""
