@@ -43,6 +43,10 @@ PUBLISHED = {
 }
 
 
+# They are of no model.
+OF_DATA = ("tables/participants", "tables/flow")
+
+
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[dict[str, Any], Any]]:
     """Kind of table -> params but for the preset, and options that name its files."""
@@ -105,7 +109,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[dict[str,
     }
 
 
-@pytest.mark.parametrize("kind", [name for name in names() if name.startswith("tables/")])
+@pytest.mark.parametrize(
+    "kind", [name for name in names() if name.startswith("tables/") and name not in OF_DATA]
+)
 @pytest.mark.parametrize(
     ("preset", "words"),
     [

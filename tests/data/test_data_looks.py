@@ -98,7 +98,7 @@ def test_what_looks_alike_in_two_splits_is_reported(tmp_path: Path, make_dataset
     for name, path in split.items():
         path.write_text("\n".join(["image_id", *(f"{i:02d}" for i in ids[name])]) + "\n")
     dataset = make_dataset(split={"kind": "files"} | {name: str(path) for name, path in split.items()})
-    table = validate_dataset(dataset, tmp_path, {"files": {}})
+    table = validate_dataset(dataset, tmp_path, {"files": {}}).table
     with caplog.at_level(logging.INFO, "meddiff"):
         make_splits(dataset, table)
     assert "no image looks like one of another split" in caplog.text

@@ -69,7 +69,7 @@ def splits_of(dataset: DatasetConfig, root: Path, folder: Path) -> dict:
     """Validate and split as the commands do, with the files of `folder`."""
     out = root.parent / "official"
     collect_official("isic", dataset.split, [folder], None, out)
-    table = validate_dataset(dataset, root, {"files": {}}, official=out)
+    table = validate_dataset(dataset, root, {"files": {}}, official=out).table
     return make_splits(dataset, table, out)
 
 
@@ -117,7 +117,8 @@ def test_published_lesions_through_all_commands(official: Path, tmp_path: Path, 
             ["getsplits", "--dataset", "isic", "--params", slice_of(dataset, OfficialParams),
              "--root", str(root), "--splits-root", str(official / "splits"), "--out-dir", str(out)],
             ["validate", "--params", slice_of(dataset, ValidateParams), "--manifest", raw,
-             "--root", str(root), "--official", str(out), "--table", table],
+             "--root", str(root), "--official", str(out), "--table", table,
+             "--flow", str(tmp_path / "flow.json")],
             ["split", "--params", slice_of(dataset, SplitParams), "--table", table, "--official", str(out),
              "--out-dir", str(tmp_path / "splits")],
         ):  # fmt: skip
@@ -241,7 +242,7 @@ def test_identical_images_are_an_error_only_in_splits_of_ones_own(small, caplog)
     own = dataset.model_copy(update={"split": DatasetConfig.model_validate(
         dataset.model_dump() | {"split": given}).split})  # fmt: skip
     with pytest.raises(DataError, match="identical files"):
-        make_splits(own, validate_dataset(own, root, {"files": {}}))
+        make_splits(own, validate_dataset(own, root, {"files": {}}).table)
 
 
 def test_a_patient_in_two_published_splits_is_an_error(tmp_path: Path, make_dataset) -> None:
@@ -285,7 +286,7 @@ def test_splits_drawn_in_place_of_published_ones_say_so(tmp_path: Path, small, c
     drawn = dataset.model_copy(update={"split": dataset.split.recipe})
     raw, table, out = tmp_path / "raw.json", tmp_path / "table.csv", tmp_path / "splits"
     fetch("isic", drawn, root, raw)
-    validate_dataset(drawn, root, read_manifest(raw)).to_csv(table, index=False)
+    validate_dataset(drawn, root, read_manifest(raw)).table.to_csv(table, index=False)
     with caplog.at_level(logging.INFO, "meddiff"):
         assert main(["split", "--params", slice_of(drawn, SplitParams), "--table", str(table),
                      "--out-dir", str(out)]) == 0  # fmt: skip

@@ -42,7 +42,7 @@ def make_store(root: Path, out: Path, dataset: DatasetConfig, threads: int | Non
         ["fetch", "--dataset", "mine", "--params", slice_of(dataset, FetchParams),
          "--root", str(root), "--manifest", str(raw / "manifest.json")],
         ["validate", "--params", slice_of(dataset, ValidateParams), "--manifest", str(raw / "manifest.json"),
-         "--root", str(root), "--table", str(table)],
+         "--root", str(root), "--table", str(table), "--flow", str(out / "flow.json")],
         ["split", "--params", slice_of(dataset, SplitParams),
          "--table", str(table), "--out-dir", str(splits)],
         ["store", "--params", slice_of(dataset, StoreParams), "--size", str(SIZE),

@@ -28,7 +28,7 @@ def checked(tmp_path: Path, make_dataset, local_root: Path):
     def check(dataset: DatasetConfig | None = None) -> pd.DataFrame:
         return validate_dataset(
             dataset or make_dataset(), local_root, read_manifest(tmp_path / "raw/manifest.json")
-        )
+        ).table
 
     return check
 
@@ -52,7 +52,7 @@ def test_a_sound_dataset(checked, local_root: Path) -> None:
 
 
 def test_hash_is_computed_where_the_manifest_has_none(make_dataset, local_root: Path) -> None:
-    table = validate_dataset(make_dataset(), local_root, {"files": {}})
+    table = validate_dataset(make_dataset(), local_root, {"files": {}}).table
     assert table["sha256"][0] == sha256_file(local_root / "images/000.png")
 
 
@@ -203,7 +203,7 @@ def test_published_splits_are_taken_with_such_images(tmp_path: Path, make_datase
     split = {"kind": "official", **dict.fromkeys(SPLITS, file)}
     dataset = make_dataset(format={"kind": "isic"}, split=split)
     with caplog.at_level(logging.WARNING, "meddiff"):
-        table = validate_dataset(dataset, tmp_path, {"files": {}}, official=tmp_path)
+        table = validate_dataset(dataset, tmp_path, {"files": {}}, official=tmp_path).table
     assert len(table) == 6
     assert "published splits are used as they are: 3 problems" in caplog.text
     assert "train.csv row 3: images/b0.jpg: has the same value in every pixel" in caplog.text
@@ -277,4 +277,4 @@ def test_every_pixel_format_is_looked_at(make_dataset, local_root: Path, mode: s
     image.save(local_root / "images/001.tif", exif=exif)
     text = (local_root / "labels.csv").read_text()
     (local_root / "labels.csv").write_text(text.replace("000.png", "000.tif").replace("001.png", "001.tif"))
-    assert len(validate_dataset(make_dataset(), local_root, {"files": {}})) == 40
+    assert len(validate_dataset(make_dataset(), local_root, {"files": {}}).table) == 40

@@ -21,6 +21,7 @@ from snakemake.exceptions import WorkflowError
 from meddiff.config import Config, top_level
 from meddiff.config.folders import check_checkout, check_folders
 from meddiff.config.dataset_slices import (
+    DescribeParams,
     FetchParams,
     OfficialParams,
     SplitParams,

@@ -64,6 +64,7 @@ rule validate_dataset:
         code=code_of("meddiff.data.validate"),
     output:
         table="data/{dataset}/table.csv",
+        flow="data/{dataset}/flow.json",
     log:
         "logs/data/{dataset}/validate.log",
     conda:
@@ -80,7 +81,7 @@ rule validate_dataset:
     shell:
         "python -m meddiff validate --params {params.settings:q} --manifest {input.manifest:q}"
         " --root {resources.root:q} --official data/{wildcards.dataset:q}/official --table {output.table:q}"
-        " > {log:q} 2>&1"
+        " --flow {output.flow:q} > {log:q} 2>&1"
 
 
 rule split_dataset:
@@ -172,6 +173,35 @@ if EXPERIMENT.shifted_datasets():
         shell:
             "python -m meddiff shift --params {params.settings:q} --stores {params.stores:q}"
             " --out-dir {params.out:q} > {log:q} 2>&1"
+
+
+# What the table of participants shows.
+rule describe_participants:
+    input:
+        train="splits/{dataset}/train.csv",
+        valid="splits/{dataset}/valid.csv",
+        test="splits/{dataset}/test.csv",
+        manifest="data/{dataset}/raw.json",
+        code=code_of("meddiff.data.participants"),
+    output:
+        participants="data/{dataset}/participants.csv",
+    log:
+        "logs/data/{dataset}/describe.log",
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+        root=DATA.image_root,
+    params:
+        settings=DATA.settings(DescribeParams),
+        splits=subpath(input.train, parent=True),
+    message:
+        "Counting the images and people of {wildcards.dataset}"
+    shell:
+        "python -m meddiff describe --params {params.settings:q} --splits-dir {params.splits:q}"
+        " --root {resources.root:q} --manifest {input.manifest:q} --out {output.participants:q}"
+        " > {log:q} 2>&1"
 
 
 # Strata are what the audit of shortcuts needs.

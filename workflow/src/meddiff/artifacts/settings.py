@@ -21,7 +21,7 @@ Line = Annotated[str, AfterValidator(one_line)]
 Confidence = Annotated[float, Field(gt=0, lt=1)]
 Family = Literal["cnn", "transformer", "diffusion"]
 
-R = TypeVar("R", bound=TrainedRun)
+T = TypeVar("T")
 
 DECISION_TITLES: dict[str, str] = {
     "majority": "majority",
@@ -121,17 +121,17 @@ def class_names(experiment: Experiment) -> dict[str, list[str]]:
     return {name: [c.name for c in dataset.classes] for name, dataset in experiment.config.datasets.items()}
 
 
-def each_with(runs: Sequence[R], paths: Sequence[Path], name: str) -> list[tuple[R, Path]]:
-    """Each run with its file; files are given in the order of the runs.
+def each_with(of: Sequence[T], paths: Sequence[Path], name: str, what: str = "run") -> list[tuple[T, Path]]:
+    """Each run (or what else `of` has) with its file; files are given in the order of the runs.
 
     Raises:
         ConfigError: if their numbers differ, with the `name` of the files.
     """
-    if len(runs) != len(paths):
+    if len(of) != len(paths):
         raise ConfigError(
-            f"--input {name}: got {len(paths)} files for {len(runs)} runs; give one a run, in their order"
+            f"--input {name}: got {len(paths)} files for {len(of)} {what}s; give one a {what}, in their order"
         )
-    return list(zip(runs, paths, strict=True))
+    return list(zip(of, paths, strict=True))
 
 
 def one_file(files: Mapping[str, Sequence[Path]], name: str) -> Path:

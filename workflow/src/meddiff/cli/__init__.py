@@ -44,6 +44,7 @@ RULES: dict[str, str] = {
     "validate": "check a dataset and write its canonical table",
     "split": "make the train, valid and test tables",
     "stratify": "find the stratum of every image, for the audit of shortcuts",
+    "describe": "count the images and people of each split, for the table of participants",
     "store": "decode and resize every image once into memory-mapped arrays",
     "shift": "make images unlike a dataset's, to try scores of that on",
     "pretrained": "fetch the weights that training begins from",

@@ -37,8 +37,9 @@ def run(args: argparse.Namespace) -> None:
     from meddiff.data.tables import read_table_csv
 
     dataset = parse_slice(args.params, SplitParams)
-    splits = make_splits(dataset, read_table_csv(args.table), args.official)
+    table = read_table_csv(args.table)
+    splits = make_splits(dataset, table, args.official)
     write_splits(splits, args.out_dir)
-    write_origin(dataset.split, args.out_dir)
+    write_origin(dataset.split, args.out_dir, len(table) - sum(map(len, splits.values())))
     sizes = ", ".join(f"{name} {len(frame)}" for name, frame in splits.items())
     logging.getLogger("meddiff").info("%s: %s. %s", args.out_dir, sizes, origin_note(dataset.split))

@@ -18,6 +18,7 @@ from meddiff.config.schema.dataset import (
     DatasetConfig,
     Format,
     OfficialSplit,
+    ParticipantsConfig,
     Source,
     Split,
 )
@@ -72,8 +73,23 @@ class StratifyParams(Strict):
     audit: AuditConfig
 
 
+class DescribeParams(Strict):
+    """What `describe` depends on, beside the splits."""
+
+    format: Format
+    classes: list[ClassConfig] = Field(min_length=2)
+    participants: ParticipantsConfig | None = None
+
+
 Slice = TypeVar(
-    "Slice", FetchParams, OfficialParams, ValidateParams, SplitParams, StoreParams, StratifyParams
+    "Slice",
+    FetchParams,
+    OfficialParams,
+    ValidateParams,
+    SplitParams,
+    StoreParams,
+    StratifyParams,
+    DescribeParams,
 )
 
 

@@ -6,6 +6,7 @@ import hashlib
 import logging
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
@@ -21,6 +22,7 @@ from meddiff.config.schema.dataset import (
     RecipeSplit,
     TableFormat,
 )
+from meddiff.data.flow import Flow
 from meddiff.data.folder import ImageFolder
 from meddiff.data.groups import group_names, is_missing
 from meddiff.data.tables import SPLIT_COLUMNS, SPLITS, raise_problems, read_csv
@@ -50,19 +52,35 @@ def read_table(dataset: DatasetConfig | ValidateParams, root: Path) -> pd.DataFr
             paths; it lists the first 20 of them.
     """
     csv = ImageFolder(root, dataset.format).csv()
-    table, problems = read_rows(dataset, csv)
-    raise_problems(str(csv), problems)
-    return table
+    rows = read_rows(dataset, csv)
+    raise_problems(str(csv), rows.problems)
+    return rows.table
 
 
-def read_rows(dataset: DatasetConfig | ValidateParams, csv: Path) -> tuple[pd.DataFrame, list[str]]:
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a CSV.
+
+    Attributes:
+        table: the canonical table.
+        problems: one for each row that has one, and is not in the table.
+        flow: rows of the file and those that a layout leaves out; it is right where there are no problems.
+    """
+
+    table: pd.DataFrame
+    problems: list[str]
+    flow: Flow
+
+
+def read_rows(dataset: DatasetConfig | ValidateParams, csv: Path) -> Rows:
     """As `read_table`, but leave out the rows with problems and return the problems beside the table."""
-    table, problems = _read(dataset.format, dataset.classes, csv)
-    table = _grouped(table, str(csv))
+    rows = _read(dataset.format, dataset.classes, csv)
+    table, flow = _grouped(rows.table, str(csv)), rows.flow
     # Given splits name their images; a draw here would throw some of them away.
     if isinstance(dataset.format, CheXpertFormat) and isinstance(dataset.split, RecipeSplit):
-        table = _balance(table, dataset.split.seed)
-    return table, problems
+        number, table = len(table), _balance(table, dataset.split.seed)
+        flow = flow.then("drawn by lot, for classes of equal size", number - len(table))
+    return Rows(table, rows.problems, flow)
 
 
 def read_split_rows(
@@ -101,7 +119,8 @@ def _read_all_rows(
     layout: Format, classes: Sequence[ClassConfig], csv: Path
 ) -> tuple[pd.DataFrame, list[str]]:
     """As `_read`, where a row that the layout would leave out is a problem."""
-    table, problems = _read(layout, classes, csv)
+    found = _read(layout, classes, csv)
+    table, problems = found.table, found.problems
     if not problems:
         rows = read_csv(csv).index
         problems = [
@@ -117,15 +136,15 @@ def canonical_label(value: Label) -> str:
     return str(int(match[1])) if match else text
 
 
-def _read(layout: Format, classes: Sequence[ClassConfig], csv: Path) -> tuple[pd.DataFrame, list[str]]:
+def _read(layout: Format, classes: Sequence[ClassConfig], csv: Path) -> Rows:
     """Read a CSV into `image_id, path, label` and a column for each kind of key (`_KEY`) of groups."""
     if isinstance(layout, CheXpertFormat):
-        table, problems = _chexpert(layout, classes, csv)
+        rows = _chexpert(layout, classes, csv)
     elif isinstance(layout, ISICFormat):
-        table, problems = _isic(layout, classes, csv)
+        rows = _isic(layout, classes, csv)
     else:
-        table, problems = _table(layout, classes, csv)
-    return table.astype({"label": "int64"}), problems
+        rows = _table(layout, classes, csv)
+    return replace(rows, table=rows.table.astype({"label": "int64"}))
 
 
 def _grouped(table: pd.DataFrame, source: str) -> pd.DataFrame:
@@ -142,9 +161,7 @@ def _grouped(table: pd.DataFrame, source: str) -> pd.DataFrame:
     return table.assign(group=group)[SPLIT_COLUMNS]
 
 
-def _chexpert(
-    layout: CheXpertFormat, classes: Sequence[ClassConfig], csv: Path
-) -> tuple[pd.DataFrame, list[str]]:
+def _chexpert(layout: CheXpertFormat, classes: Sequence[ClassConfig], csv: Path) -> Rows:
     """Keep first frontal films with positive XOR negative; blanks are 0, uncertain (-1) rows go."""
     known = _known(classes)
     if set(known) != {"0", "1"}:
@@ -154,6 +171,7 @@ def _chexpert(
         )
     rows = read_csv(csv, ["Path", layout.positive, layout.negative])
     patient = rows["Path"].map(lambda path: m[1] if (m := _CHEXPERT_FILM.fullmatch(path)) else None)
+    flow = Flow(len(rows)).then("not the frontal film of a first study", int(patient.isna().sum()))
     rows, patient = rows[patient.notna()], patient.dropna()
     cells = rows[[layout.positive, layout.negative]].replace("", "0").map(canonical_label)
     bad = ~cells.isin(["0", "1", "-1"]).all(axis=1)
@@ -168,7 +186,11 @@ def _chexpert(
         for row in rows.index[bad]
     ]
     positive, negative = cells[layout.positive] == "1", cells[layout.negative] == "1"
-    keep = ~bad_path & ~bad & ~(cells == "-1").any(axis=1) & (positive ^ negative)
+    unsure, either = (cells == "-1").any(axis=1), positive ^ negative
+    labels = f"{layout.positive} and {layout.negative}"
+    flow = flow.then(f"{labels}: one of them uncertain", int(unsure.sum()))
+    flow = flow.then(f"{labels}: neither or both", int((~unsure & ~either).sum()))
+    keep = ~bad_path & ~bad & ~unsure & either
     rows, patient, label = rows[keep], patient[keep], positive[keep]
     # The first component names the archive, which is the folder of the CSV.
     folder = PurePosixPath(layout.csv).parent
@@ -181,7 +203,7 @@ def _chexpert(
             f"{_KEY}patient": patient,
         }
     )
-    return table, problems
+    return Rows(table, problems, flow)
 
 
 def _balance(table: pd.DataFrame, seed: int) -> pd.DataFrame:
@@ -192,7 +214,7 @@ def _balance(table: pd.DataFrame, seed: int) -> pd.DataFrame:
     return table[rank <= size]
 
 
-def _isic(layout: ISICFormat, classes: Sequence[ClassConfig], csv: Path) -> tuple[pd.DataFrame, list[str]]:
+def _isic(layout: ISICFormat, classes: Sequence[ClassConfig], csv: Path) -> Rows:
     rows = read_csv(csv, ["image_name", "target"])
     blank = pd.Series("", index=rows.index, dtype=object)
     columns = {"patient": "patient_id", "lesion": "lesion_id"}
@@ -201,7 +223,7 @@ def _isic(layout: ISICFormat, classes: Sequence[ClassConfig], csv: Path) -> tupl
     return _labelled(layout.image_dir, file, rows["target"], keys, classes)
 
 
-def _table(layout: TableFormat, classes: Sequence[ClassConfig], csv: Path) -> tuple[pd.DataFrame, list[str]]:
+def _table(layout: TableFormat, classes: Sequence[ClassConfig], csv: Path) -> Rows:
     named = [layout.image_column, layout.label_column]
     rows = read_csv(csv, named + ([layout.group_column] if layout.group_column else []))
     keys = {layout.group_column: rows[layout.group_column]} if layout.group_column else {}
@@ -214,7 +236,7 @@ def _labelled(
     value: pd.Series,
     keys: Mapping[str, pd.Series],
     classes: Sequence[ClassConfig],
-) -> tuple[pd.DataFrame, list[str]]:
+) -> Rows:
     known = _known(classes)
     label = value.map(canonical_label).map(known)
     unusual, outside = file.str.contains("\0", regex=False).astype(bool), file.map(_leads_out).astype(bool)
@@ -239,7 +261,7 @@ def _labelled(
             **{f"{_KEY}{kind}": cells[keep] for kind, cells in keys.items()},
         }
     )
-    return table, problems
+    return Rows(table, problems, Flow(len(value)))
 
 
 def _leads_out(path: str) -> bool:

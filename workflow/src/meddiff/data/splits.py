@@ -72,9 +72,13 @@ def write_splits(splits: dict[str, pd.DataFrame], folder: Path) -> None:
         write_csv(splits[name][SPLIT_COLUMNS], folder / f"{name}.csv")
 
 
-def write_origin(split: Split, folder: Path) -> None:
-    """Write ``<folder>/origin.json``: `kind` of split, and a `note` that says where the rows come from."""
-    write_json(folder / ORIGIN, {"kind": split.kind, "note": origin_note(split)})
+def write_origin(split: Split, folder: Path, left_out: int) -> None:
+    """Write ``<folder>/origin.json``.
+
+    It has the `kind` of split, a `note` that says where the rows come from, and how many images of the table
+    are in no split (`left_out`).
+    """
+    write_json(folder / ORIGIN, {"kind": split.kind, "note": origin_note(split), "left_out": left_out})
 
 
 def origin_note(split: Split) -> str:

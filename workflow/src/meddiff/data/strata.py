@@ -52,7 +52,7 @@ def stratify(
     if isinstance(audit.value, ImageIdValue):
         value = _from_ids(images["image_id"], audit.value)
     else:
-        value = _from_column(images["image_id"], audit.value, dataset.format, root, manifest)
+        value = column_values(images["image_id"], audit.value, dataset.format, root, manifest)
     stratum = _named(value.reindex(images["image_id"]), audit)
     table = images.assign(stratum=stratum)[STRATA_COLUMNS]
     there = sorted(set(table["stratum"]))
@@ -77,10 +77,27 @@ def _from_ids(ids: pd.Series, value: ImageIdValue) -> pd.Series:
     return pd.Series({name: m[1] or "" for name, m in matches.items() if m is not None}, dtype=object)
 
 
-def _from_column(
-    ids: pd.Series, value: ColumnValue, layout: Format, root: Path, manifest: Mapping[str, Any]
+def column_values(
+    ids: pd.Series,
+    value: ColumnValue,
+    layout: Format,
+    root: Path,
+    manifest: Mapping[str, Any],
+    key: str = "audit.value",
 ) -> pd.Series:
-    """Image id -> value; rows of other images are passed over."""
+    """Image id -> cell of a column; rows of other images are passed over.
+
+    Args:
+        ids: image ids.
+        value: the column, and the file of the dataset's folder that has it.
+        layout: says how images are named.
+        root: the dataset's folder.
+        manifest: as `fetch` writes it; a CSV that it lists must not have changed since.
+        key: of the configuration that names the column, for messages.
+
+    Raises:
+        DataError: if file or column are missing, the file has changed, an image has no row, or rows differ.
+    """
     folder, name = ImageFolder(root, layout), value.csv or layout.csv
     path = folder.csv() if value.csv is None else folder.file(name)
     id_column = value.id_column or _id_column(layout)
@@ -100,7 +117,7 @@ def _from_column(
                     f"row {row}: {value.column} of {image_id!r} is {text!r}, in row {first} it is {before!r}"
                 )
     problems += [f"no row of image {image_id!r}" for image_id in ids if image_id not in found]
-    raise_problems(f"{path} (audit.value)", problems)
+    raise_problems(f"{path} ({key})", problems)
     return pd.Series({image_id: text for image_id, (_, text) in found.items()}, dtype=object)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pandas as pd
 
 from meddiff.config.dataset_slices import ValidateParams
 from meddiff.config.schema.dataset import DatasetConfig, OfficialSplit
+from meddiff.data.flow import Flow
 from meddiff.data.folder import ImageFolder
 from meddiff.data.formats import read_published, read_rows
 from meddiff.data.image_checks import Checked, check_image, depth_problem
@@ -24,13 +26,26 @@ from meddiff.progress import track
 log = logging.getLogger("meddiff")
 
 
+@dataclass(frozen=True)
+class Validated:
+    """A dataset without problems.
+
+    Attributes:
+        table: its canonical table.
+        flow: the rows that it was made from.
+    """
+
+    table: pd.DataFrame
+    flow: Flow
+
+
 def validate_dataset(
     dataset: DatasetConfig | ValidateParams,
     root: Path,
     manifest: Mapping[str, Any],
     threads: int | None = None,
     official: Path | None = None,
-) -> pd.DataFrame:
+) -> Validated:
     """Read the dataset's table, decode every image of it, and check what the table says.
 
     Args:
@@ -42,7 +57,8 @@ def validate_dataset(
             these, they are the table, and the dataset's own CSV is not needed.
 
     Returns:
-        Columns `image_id, path, label, group, sha256, look`, sorted by image id, index 0..n-1.
+        The table, with columns `image_id, path, label, group, sha256, look`, sorted by image id, index
+        0..n-1; and what was left out of it.
 
     Raises:
         DataError: one error that lists the first 20 problems and their rows: unknown labels, images
@@ -55,10 +71,12 @@ def validate_dataset(
         if official is None:
             raise DataError("split: official: the folder with the split files is missing; run `getsplits`")
         source, (table, problems) = official, official_rows(dataset, official)
+        flow = Flow(len(table))  # all rows, or there are problems
     else:
         source = _own_csv(dataset, folder)
-        table, problems = read_rows(dataset, source)
-        table = table.rename(index=lambda row: f"row {row}")
+        rows = read_rows(dataset, source)
+        table, problems = rows.table.rename(index=lambda row: f"row {row}"), rows.problems
+        flow = rows.flow
     problems += _duplicates(table)
     check = partial(check_image, folder, manifest.get("files", {}), dataset.bits)
     results = thread_map(check, list(table["path"]), threads)
@@ -77,7 +95,7 @@ def validate_dataset(
     problems += _empty_classes(table["label"], names)
     raise_problems(str(source), problems)
     _report(source, table, checked)
-    return table[[*TABLE_COLUMNS, LOOK]].sort_values("image_id", ignore_index=True)
+    return Validated(table[[*TABLE_COLUMNS, LOOK]].sort_values("image_id", ignore_index=True), flow)
 
 
 def official_rows(dataset: DatasetConfig | ValidateParams, folder: Path) -> tuple[pd.DataFrame, list[str]]:

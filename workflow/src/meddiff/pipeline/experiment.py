@@ -217,6 +217,10 @@ class Experiment:
         """Table of the strata of a dataset."""
         return f"data/{dataset}/strata.csv"
 
+    def participants(self, dataset: str) -> str:
+        """Numbers of images and people of a dataset."""
+        return f"data/{dataset}/participants.csv"
+
     def trained(self, run: TrainedRun) -> str:
         """Folder of a trained model."""
         return f"{self.results}/{run.dataset}/{run.model}/seed{run.seed}"

@@ -67,8 +67,10 @@ class Outputs:
             f"data/{dataset}/raw.json",
             *official_splits(self._experiment, dataset),
             f"data/{dataset}/table.csv",
+            f"data/{dataset}/flow.json",
             *(f"splits/{dataset}/{split}.csv" for split in SPLITS),
             f"splits/{dataset}/origin.json",
+            self._experiment.participants(dataset),
         ]
 
     def _shifted(self) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from meddiff.config.schema.audit import AuditConfig
+from meddiff.config.schema.audit import AuditConfig, ColumnValue
 from meddiff.config.schema.augmentation import Augmentations
 from meddiff.config.schema.strict import (
     Column,
@@ -174,6 +174,35 @@ class OfficialSplit(Strict):
     recipe: RecipeSplit = RecipeSplit()
 
 
+class ParticipantsConfig(Strict):
+    """Columns of a CSV file in the dataset's folder that describe an image and the person in it."""
+
+    age: Column | None = Field(default=None, description="in years")
+    sex: Column | None = None
+    view: Column | None = Field(default=None, description="of the image, such as AP or PA")
+    csv: InnerPath | None = Field(
+        default=None, description="relative to the dataset's folder; the format's where not given"
+    )
+    id_column: Column | None = Field(
+        default=None, description="column with image ids or file names; given together with `csv`"
+    )
+
+    @model_validator(mode="after")
+    def _says_something(self) -> ParticipantsConfig:
+        if not self.columns():
+            raise ValueError("name a column of age, sex or view, or leave the key out")
+        return self
+
+    def columns(self) -> dict[str, ColumnValue]:
+        """What -> column, of those that are named."""
+        named = {"age": self.age, "sex": self.sex, "view": self.view}
+        return {
+            what: ColumnValue(kind="column", column=column, csv=self.csv, id_column=self.id_column)
+            for what, column in named.items()
+            if column is not None
+        }
+
+
 Source = Annotated[PhantomSource | LocalSource | PackageSource, Field(discriminator="kind")]
 Format = Annotated[CheXpertFormat | ISICFormat | TableFormat, Field(discriminator="kind")]
 Split = Annotated[RecipeSplit | GivenSplit | OfficialSplit, Field(discriminator="kind")]
@@ -203,6 +232,9 @@ class DatasetConfig(Strict):
         default=None, description="images of each split, for `plan` to know them before the data is there"
     )
     audit: AuditConfig | None = Field(default=None, description="strata for the audit of shortcuts")
+    participants: ParticipantsConfig | None = Field(
+        default=None, description="columns that describe the people in the images, for the table of them"
+    )
 
     @model_validator(mode="after")
     def _classes_are_distinct(self) -> DatasetConfig:
