@@ -16,7 +16,7 @@ from meddiff.config.json_schemas import schemas
 
 PAGES = (
     *("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "config/README.md", "splits/README.md"),
-    *("benchmarks/README.md", "docs/tried.md"),
+    *("benchmarks/README.md", "docs/tried.md", "docs/rules.md"),
 )
 EXAMPLE = re.compile(r"`config/((?:datasets|models|experiments)/\w+\.yaml)`[^`]*```yaml\n(.*?)```", re.DOTALL)
 

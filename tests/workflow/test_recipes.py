@@ -13,6 +13,8 @@ import pandas as pd
 import pytest
 from workflow_samples import MODELS, SCHEDULE, Project
 
+from meddiff.provenance import code_files
+
 BLOCK = re.compile(r"^`([\w./]+)`[^\n]*:\n\n```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 # What has to be stated somewhere of every kind of network and every key, and what no addition may break.
 STATED = (
@@ -21,7 +23,7 @@ STATED = (
     "tests/models/test_kinds.py",
     "tests/test_documentation.py::test_every_key_of_the_configuration_is_documented",
 )
-TITLES = ("Add a figure", "Add a metric", "Add a kind of network")
+TITLES = ("Add a figure", "Add a decision rule", "Add a metric", "Add a kind of network")
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,18 @@ def test_add_a_figure(project: Project, root: Path) -> None:
     module.unlink()
     project.edit_yaml("config/experiments/smallest.yaml", figures={"step_ablation": {}})
     assert "figures.vote_shares: there is no such figure" in project.snakemake("-n", expect=1)
+
+
+def test_add_a_decision_rule(clone: Project, root: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "repository"
+    shutil.copytree(clone.folder, folder)
+    follow(folder, root, "Add a decision rule")
+    project = Project(folder, {"PYTHONPATH": str(folder / "workflow/src")})
+    command = (sys.executable, "-m", "meddiff", "rules", "tests/formats/samples/errors-v2.nc")
+    assert any(row.startswith("clearest_step ") for row in project.run(*command).splitlines())
+    edited = folder / "workflow/src/meddiff/readout/candidates.py"
+    of_predictions = {path.name for path in code_files(["meddiff.cli.vote", "meddiff.readout.from_errors"])}
+    assert "rules.py" in of_predictions and edited.name not in of_predictions
 
 
 @pytest.mark.slow
