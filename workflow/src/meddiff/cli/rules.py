@@ -17,23 +17,17 @@ from meddiff.errors import ConfigError, DataError
 if TYPE_CHECKING:
     import pandas as pd
 
+# Column -> what of the ranking it shows, and how.
 _SHOWN = {
-    "passes": "{passes:,.0f}",
-    "saved": "{saved:.0%}",
-    "agreement": "{agreement:.1%}",
-    "accuracy": "{accuracy:.1%}",
-    "difference": "{difference:+.1%} [{ci_low:+.1%}, {ci_high:+.1%}]",
-    "balanced": "{balanced_accuracy:.1%}",
-    "AURC": "{aurc:.3f}",
-    "ECE": "{ece:.3f}",
-    "NLL": "{nll:.3f}",
-}
-_CALIBRATED = {
-    "calibrated: accuracy": "{calibrated_accuracy:.1%}",
-    "difference ": "{calibrated_difference:+.1%} [{calibrated_ci_low:+.1%}, {calibrated_ci_high:+.1%}]",
-    "balanced ": "{calibrated_balanced_accuracy:.1%}",
-    "ECE ": "{calibrated_ece:.3f}",
-    "NLL ": "{calibrated_nll:.3f}",
+    "passes": ("passes", "{passes:,.0f}"),
+    "saved": ("saved", "{saved:.0%}"),
+    "agreement": ("agreement", "{agreement:.1%}"),
+    "accuracy": ("accuracy", "{accuracy:.1%}"),
+    "difference": ("difference", "{difference:+.1%} [{ci_low:+.1%}, {ci_high:+.1%}]"),
+    "balanced": ("balanced_accuracy", "{balanced_accuracy:.1%}"),
+    "AURC": ("aurc", "{aurc:.3f}"),
+    "ECE": ("ece", "{ece:.3f}"),
+    "NLL": ("nll", "{nll:.3f}"),
 }
 
 
@@ -73,7 +67,7 @@ def run(args: argparse.Namespace) -> None:
                 taken = learned(validation_errors, errors)
         with _naming(path):
             table = rule_ranking(errors, taken)
-        _print(table, str(path))
+        _print(table, path)
         tables.append(table.assign(errors=str(path)))
     if args.out:
         every = pd.concat(tables, ignore_index=True)
@@ -89,20 +83,30 @@ def _naming(path: Path) -> Iterator[None]:
         raise DataError(f"{path}: {error}") from error
 
 
-def _print(table: pd.DataFrame, title: str) -> None:
-    """A table on a terminal, plain columns elsewhere."""
+def _print(table: pd.DataFrame, path: Path) -> None:
+    """Tables on a terminal, plain columns elsewhere."""
     from rich.console import Console
     from rich.table import Table
+
+    from meddiff.evaluate.rules.ranking import CALIBRATED
 
     console = Console()
     if not console.is_terminal:  # as wide as it is: nobody's window folds it
         console = Console(width=1000, no_color=True)
-    cells = _SHOWN | (_CALIBRATED if "calibrated_nll" in table else {})
-    shown = Table(box=None, pad_edge=False)
-    for column in ["rule", *cells]:
-        shown.add_column(column, justify="left" if column == "rule" else "right")
-    for row in table.to_dict("records"):
-        shown.add_row(row["rule"], *(cell.format(**row) for cell in cells.values()))
-    console.print(title, markup=False, highlight=False)
-    console.print(shown)
-    console.print()
+    calibrated = table.columns[table.columns.str.startswith(CALIBRATED)]
+    titles = {str(path): table.drop(columns=calibrated)}
+    if len(calibrated):
+        of_calibrated = table[["rule", *calibrated]].rename(
+            columns=lambda name: name.removeprefix(CALIBRATED)
+        )
+        titles[f"{path}, by calibrated probabilities"] = of_calibrated
+    for title, part in titles.items():
+        formats = {column: how for column, (source, how) in _SHOWN.items() if source in part}
+        shown = Table(box=None, pad_edge=False)
+        for column in ["rule", *formats]:
+            shown.add_column(column, justify="left" if column == "rule" else "right", no_wrap=True)
+        for row in part.to_dict("records"):
+            shown.add_row(row["rule"], *(how.format(**row) for how in formats.values()))
+        console.print(title, markup=False, highlight=False, soft_wrap=True)
+        console.print(shown)
+        console.print()
