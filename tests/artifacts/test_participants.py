@@ -91,6 +91,8 @@ def test_the_flow_adds_up_to_the_rows_of_the_file(made: Path) -> None:
     assert found.left_out["not the frontal film of a first study"] == (~films).sum() > 0
     assert found.left_out["Pleural Effusion and No Finding: one of them uncertain"] == uncertain.sum() > 0
     assert found.left_out["Pleural Effusion and No Finding: neither or both"] > 0
+    assert next(iter(found.left_out)).startswith("not the frontal film")  # as they are left out
+    assert list(found.left_out)[-1].startswith("drawn by lot")
     assert read_left_out(made / "splits/origin.json") == 0
 
 

@@ -12,8 +12,10 @@ REPORT = {
     "make_classification_table": 1,
     "make_comparison_table": 1,
     "make_metrics_table": 1,
+    "make_operating_point_table": 1,
     "collect_metrics": 1,
     "plot_uncertainty": 1,
+    "plot_decision_curve": 1,
 }
 TRAINING = {"train_model": 1}
 FROM_ERRORS = {"plot_step_ablation": 1, "make_efficiency_table": 1, "plot_efficiency": 1}

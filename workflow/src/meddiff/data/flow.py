@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +36,8 @@ class Flow:
 
 
 def write_flow(flow: Flow, path: Path) -> None:
-    """Write `flow` as JSON."""
-    write_json(path, asdict(flow))
+    """Write `flow` as JSON, its reasons as pairs: objects of our JSON files are sorted."""
+    write_json(path, {"found": flow.found, "left_out": [list(pair) for pair in flow.left_out.items()]})
 
 
 def read_flow(path: Path) -> Flow:
@@ -48,8 +48,8 @@ def read_flow(path: Path) -> Flow:
     """
     content = _read(path)
     try:
-        return Flow(int(content["found"]), {str(k): int(v) for k, v in content["left_out"].items()})
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return Flow(int(content["found"]), {str(k): int(v) for k, v in content["left_out"]})
+    except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: is not the flow of a dataset's rows; {_REPAIR}") from error
 
 

@@ -93,7 +93,7 @@ def _directions(names: Sequence[str]) -> str:
     higher = [metric.title for metric in known if metric.higher_is_better]
     lower = [metric.title for metric in known if not metric.higher_is_better]
     parts = [f"Higher is better up to {in_sentence(higher[-1])}"] if higher else []
-    parts += [f"{'l' if parts else 'L'}ower is better from {in_sentence(lower[0])} on"] if lower else []
+    parts += [f"{'l' if parts else 'L'}ower is better from {lower[0]} on"] if lower else []
     return f"{', '.join(parts)}." if parts else ""
 
 
