@@ -47,9 +47,9 @@ def _score(images: int, steps: int, side: int) -> dict[str, float]:
     import numpy as np
     import torch
 
-    from meddiff.scoring.blocks import ScoredFiles, in_blocks, score_to_file
+    from meddiff.scoring.blocks import in_blocks, score_to_file
     from meddiff.scoring.images import ImageRows
-    from meddiff.scoring.labelled_file import ImageSet
+    from meddiff.scoring.labelled_file import ImageSet, ScoredFiles
     from meddiff.scoring.passes import Passes
     from meddiff.scoring.settings import ScoringSettings
     from scaled_input import ScaledInput

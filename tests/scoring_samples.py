@@ -18,9 +18,9 @@ from meddiff.diffusion.denoiser import Denoiser
 from meddiff.models.checkpoint import save_weights
 from meddiff.models.spec import ModelSpec
 from meddiff.networks.unet import UNetDenoiser
-from meddiff.scoring.blocks import ScoredFiles
 from meddiff.scoring.error_file import load_errors
 from meddiff.scoring.images import Shard
+from meddiff.scoring.labelled_file import ScoredFiles
 from meddiff.scoring.passes import Passes
 from meddiff.scoring.run import score_shard
 from meddiff.scoring.score import score

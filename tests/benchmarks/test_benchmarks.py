@@ -150,6 +150,7 @@ def parts(**changes: Any) -> dict[str, Any]:
                 },
             ],
         },
+        "evidence": {"tiny_unet": {"added": [0.01, 0.02]}, "tiny_dit": {"added": [0.02, 0.03]}},
         "memory": {"ratio": 1.05},
     }
     return {**found, **changes}
@@ -167,6 +168,7 @@ def test_figures_are_medians_with_their_spread():
     assert found["sequential_agreement"]["value"] == 0.9 and not found["sequential_agreement"]["reached"]
     assert found["sequential_aurc_delta"]["value"] == -0.02 and not found["sequential_aurc_delta"]["reached"]
     assert found["exact_identical"]["value"] is True
+    assert found["evidence_added"]["value"] == 0.025 and found["evidence_added"]["reached"]
     assert found["memory_ratio"]["reached"] and found["loader_ratio"]["value"] == 21.0
 
 

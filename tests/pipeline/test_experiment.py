@@ -46,6 +46,7 @@ def test_paths(experiment):
     assert demo.weights(run) == f"{folder}/weights"
     assert demo.errors(run) == f"{folder}/votes7/errors.nc"
     assert demo.errors(run, "valid") == f"{folder}/votes7/errors_valid.nc"
+    assert demo.evidence(run, "valid") == f"{folder}/votes7/evidence_valid.nc"
     assert demo.predictions(run) == f"{folder}/votes7/predictions/mean.csv"
     assert demo.metrics(run) == f"{folder}/votes7/metrics/mean.csv"
     assert demo.counterfactual(run, "measures.csv") == f"{folder}/counterfactuals/measures.csv"
@@ -81,6 +82,7 @@ def test_kept_files_by_stage(experiment):
     made = Counter(path.rpartition("/")[2] for path in demo.predictions())
     # Scores of both splits, predictions and metrics.
     assert made["errors.nc"] == made["errors_valid.nc"] == made["majority.json"] == 6
+    assert made["evidence.nc"] == made["evidence_valid.nc"] == 6
     assert made["majority.csv"] == made["mean.csv"] == made["t_score.csv"] == 4 * 6
     assert made["softmax.csv"] == 4 * 4 and made["examples.npz"] == 2
     assert Outputs(experiment("shortcut")).strata() == ["data/phantom_shortcut/strata.csv"]

@@ -12,6 +12,7 @@ from meddiff.config.dataset_slices import SplitParams, StoreParams, ValidatePara
 from meddiff.pipeline.data import Data
 from meddiff.pipeline.experiment import Experiment
 from meddiff.pipeline.explaining import Explaining
+from meddiff.pipeline.outputs import Outputs
 from meddiff.pipeline.scoring import Scoring
 from meddiff.pipeline.training import Training
 from meddiff.pipeline.weights import Weights
@@ -111,6 +112,21 @@ def test_further_errors_have_their_own_levels_or_split(experiment):
 
     assert further("valid") == ("valid", "uniform") and further("antithetic") == ("test", "antithetic")
     assert scoring.split(DIT) == "test"
+
+
+def test_maps_are_beside_errors_only_where_they_are_wanted(experiment, edited):
+    scoring = Scoring(experiment("demo"))
+    without = edited("demo", EXPERIMENT, "  steps: 51", "  steps: 51\n  evidence: false")
+    both = {
+        "a/errors.nc": "a/evidence.nc",
+        "a/errors_valid.nc": "a/evidence_valid.nc",
+        "a/shards/{item}.nc": "a/shards/evidence-{item}.nc",
+    }
+    assert all(scoring.files(errors) == [errors, evidence] for errors, evidence in both.items())
+    assert all(Scoring(without).files(errors) == [errors] for errors in both)
+    assert any(path.endswith("evidence_file.py") for path in scoring.code(DIT))
+    assert not any(path.endswith("evidence_file.py") for path in Scoring(without).code(DIT))
+    assert not any("evidence" in path for path in Outputs(without).predictions())
 
 
 def test_stopping_is_said_only_where_something_stops(edited):

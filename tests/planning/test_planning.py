@@ -77,6 +77,12 @@ def test_scoring_chexpert_with_the_unet_is_0_36_eflop(estimator):
     assert {(work.stage, work.model) for work in shards} == {("score", "unet")}
     # errors [2040, 501, 2] and logSNR [2040, 501], fp32
     assert sum(work.kept for work in shards) == 2040 * 501 * 3 * 4
+    # One map an image, of as many pixels as an image; in a latent space of an eighth of its side.
+    for model, side in (("unet", 256), ("stable_diffusion_finetuned", 32)):
+        plain = score_command(model, "1-of-1")
+        both = plain.replace(" > ", " maps.nc > ")
+        without, with_maps = (estimator.work(job_of(command)).kept for command in (plain, both))
+        assert with_maps - without == 2040 * side**2 * 4
 
 
 def test_training(estimator):

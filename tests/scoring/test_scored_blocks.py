@@ -12,10 +12,10 @@ import pytest
 from meddiff.diffusion.step_order import in_order, spread_order
 from meddiff.diffusion.stopping import MajorityRule, cut, stopping_steps
 from meddiff.scoring import blocks as scored_blocks
-from meddiff.scoring.blocks import ScoredFiles, in_blocks, score_to_file
+from meddiff.scoring.blocks import in_blocks, score_to_file
 from meddiff.scoring.error_file import gather_errors, load_errors
 from meddiff.scoring.images import ImageRows
-from meddiff.scoring.labelled_file import ImageSet
+from meddiff.scoring.labelled_file import ImageSet, ScoredFiles
 from meddiff.scoring.passes import Passes
 from meddiff.scoring.settings import ScoringSettings
 from scaled_input import ScaledInput

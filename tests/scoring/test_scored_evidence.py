@@ -234,7 +234,8 @@ def test_command_line_makes_maps_and_joins_them(weights, store, tmp_path, step_m
     common = ["--params", json.dumps(params), "--weights", str(weights), "--store", str(store)]
     shards = {name: [str(tmp_path / f"{name}{i}.nc") for i in (1, 2)] for name in ("errors", "maps")}
     for i, (errors, evidence) in enumerate(zip(*shards.values(), strict=True), 1):
-        assert main(["score", *common, "--shard", f"{i}-of-2", "--out", errors, "--evidence", evidence]) == 0
-    out = ["--out", str(tmp_path / "errors.nc"), "--evidence", str(tmp_path / "evidence.nc")]
-    assert main(["gather", *shards["errors"], *common, "--evidence-shards", *shards["maps"], *out]) == 0
+        assert main(["score", *common, "--shard", f"{i}-of-2", "--out", errors, evidence]) == 0
+    files = [*shards["errors"], *shards["maps"]]
+    out = ["--out", *(str(tmp_path / name) for name in ("errors.nc", "evidence.nc"))]
+    assert main(["gather", *files, *common, *out]) == 0
     check(tmp_path, xr.load_dataset(tmp_path / "errors.nc"), step_maps)

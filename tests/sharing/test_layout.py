@@ -33,13 +33,14 @@ def test_a_run_is_one_file_with_all_that_is_in_its_folder(config):
     touch(f"{RUN}/weights/kept/0123456789abcdef/model.safetensors")
     for votes in ("votes0", "votes12"):
         touch(f"{RUN}/{votes}/errors.nc", f"{RUN}/{votes}/predictions/mean.csv")
+        touch(f"{RUN}/{votes}/evidence.nc")
         touch(f"{RUN}/{votes}/provenance/errors.nc.json", f"{RUN}/{votes}/shards/1-of-2.nc")
         touch(f"{RUN}/{votes}/shards/provenance/1-of-2.nc.json", f"{RUN}/{votes}/errors_valid.nc")
         touch(f"{RUN}/{votes}/shards_valid/1-of-2.nc")
     outputs = [f"{RUN}/weights/model.safetensors", f"{RUN}/votes12/predictions/mean.csv"]
     layout = layout_of(config, outputs)
     file = layout.dvc_files[Path(f"{RUN}.dvc")]
-    of_votes = ("errors.nc", "errors_valid.nc", "provenance", "shards/provenance")
+    of_votes = ("errors.nc", "errors_valid.nc", "evidence.nc", "provenance", "shards/provenance")
     errors = [f"{votes}/{name}" for votes in ("votes0", "votes12") for name in of_votes]
     results = ["counterfactuals", "votes0/predictions", "votes12/predictions"]
     expected = [*errors, *results, "weights/model.safetensors"]

@@ -10,7 +10,7 @@ rule score_shard:
         arrays=ancient(DATA.arrays),
         code=SCORING.code,
     output:
-        errors=temp(f"{RESULTS}/{VOTES}/shards/{{scatteritem}}.nc"),
+        scored=temp(SCORING.files(f"{RESULTS}/{VOTES}/shards/{{scatteritem}}.nc")),
     log:
         f"{LOGS}/{VOTES}/score-{{scatteritem}}.log",
     benchmark:
@@ -32,19 +32,19 @@ rule score_shard:
         weights=subpath(input.weights, parent=True),
         split=SCORING.split,
         # Not an input: what was made from the same is taken over, if the file is there.
-        earlier=f"{RESULTS}/{VOTES}/errors.nc",
+        earlier=SCORING.files(f"{RESULTS}/{VOTES}/errors.nc"),
     message:
         "Scoring {wildcards.dataset} with {wildcards.model} (seed {wildcards.seed}, votes {wildcards.votes}), shard {wildcards.scatteritem}"
     shell:
         "python -m meddiff score --params {params.settings:q} --weights {params.weights:q} --store {params.store:q}"
         " --split {params.split:q} --shard {wildcards.scatteritem:q} --batch-size {resources.batch_size:q}"
         " --earlier {params.earlier:q}"
-        " --threads {threads:q} --compute {resources.compute:q} --out {output.errors:q} > {log:q} 2>&1"
+        " --threads {threads:q} --compute {resources.compute:q} --out {output.scored:q} > {log:q} 2>&1"
 
 
 rule gather_errors:
     input:
-        shards=gather.score(f"{RESULTS}/{VOTES}/shards/{{scatteritem}}.nc", allow_missing=True),
+        shards=gather.score(SCORING.files(f"{RESULTS}/{VOTES}/shards/{{scatteritem}}.nc"), allow_missing=True),
         # With params: all that makes the shards stale. They are temporary, so after a failure nothing else
         # would say that this file does not belong to today's settings.
         weights=f"{RESULTS}/{RUN}/weights/model.safetensors",
@@ -52,7 +52,7 @@ rule gather_errors:
         manifest=DATA.manifest,
         code=SCORING.code,
     output:
-        errors=f"{RESULTS}/{VOTES}/errors.nc",
+        scored=SCORING.files(f"{RESULTS}/{VOTES}/errors.nc"),
     log:
         f"{LOGS}/{VOTES}/gather.log",
     conda:
@@ -69,7 +69,7 @@ rule gather_errors:
         "Joining the errors of {wildcards.model} on {wildcards.dataset} (seed {wildcards.seed}, votes {wildcards.votes})"
     shell:
         "python -m meddiff gather {input.shards:q} --params {params.settings:q} --weights {params.weights:q} --store {params.store:q} --split {params.split:q}"
-        " --out {output.errors:q} > {log:q} 2>&1"
+        " --out {output.scored:q} > {log:q} 2>&1"
 
 
 if EXPERIMENT.further_errors():
@@ -77,27 +77,27 @@ if EXPERIMENT.further_errors():
     # The validation split, and the test split with other noise levels, for the comparison in `efficiency`.
     use rule score_shard as score_further_shard with:
         output:
-            errors=temp(f"{RESULTS}/{VOTES}/shards_{{further}}/{{scatteritem}}.nc"),
+            scored=temp(SCORING.files(f"{RESULTS}/{VOTES}/shards_{{further}}/{{scatteritem}}.nc")),
         log:
             f"{LOGS}/{VOTES}/score_{{further}}-{{scatteritem}}.log",
         benchmark:
             f"{LOGS}/{VOTES}/score_{{further}}-{{scatteritem}}.benchmark.tsv"
         params:
-            earlier=f"{RESULTS}/{VOTES}/errors_{{further}}.nc",
+            earlier=SCORING.files(f"{RESULTS}/{VOTES}/errors_{{further}}.nc"),
         message:
             "Scoring {wildcards.dataset} ({wildcards.further}) with {wildcards.model} (seed {wildcards.seed}, votes {wildcards.votes}), shard {wildcards.scatteritem}"
 
     use rule gather_errors as gather_further_errors with:
         input:
             shards=gather.score(
-                f"{RESULTS}/{VOTES}/shards_{{further}}/{{scatteritem}}.nc", allow_missing=True
+                SCORING.files(f"{RESULTS}/{VOTES}/shards_{{further}}/{{scatteritem}}.nc"), allow_missing=True
             ),
             weights=f"{RESULTS}/{RUN}/weights/model.safetensors",
             config=f"{RESULTS}/{RUN}/weights/config.yaml",
             manifest=DATA.manifest,
             code=SCORING.code,
         output:
-            errors=f"{RESULTS}/{VOTES}/errors_{{further}}.nc",
+            scored=SCORING.files(f"{RESULTS}/{VOTES}/errors_{{further}}.nc"),
         log:
             f"{LOGS}/{VOTES}/gather_{{further}}.log",
         message:

@@ -36,14 +36,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="which share of the images, e.g. 2-of-4",
     )
     parser.add_argument(
-        "--earlier", type=Path, help="errors file of an earlier run, to take over what was made from the same"
+        "--earlier",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="files of an earlier run, as in --out, to take over what was made from the same",
     )
-    parser.add_argument("--earlier-evidence", type=Path, help="file of evidence maps of that run")
     add_batch_size_argument(parser)
-    parser.add_argument("--out", type=Path, required=True, help="errors file to write")
-    parser.add_argument("--evidence", type=Path, help="file of evidence maps to write; none without it")
+    add_out_argument(parser)
     add_compute_argument(parser)
     add_threads_argument(parser)
+
+
+def add_out_argument(parser: argparse.ArgumentParser) -> None:
+    """Add ``--out``: one file or two."""
+    parser.add_argument(
+        "--out",
+        type=Path,
+        nargs="+",
+        required=True,
+        metavar="FILE",
+        help="errors file to write, and behind it the file of evidence maps where these are wanted",
+    )
 
 
 def _shard(text: str) -> tuple[int, int]:
@@ -79,7 +93,8 @@ def scoring_files(args: argparse.Namespace) -> tuple[list[Path], list[str] | Non
     """The files and the modules that errors depend on."""
     inputs = [*weights_inputs(args.weights), store_manifest(args.store)]
     stopping = ["meddiff.diffusion.stopping"] if "stopping" in parsed_params(args) else []
-    code = with_network(args.weights, "meddiff.scoring.score", "meddiff.scoring.error_file", *stopping)
+    written = ["meddiff.scoring.error_file", "meddiff.scoring.evidence_file"][: len(args.out)]
+    code = with_network(args.weights, "meddiff.scoring.score", *written, *stopping)
     return inputs, code
 
 
@@ -87,12 +102,7 @@ def files(args: argparse.Namespace) -> Files:
     """What the command reads and writes."""
     inputs, code = scoring_files(args)
     settings = {"split": args.split, "shard": list(args.shard)}
-    return Files(inputs, outputs_of(args), code, settings, resumes=True)
-
-
-def outputs_of(args: argparse.Namespace) -> list[Path]:
-    """The files that are written."""
-    return [args.out] if args.evidence is None else [args.out, args.evidence]
+    return Files(inputs, args.out, code, settings, resumes=True)
 
 
 def gpus(args: argparse.Namespace) -> int:
@@ -105,20 +115,20 @@ def run(args: argparse.Namespace) -> None:
     import torch
 
     from meddiff.cli.train import state_root
-    from meddiff.scoring.blocks import ScoredFiles
     from meddiff.scoring.images import Shard
+    from meddiff.scoring.labelled_file import ScoredFiles
     from meddiff.scoring.run import score_shard
 
     settings, stopping = scoring_settings(args)
     compute = compute_of(args)
-    earlier = None if args.earlier is None else ScoredFiles(args.earlier, args.earlier_evidence)
+    out, earlier = (None if given is None else ScoredFiles.of(given) for given in (args.out, args.earlier))
     if args.threads:
         torch.set_num_threads(args.threads)
     score_shard(
         args.weights,
         Shard(args.store, args.split, *args.shard),
         settings,
-        ScoredFiles(args.out, args.evidence),
+        out,
         state_root(),
         stopping=stopping,
         batch_size=args.batch_size,

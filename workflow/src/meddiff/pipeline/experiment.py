@@ -237,6 +237,10 @@ class Experiment:
         """Errors of the test split, or what is scored besides (`further_errors`)."""
         return f"{self.decided(run)}/errors{'' if further is None else f'_{further}'}.nc"
 
+    def evidence(self, run: ScoringRun, further: str | None = None) -> str:
+        """Evidence maps beside `errors`; only where `score.evidence` is set."""
+        return f"{self.decided(run)}/evidence{'' if further is None else f'_{further}'}.nc"
+
     def further_errors(self) -> Sequence[str]:
         """What is scored besides the test split, for comparison: ``valid``, or a kind of noise levels."""
         score = self.settings.score

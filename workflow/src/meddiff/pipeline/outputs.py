@@ -47,14 +47,15 @@ class Outputs:
         """Errors, predictions, metrics and counterfactuals."""
         experiment = self._experiment
         scored, decided = experiment.scored_runs(), experiment.decided_runs()
-        further = [experiment.errors(run, name) for run in scored for name in experiment.further_errors()]
         counterfactuals = [file for run in experiment.counterfactual_runs() for file in self._edited(run)]
         predictions, metrics = map(experiment.predictions, decided), map(experiment.metrics, decided)
         splits = [TEST, *[VALIDATION] * experiment.settings.score.validation]
         predicted = [experiment.scores(run, split) for run in decided for split in splits]
         fitted = [experiment.calibration(run) for run in decided if len(splits) > 1]
-        errors = map(experiment.errors, scored)
-        decided_on = [*errors, *further, *predicted, *fitted]
+        kinds = [experiment.errors, *[experiment.evidence] * experiment.settings.score.evidence]
+        names = (None, *experiment.further_errors())
+        errors = [path(run, name) for path in kinds for name in names for run in scored]
+        decided_on = [*errors, *predicted, *fitted]
         unlike = [*map(experiment.profile, scored if len(splits) > 1 else ()), *self._shifted()]
         return self._expected([*decided_on, *unlike, *predictions, *metrics, *counterfactuals])
 

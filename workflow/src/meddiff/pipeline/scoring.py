@@ -45,7 +45,15 @@ class Scoring:
         """Scoring, the network, and stopping where it stops anything."""
         kind = self._experiment.config.model(wildcards.model, wildcards.dataset).kind
         stopping = ["meddiff.diffusion.stopping"] if self._experiment.stops_early() else []
-        return code_of("meddiff.scoring.score", "meddiff.scoring.error_file", network_module(kind), *stopping)
+        maps = ["meddiff.scoring.evidence_file"] * self._experiment.settings.score.evidence
+        written = ["meddiff.scoring.error_file", *maps]
+        return code_of("meddiff.scoring.score", *written, network_module(kind), *stopping)
+
+    def files(self, errors: str) -> list[str]:
+        """A file of errors, and that of evidence maps beside it where these are made."""
+        folder, _, name = errors.rpartition("/")
+        evidence = name.replace("errors", "evidence") if "errors" in name else f"evidence-{name}"
+        return [errors, *[f"{folder}/{evidence}"] * self._experiment.settings.score.evidence]
 
     def voted(self, wildcards: Wildcards) -> str:
         """The errors of a split that is decided on."""

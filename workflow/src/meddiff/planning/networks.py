@@ -28,6 +28,7 @@ class NetworkCost:
         encode, decode: FLOPs of bringing one image to the space of the diffusion, and back.
         trained: parameters that are trained.
         stored: numbers in its weights file.
+        map_pixels: of an evidence map; 0 for a network that has none.
     """
 
     forward: float
@@ -35,6 +36,7 @@ class NetworkCost:
     decode: float
     trained: int
     stored: int
+    map_pixels: int
 
 
 def with_architecture(model: AnyModel, pretrained_dir: Path) -> tuple[AnyModel, bool]:
@@ -78,10 +80,15 @@ def _network_cost(model: str, num_classes: int, channels: int, image_size: int) 
         decode = (
             _flops(network.decode, torch.empty(1, *network.input_shape)) if hasattr(network, "decode") else 0
         )
+        # One image, whatever its channels: these are summed.
+        pixels = (
+            network.residual_image(torch.empty(1, *network.input_shape))[0, 0].numel()
+            if hasattr(network, "residual_image")
+            else 0
+        )
     trained = sum(p.numel() for p in network.parameters() if p.requires_grad)
-    return NetworkCost(
-        forward, encode, decode, trained, sum(t.numel() for t in network.state_dict().values())
-    )
+    stored = sum(t.numel() for t in network.state_dict().values())
+    return NetworkCost(forward, encode, decode, trained, stored, pixels)
 
 
 def training_passes(model: AnyModel, factor: float) -> float:

@@ -152,6 +152,8 @@ class Estimator:
         work.precision = job.params["precision"]
         work.inference = images * (steps * classes * cost.forward + encoded * cost.encode)
         numbers = images * steps * (classes + 1)  # errors and logSNR
+        if len(job.args.out) > 1:
+            numbers += images * (classes - 1) * cost.map_pixels
         work.kept, work.temporary = _FP32 * numbers, 2 * _FP32 * numbers  # saved state and the shard's file
         if "stopping" in job.params:
             self._note("scoring stops early: what is shown for it is the most that it can take")

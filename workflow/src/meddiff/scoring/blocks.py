@@ -19,7 +19,7 @@ from meddiff.diffusion.stopping import cut
 from meddiff.errors import DataError
 from meddiff.scoring.error_file import errors_file
 from meddiff.scoring.evidence_file import evidence_file, open_evidence
-from meddiff.scoring.labelled_file import ImageSet
+from meddiff.scoring.labelled_file import ImageSet, ScoredFiles
 from meddiff.scoring.origin import MADE_FROM, earlier_errors, earlier_sums
 from meddiff.scoring.partial_errors import PartialErrors, complete
 from meddiff.scoring.partial_evidence import PartialEvidence
@@ -47,19 +47,6 @@ class Block:
     rows: slice
     partial: PartialErrors
     evidence: PartialEvidence | None = None
-
-
-@dataclass(frozen=True)
-class ScoredFiles:
-    """The files of scored images.
-
-    Attributes:
-        errors: of errors.
-        evidence: of evidence maps; None where none are made.
-    """
-
-    errors: Path
-    evidence: Path | None = None
 
 
 def in_blocks(

@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 import xarray as xr
 
-from meddiff.errors import DataError
+from meddiff.errors import ConfigError, DataError
 from meddiff.format_version import KEY, as_of_today
 from meddiff.io import allocate, atomic_path
 from meddiff.sealed_file import damage, seal
@@ -43,6 +43,32 @@ class ImageSet:
 
     def __len__(self) -> int:
         return len(self.image_ids)
+
+
+@dataclass(frozen=True)
+class ScoredFiles:
+    """The files of scored images.
+
+    Attributes:
+        errors: of errors.
+        evidence: of evidence maps; None where none are made.
+    """
+
+    errors: Path
+    evidence: Path | None = None
+
+    @classmethod
+    def of(cls, paths: Sequence[Path]) -> ScoredFiles:
+        """Of one path or two.
+
+        Raises:
+            ConfigError: if there are more.
+        """
+        if len(paths) > 2:
+            raise ConfigError(
+                f"{', '.join(map(str, paths))}: expected an errors file, and at most one of evidence maps"
+            )
+        return cls(*paths)
 
 
 @contextmanager

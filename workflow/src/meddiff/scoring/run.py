@@ -22,9 +22,9 @@ from meddiff.models.spec import ModelSpec, read_spec
 from meddiff.models.trained import default_device, device_name, load_model
 from meddiff.provenance import code_hash, environment
 from meddiff.scoring.batch_size import automatic_batch_size
-from meddiff.scoring.blocks import ScoredFiles, begin_with, in_blocks, score_to_file
+from meddiff.scoring.blocks import begin_with, in_blocks, score_to_file
 from meddiff.scoring.images import ImageRows, Shard
-from meddiff.scoring.labelled_file import ImageSet
+from meddiff.scoring.labelled_file import ImageSet, ScoredFiles
 from meddiff.scoring.origin import MADE_FROM, origin
 from meddiff.scoring.passes import Passes
 from meddiff.scoring.settings import ScoringSettings

@@ -136,7 +136,7 @@ def _part_of(name: str) -> Part:
     """The part that something in the folder of a run belongs to."""
     if name == "weights":
         return "weights"
-    return "errors" if name == _PROVENANCE or name.startswith(("errors", _SHARDS)) else "results"
+    return "errors" if name == _PROVENANCE or name.startswith(("errors", "evidence", _SHARDS)) else "results"
 
 
 def _add_data(layout: Layout, dataset: str, entry: str) -> None:

@@ -89,6 +89,10 @@ class ScoreConfig(Strict):
     precision: Literal["fp32", "fp16", "bf16"] = "fp32"
     shards: int = Field(default=1, ge=1, le=1000, description="jobs that the test split is divided among")
     stopping: StoppingConfig = ALL_STEPS
+    evidence: bool = Field(
+        default=True,
+        description="keep one map an image and pair of classes of where in the image their errors differ",
+    )
     decisions: list[Name] = Field(
         default=["majority", "mean", "t_score"],
         min_length=1,
