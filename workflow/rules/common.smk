@@ -36,7 +36,7 @@ from meddiff.errors import MeddiffError
 from meddiff.pipeline import start
 from meddiff.pipeline.code import code_of
 from meddiff.pipeline.data import Data, folders_of
-from meddiff.pipeline.experiment import BASELINE_DECISIONS, Experiment
+from meddiff.pipeline.experiment import BASELINE_DECISIONS, VALIDATION, Experiment
 from meddiff.pipeline.explaining import Explaining
 from meddiff.pipeline.outputs import Outputs
 from meddiff.pipeline.scoring import Scoring

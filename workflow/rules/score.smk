@@ -74,20 +74,48 @@ rule gather_errors:
 
 if EXPERIMENT.further_errors():
 
-    # The validation split, and the test split with other noise levels, for the comparison in `efficiency`.
+    ruleorder: score_validation_shard > score_further_shard
+    ruleorder: gather_validation_errors > gather_further_errors
+
+    # The test split with other noise levels, for the comparison in `efficiency`, and shifted images.
     use rule score_shard as score_further_shard with:
         output:
-            scored=temp(SCORING.files(f"{RESULTS}/{VOTES}/shards_{{further}}/{{scatteritem}}.nc")),
+            scored=temp(f"{RESULTS}/{VOTES}/shards_{{further}}/{{scatteritem}}.nc"),
         log:
             f"{LOGS}/{VOTES}/score_{{further}}-{{scatteritem}}.log",
         benchmark:
             f"{LOGS}/{VOTES}/score_{{further}}-{{scatteritem}}.benchmark.tsv"
         params:
-            earlier=SCORING.files(f"{RESULTS}/{VOTES}/errors_{{further}}.nc"),
+            earlier=f"{RESULTS}/{VOTES}/errors_{{further}}.nc",
         message:
             "Scoring {wildcards.dataset} ({wildcards.further}) with {wildcards.model} (seed {wildcards.seed}, votes {wildcards.votes}), shard {wildcards.scatteritem}"
 
     use rule gather_errors as gather_further_errors with:
+        input:
+            shards=gather.score(
+                f"{RESULTS}/{VOTES}/shards_{{further}}/{{scatteritem}}.nc", allow_missing=True
+            ),
+            weights=f"{RESULTS}/{RUN}/weights/model.safetensors",
+            config=f"{RESULTS}/{RUN}/weights/config.yaml",
+            manifest=DATA.manifest,
+            code=SCORING.code,
+        output:
+            scored=f"{RESULTS}/{VOTES}/errors_{{further}}.nc",
+        log:
+            f"{LOGS}/{VOTES}/gather_{{further}}.log",
+        message:
+            "Joining the errors ({wildcards.further}) of {wildcards.model} on {wildcards.dataset} (seed {wildcards.seed}, votes {wildcards.votes})"
+
+    # The validation split, whose evidence maps are kept too.
+    use rule score_further_shard as score_validation_shard with:
+        output:
+            scored=temp(SCORING.files(f"{RESULTS}/{VOTES}/shards_{{further}}/{{scatteritem}}.nc")),
+        wildcard_constraints:
+            further=VALIDATION,
+        params:
+            earlier=SCORING.files(f"{RESULTS}/{VOTES}/errors_{{further}}.nc"),
+
+    use rule gather_further_errors as gather_validation_errors with:
         input:
             shards=gather.score(
                 SCORING.files(f"{RESULTS}/{VOTES}/shards_{{further}}/{{scatteritem}}.nc"), allow_missing=True
@@ -98,7 +126,5 @@ if EXPERIMENT.further_errors():
             code=SCORING.code,
         output:
             scored=SCORING.files(f"{RESULTS}/{VOTES}/errors_{{further}}.nc"),
-        log:
-            f"{LOGS}/{VOTES}/gather_{{further}}.log",
-        message:
-            "Joining the errors ({wildcards.further}) of {wildcards.model} on {wildcards.dataset} (seed {wildcards.seed}, votes {wildcards.votes})"
+        wildcard_constraints:
+            further=VALIDATION,

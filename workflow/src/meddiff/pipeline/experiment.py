@@ -237,8 +237,13 @@ class Experiment:
         """Errors of the test split, or what is scored besides (`further_errors`)."""
         return f"{self.decided(run)}/errors{'' if further is None else f'_{further}'}.nc"
 
+    def evidence_splits(self) -> list[str | None]:
+        """What evidence maps are kept of, as `evidence` takes it: test and validation split."""
+        score = self.settings.score
+        return [None, *[VALIDATION] * score.validation] if score.evidence else []
+
     def evidence(self, run: ScoringRun, further: str | None = None) -> str:
-        """Evidence maps beside `errors`; only where `score.evidence` is set."""
+        """Evidence maps beside `errors`, of those that are kept (`evidence_splits`)."""
         return f"{self.decided(run)}/evidence{'' if further is None else f'_{further}'}.nc"
 
     def further_errors(self) -> Sequence[str]:

@@ -52,10 +52,11 @@ class Outputs:
         splits = [TEST, *[VALIDATION] * experiment.settings.score.validation]
         predicted = [experiment.scores(run, split) for run in decided for split in splits]
         fitted = [experiment.calibration(run) for run in decided if len(splits) > 1]
-        kinds = [experiment.errors, *[experiment.evidence] * experiment.settings.score.evidence]
-        names = (None, *experiment.further_errors())
-        errors = [path(run, name) for path in kinds for name in names for run in scored]
-        decided_on = [*errors, *predicted, *fitted]
+        errors = [
+            experiment.errors(run, name) for name in (None, *experiment.further_errors()) for run in scored
+        ]
+        evidence = [experiment.evidence(run, name) for name in experiment.evidence_splits() for run in scored]
+        decided_on = [*errors, *evidence, *predicted, *fitted]
         unlike = [*map(experiment.profile, scored if len(splits) > 1 else ()), *self._shifted()]
         return self._expected([*decided_on, *unlike, *predictions, *metrics, *counterfactuals])
 
