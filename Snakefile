@@ -29,6 +29,7 @@ include: "workflow/rules/score.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/artifacts.smk"
 include: "workflow/rules/explain.smk"
+include: "workflow/rules/localise.smk"
 
 
 localrules:

@@ -31,6 +31,7 @@ ROOMS = {
     "scoring": "config diffusion data devices models",
     "readout": "diffusion",
     "evaluate": "config runs diffusion readout",
+    "localising": "runs diffusion data networks scoring readout evaluate",
     "explaining": "config runs diffusion data devices networks models scoring readout evaluate",
     "records": "config data models",
     "weights": "config networks models records",
@@ -38,9 +39,9 @@ ROOMS = {
     "planning": "config devices networks models scoring explaining records",
     "sharing": "config data records weights",
     "pipeline": "config runs data models readout weights sharing",
-    "artifacts": "config runs data scoring readout evaluate explaining pipeline",
-    "cli": "config data devices networks models scoring readout evaluate explaining artifacts records "
-    "weights training planning sharing",
+    "artifacts": "config runs data scoring readout evaluate localising explaining pipeline",
+    "cli": "config data devices networks models scoring readout evaluate localising explaining artifacts "
+    "records weights training planning sharing",
 }
 # (module, room that it imports all the same) -> why.
 EXCEPTIONS: dict[tuple[str, str], str] = {}

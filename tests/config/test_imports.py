@@ -18,6 +18,8 @@ NETWORKS = {
     "convert",
     "explain",
     "generate",
+    "gradcam",
+    "localise",
     "plan",
     "predict",
     "score",
@@ -25,7 +27,7 @@ NETWORKS = {
     "train",
     "zeroshot",
 }
-ERRORS = {"gather", "rules", "vote"}  # read or write errors files
+ERRORS = {"decide", "gather", "profile", "rules", "vote"}  # read or write errors files
 HEAVY = ["torch", "torchvision", "diffusers", "transformers", "timm", "accelerate", "sklearn", "scipy.stats"]
 
 

@@ -38,6 +38,7 @@ from meddiff.pipeline.code import code_of
 from meddiff.pipeline.data import Data, folders_of
 from meddiff.pipeline.experiment import BASELINE_DECISIONS, VALIDATION, Experiment
 from meddiff.pipeline.explaining import Explaining
+from meddiff.pipeline.localising import Localising
 from meddiff.pipeline.outputs import Outputs
 from meddiff.pipeline.scoring import Scoring
 from meddiff.pipeline.training import Training
@@ -67,6 +68,7 @@ TRAINING = Training(EXPERIMENT)
 WEIGHTS = Weights(EXPERIMENT)
 SCORING = Scoring(EXPERIMENT)
 EXPLAINING = Explaining(EXPERIMENT)
+LOCALISING = Localising(EXPERIMENT)
 # Jobs read this file, too; only the run that plans them asks which files were left out.
 OUTPUTS = Outputs(EXPERIMENT, absent_files(CONFIG.results_name) if workflow.is_main_process else ())
 

@@ -67,6 +67,8 @@ RULES: dict[str, str] = {
     "collect": "collect all metrics of an experiment in one JSON file",
     "explain": "make the counterfactuals of a diffusion model and have them classified",
     "measure": "compute the metrics of counterfactuals",
+    "gradcam": "make Grad-CAM maps of a discriminative baseline",
+    "localise": "measure how well evidence maps find known lesions",
     "artifact": "make a table or a figure",
 }
 COMMANDS = OWN | RULES

@@ -20,7 +20,11 @@ _LIMITS = ["ci_low", "ci_high"]
 # Of what is no metric of predictions (`meddiff.evaluate.metrics.catalogue`); distances are 0 or more.
 _SHARES = {"accuracy_rule_right", "accuracy_rule_wrong", "validity", "validity_oracle", "control"}
 _SHARES |= {THRESHOLD, "control_oracle", "changed_share", "change_inside_lesion", "lesion_area"}
+_SHARES |= {"pointing", "iou", "inside"}
 _OTHER_RANGES = dict.fromkeys(("cue_gap", "target_gain", "target_gain_oracle", "ssim"), (-1.0, 1.0))
+_OTHER_RANGES |= dict.fromkeys(
+    ("pointing_gain", "iou_gain", "inside_gain", "average_precision_gain"), (-1.0, 1.0)
+)
 _OTHER_RANGES |= dict.fromkeys(("kid", "kid_halves", "kid_source"), (-np.inf, np.inf))
 
 T = TypeVar("T")

@@ -267,6 +267,23 @@ class Experiment:
         """Tidy metrics of a table of predictions."""
         return f"{self.decided(run)}/metrics/{run.decision}.csv"
 
+    def located_runs(self) -> list[ScoringRun]:
+        """The scored runs whose evidence maps are compared with known lesions, which phantoms have."""
+        if not self.settings.score.evidence:
+            return []
+        phantoms = {
+            name for name, dataset in self.config.datasets.items() if dataset.source.kind == "phantom"
+        }
+        return [run for run in self.scored_runs() if run.dataset in phantoms]
+
+    def grad_cam(self, run: TrainedRun, split: str) -> str:
+        """Grad-CAM maps of a baseline."""
+        return f"{self.trained(run)}/gradcam/{split}.nc"
+
+    def localisation(self, run: ScoringRun, name: str) -> str:
+        """``measures`` or ``metrics`` of what the maps of a run find."""
+        return f"{self.decided(run)}/localisation/{name}.csv"
+
     def counterfactual(self, run: TrainedRun, name: str) -> str:
         """A file of a run's counterfactuals."""
         return f"{self.trained(run)}/counterfactuals/{name}"

@@ -23,13 +23,16 @@ _AUTOMATIC_INPUTS = 128  # of a batch; large cards take more
 
 STAGES = {
     "download": ("fetch", "getsplits", "pretrained", "listing", "released"),
-    "prepare": ("validate", "split", "stratify", "store", "shift"),
+    "prepare": ("validate", "split", "stratify", "describe", "store", "shift"),
     "weights": ("generate", "zeroshot", "select", "convert"),
     "train": ("train",),
     "score": ("score", "gather"),
-    "explain": ("explain",),
+    "explain": ("explain", "gradcam"),
     "predict": ("predict",),
-    "evaluate": ("vote", "calibrate", "profile", "decide", "metrics", "collect", "measure", "artifact"),
+    "evaluate": (
+        *("vote", "calibrate", "profile", "decide", "metrics", "collect"),
+        *("measure", "localise", "artifact"),
+    ),
 }
 _OF_MODELS = ("train", "score", "explain", "predict")
 
@@ -165,6 +168,12 @@ class Estimator:
         dataset = job.args.store.parents[1].name
         _, cost = self.network(work.model, dataset)
         work.inference = self._sizes[dataset].test * cost.forward
+
+    def _gradcam(self, job: Job, work: Work) -> None:
+        """One pass and one gradient an image and layer, of which there are five at most."""
+        sizes, dataset = self._sizes, job.args.store.parents[1].name
+        images = sum(getattr(sizes[dataset], split) for split in job.args.splits)
+        work.inference = 5 * self._factor * images * self.network(work.model, dataset)[1].forward
 
     def _explain(self, job: Job, work: Work) -> None:
         """Sampling and the model's own judgement, without the baselines' (one pass an image)."""

@@ -1,0 +1,1 @@
+"""Whether maps find what is known: evidence maps and Grad-CAM against lesions."""
