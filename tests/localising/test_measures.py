@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from meddiff.evaluate.level_bands import BANDS, band_edges, band_parts
 from meddiff.localising.measures import MEASURES, Reading, choose_reading, measure, smoothed
 from meddiff.localising.regions import enlarged
 
@@ -72,14 +71,3 @@ def test_maps_of_a_latent_space_keep_their_sums():
     maps = np.random.default_rng(3).normal(size=(2, 4, 4))
     np.testing.assert_allclose(enlarged(maps, 16).sum(axis=(1, 2)), maps.sum(axis=(1, 2)))
     np.testing.assert_allclose(enlarged(maps, 16)[:, ::4, ::4], maps / 16)
-
-
-def test_parts_of_noise_levels_sum_to_the_difference():
-    generator = np.random.default_rng(4)
-    difference, logsnr = generator.normal(size=(6, 50)), generator.normal(-3, 4, size=(6, 50))
-    difference[2, 20:] = np.nan
-    parts = band_parts(difference, logsnr, band_edges(logsnr))
-    assert parts.shape == (6, BANDS)
-    np.testing.assert_allclose(parts.sum(axis=1), np.nanmean(difference, axis=1))
-    noisy = np.where(logsnr < band_edges(logsnr)[0], difference, 0)[0].sum() / 50
-    assert parts[0, 0] == pytest.approx(noisy)

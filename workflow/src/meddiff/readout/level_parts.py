@@ -8,6 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 
+def even_edges(logsnr: NDArray[np.floating], bands: int) -> NDArray[np.float64]:
+    """[bands - 1] edges between bands of logSNR that hold equally many of the steps, in ascending order."""
+    return np.quantile(np.asarray(logsnr, dtype=np.float64), np.arange(1, bands) / bands)
+
+
 def parts_by_level(
     errors: NDArray[np.floating], logsnr: NDArray[np.floating], edges: Sequence[float]
 ) -> NDArray[np.float64]:

@@ -44,7 +44,7 @@ _BARS_INCHES, _AXIS_INCHES, _BOTTOM_INCHES = 1.4, 0.3, 0.2
 _LONGEST_ID = 16
 _CLIPPED = 0.995
 _STYLE = FigureStyle(width=7.6, height=1.2)
-_PARTS = "part_"
+_PARTS, _BANDS = "part_", 5
 
 
 class Settings(ScoredLayout):
@@ -144,14 +144,14 @@ def _maps(path: Path, ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.nd
 
 def _band_parts(errors: xr.Dataset) -> np.ndarray:
     """[E, B] what bands of noise levels add to the evidence for the true class."""
-    from meddiff.evaluate.level_bands import band_edges, band_parts
+    from meddiff.readout.level_parts import even_edges, parts_by_level
 
-    values = errors["errors"].transpose("image", "step", "class").values.astype(np.float64)
+    values = errors["errors"].transpose("image", "step", "class").values
     logsnr = errors["logsnr"].transpose("image", "step").values
-    label = errors["label"].values[:, None, None]
-    own = np.take_along_axis(values, label, axis=2)[..., 0]
-    others = (values.sum(axis=2) - own) / (values.shape[2] - 1)
-    return band_parts(others - own, logsnr, band_edges(logsnr))
+    against_first = parts_by_level(values, logsnr, even_edges(logsnr, _BANDS).tolist())
+    of_classes = np.pad(against_first, ((0, 0), (1, 0), (0, 0)))
+    own = of_classes[np.arange(len(values)), errors["label"].values]
+    return (of_classes.sum(axis=1) - own) / against_first.shape[1] - own
 
 
 def draw(table: pd.DataFrame, settings: Settings, files: Files) -> Drawing:
