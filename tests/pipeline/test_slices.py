@@ -124,6 +124,12 @@ def test_maps_are_beside_errors_only_where_they_are_wanted(experiment, edited):
     }
     assert all(scoring.files(errors) == [errors, evidence] for errors, evidence in both.items())
     assert all(Scoring(without).files(errors) == [errors] for errors in both)
+
+    def gather(pattern: str, allow_missing: bool) -> list[str]:
+        return [pattern.format(item=item) for item in "12" if allow_missing]
+
+    names = [path.rpartition("/")[2] for path in scoring.shards(gather, "a/shards/{item}.nc")]
+    assert names == ["1.nc", "2.nc", "evidence-1.nc", "evidence-2.nc"]
     assert any(path.endswith("evidence_file.py") for path in scoring.code(DIT))
     assert not any(path.endswith("evidence_file.py") for path in Scoring(without).code(DIT))
     assert not any("evidence" in path for path in Outputs(without).predictions())

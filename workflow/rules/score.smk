@@ -44,7 +44,7 @@ rule score_shard:
 
 rule gather_errors:
     input:
-        shards=gather.score(SCORING.files(f"{RESULTS}/{VOTES}/shards/{{scatteritem}}.nc"), allow_missing=True),
+        shards=SCORING.shards(gather.score, f"{RESULTS}/{VOTES}/shards/{{scatteritem}}.nc"),
         # With params: all that makes the shards stale. They are temporary, so after a failure nothing else
         # would say that this file does not belong to today's settings.
         weights=f"{RESULTS}/{RUN}/weights/model.safetensors",
@@ -117,9 +117,7 @@ if EXPERIMENT.further_errors():
 
     use rule gather_further_errors as gather_validation_errors with:
         input:
-            shards=gather.score(
-                SCORING.files(f"{RESULTS}/{VOTES}/shards_{{further}}/{{scatteritem}}.nc"), allow_missing=True
-            ),
+            shards=SCORING.shards(gather.score, f"{RESULTS}/{VOTES}/shards_{{further}}/{{scatteritem}}.nc"),
             weights=f"{RESULTS}/{RUN}/weights/model.safetensors",
             config=f"{RESULTS}/{RUN}/weights/config.yaml",
             manifest=DATA.manifest,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from meddiff.models.kinds import network_module
@@ -54,6 +55,10 @@ class Scoring:
         folder, _, name = errors.rpartition("/")
         evidence = name.replace("errors", "evidence") if "errors" in name else f"evidence-{name}"
         return [errors, *[f"{folder}/{evidence}"] * self._experiment.settings.score.evidence]
+
+    def shards(self, gather: Callable[..., list[str]], errors: str) -> list[str]:
+        """`files` of all shards, those of errors first; `gather` is Snakemake's, for one pattern."""
+        return [shard for pattern in self.files(errors) for shard in gather(pattern, allow_missing=True)]
 
     def voted(self, wildcards: Wildcards) -> str:
         """The errors of a split that is decided on."""
