@@ -10,14 +10,15 @@ include: "workflow/rules/common.smk"
 
 
 wildcard_constraints:
-    dataset=one_of(EXPERIMENT.datasets),
+    dataset=one_of(CONFIG.every_dataset),
     model=one_of(EXPERIMENT.models),
     seed=r"\d+",
+    elsewhere=r"(/tested_on/\w+)?",
     votes=r"\d+",
     size=r"\d+(-crop)?",
     decision=one_of([*EXPERIMENT.settings.score.decisions, *BASELINE_DECISIONS]),
     split="test|valid|shifted",
-    decided=r"\w+/\w+/seed\d+(/votes\d+)?",
+    decided=r"\w+/\w+/seed\d+(/tested_on/\w+)?(/votes\d+)?",
     further="valid|shifted|uniform|low_discrepancy|antithetic",
 
 

@@ -59,7 +59,7 @@ LINES = {
     # Aim: 4500 for these two and all artifacts, which are 2800 and may be more: one has at most 300.
     "workflow/src/meddiff/evaluate/*.py": 2400,
     "workflow/src/meddiff/evaluate/metrics/*.py": 900,
-    "workflow/src/meddiff/artifacts/*.py": 1130,  # what artifacts share
+    "workflow/src/meddiff/artifacts/*.py": 1160,  # what artifacts share, pairs of datasets among it
     "workflow/rules/*.smk": 1100,  # at most 90 a stage, and one file a stage
 }
 # What must know the workflow; everything else is in `meddiff.pipeline`, with tests.

@@ -155,3 +155,16 @@ def test_images_in_no_split_are_counted(made: Path, tmp_path: Path) -> None:
     (tmp_path / "splits/origin.json").write_text("{}")
     with pytest.raises(DataError, match="does not say how many images are in no split"):
         read_left_out(tmp_path / "splits/origin.json")
+
+
+def test_images_that_models_of_another_dataset_have_no_class_for(made: Path) -> None:
+    pair = {"name": "other-on-chest", "title": "Other → Chest", "tested_on": "chest", "classes": ["effusion"]}
+    files = {"origin": [made / "splits/origin.json"], "flow": [made / "flow.json"]}
+    files["participants"] = [made / "participants.csv"]
+    table, (grid,) = flow.make(flow.Settings(**PARAMS, elsewhere=[pair]), files)
+    test = labels(made).query("split == 'test'")["label"]
+    rows = table[table["dataset"] == pair["name"]]
+    assert rows["step"].tolist() == ["test split", "left out", "test"]
+    assert rows["images"].tolist() == [len(test), (test == 0).sum(), (test == 1).sum()]
+    assert grid.blocks[1].title == pair["title"]
+    assert grid.blocks[1].rows[1][0].value == "left out: no finding, which the models do not have"

@@ -37,12 +37,15 @@ def test_a_run_is_one_file_with_all_that_is_in_its_folder(config):
         touch(f"{RUN}/{votes}/provenance/errors.nc.json", f"{RUN}/{votes}/shards/1-of-2.nc")
         touch(f"{RUN}/{votes}/shards/provenance/1-of-2.nc.json", f"{RUN}/{votes}/errors_valid.nc")
         touch(f"{RUN}/{votes}/shards_valid/1-of-2.nc")
+    there = "tested_on/phantom_clinic"
+    touch(f"{RUN}/{there}/votes0/errors.nc", f"{RUN}/{there}/scores/test/softmax.csv")
     outputs = [f"{RUN}/weights/model.safetensors", f"{RUN}/votes12/predictions/mean.csv"]
     layout = layout_of(config, outputs)
     file = layout.dvc_files[Path(f"{RUN}.dvc")]
     of_votes = ("errors.nc", "errors_valid.nc", "evidence.nc", "provenance", "shards/provenance")
     errors = [f"{votes}/{name}" for votes in ("votes0", "votes12") for name in of_votes]
-    results = ["counterfactuals", "votes0/predictions", "votes12/predictions"]
+    errors.insert(0, f"{there}/votes0/errors.nc")
+    results = ["counterfactuals", "votes0/predictions", "votes12/predictions", f"{there}/scores"]
     expected = [*errors, *results, "weights/model.safetensors"]
     assert file.outs() == sorted(f"seed0/{name}" for name in expected)
     tracked = layout.tracked()

@@ -60,7 +60,7 @@ with told_by_snakemake():
     check_checkout(Path(workflow.basedir))
     top_level([])  # Snakemake reads the file less strictly
     CONFIG = Config(config)
-    check_folders(CONFIG.results_name, CONFIG.datasets)
+    check_folders(CONFIG.results_name, CONFIG.every_dataset)
 
 EXPERIMENT = Experiment(CONFIG)
 DATA = Data(EXPERIMENT)
@@ -75,6 +75,8 @@ OUTPUTS = Outputs(EXPERIMENT, absent_files(CONFIG.results_name) if workflow.is_m
 RESULTS = EXPERIMENT.results
 LOGS = EXPERIMENT.logs
 RUN = "{dataset}/{model}/seed{seed}"
-VOTES = "{dataset}/{model}/seed{seed}/votes{votes}"
+# What a trained model is used on: its own dataset's test split, or below it another's.
+USED = RUN + "{elsewhere}"
+VOTES = USED + "/votes{votes}"
 JOINT_RUN = "joint/{model}/seed{seed}"
 COUNTERFACTUALS_OF = f"{RESULTS}/{RUN}/counterfactuals"

@@ -50,6 +50,25 @@ rule predict_baseline:
         " --threads {threads:q} --out {output.scores:q} > {log:q} 2>&1"
 
 
+# The same on another dataset, whose classes become those of the baseline.
+use rule predict_baseline as predict_elsewhere with:
+    input:
+        weights=f"{RESULTS}/{RUN}/weights/model.safetensors",
+        config=f"{RESULTS}/{RUN}/weights/config.yaml",
+        manifest=DATA.manifest,
+        arrays=ancient(DATA.arrays),
+        code=SCORING.code_elsewhere,
+    output:
+        scores=f"{RESULTS}/{USED}/scores/{{split}}/{{decision}}.csv",
+    log:
+        f"{LOGS}/{USED}/predict-{{split}}-{{decision}}.log",
+    wildcard_constraints:
+        elsewhere=r"/tested_on/\w+",
+        decision=one_of(BASELINE_DECISIONS),
+    params:
+        store=SCORING.store_elsewhere,
+
+
 # What a model decides, with a vote seed or without: probabilities are calibrated on the validation split.
 rule calibrate:
     input:
@@ -115,13 +134,13 @@ rule decide:
 
 rule compute_metrics:
     input:
-        predictions=f"{RESULTS}/{RUN}/predictions/{{decision}}.csv",
+        predictions=f"{RESULTS}/{USED}/predictions/{{decision}}.csv",
         validation=SCORING.validation_scores,
         code=code_of("meddiff.evaluate.summary"),
     output:
-        metrics=f"{RESULTS}/{RUN}/metrics/{{decision}}.csv",
+        metrics=f"{RESULTS}/{USED}/metrics/{{decision}}.csv",
     log:
-        f"{LOGS}/{RUN}/metrics-{{decision}}.log",
+        f"{LOGS}/{USED}/metrics-{{decision}}.log",
     conda:
         "../../envs/cpu.yaml"
     resources:

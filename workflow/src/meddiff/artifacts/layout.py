@@ -10,6 +10,7 @@ import pandas as pd
 
 from meddiff.artifacts.render import Grid
 from meddiff.artifacts.settings import DECISION_TITLES, Layout, decision_title
+from meddiff.runs import is_pair
 
 _SEVERAL_SEEDS = (
     "Mean over seeds ± standard deviation between seeds; the interval is that of the mean for other images "
@@ -25,24 +26,31 @@ _SEVERAL_VOTES = (
     "images and other vote seeds, not for other trainings, and very wide for two vote seeds."
 )
 
+ELSEWHERE_WORDS = (
+    "A → B: trained on A and calibrated on its validation split, tested on B, whose images of classes that "
+    "the models do not have are left out."
+)
+
 
 def with_preset(grids: Sequence[Grid], settings: Layout, *, beside_published: bool = False) -> list[Grid]:
-    """`grids` whose captions say which preset their models have; as they are where none is named.
+    """`grids` whose captions say which preset their models have, and what was tested elsewhere.
 
     Args:
         grids: all grids of a table.
         settings: its layout.
         beside_published: whether the paper's values are in them.
     """
-    if settings.preset is None:
-        return list(grids)
+    words = [_preset_words(settings, beside_published)] * (settings.preset is not None)
+    words += [ELSEWHERE_WORDS] * any(is_pair(run.dataset) for run in settings.runs)
+    return [replace(grid, caption=" ".join([grid.caption, *words])) for grid in grids]
+
+
+def _preset_words(settings: Layout, beside_published: bool) -> str:
     if settings.preset == "official":
         weights = ", with the weights that the authors released" * settings.released
-        words = f"Preset official: as the published code does it, known faults included{weights}."
-    else:
-        further = ", so the paper's values are of a procedure that differs on purpose" * beside_published
-        words = f"Preset fixed: known faults of the published code are corrected{further}."
-    return [replace(grid, caption=f"{grid.caption} {words}") for grid in grids]
+        return f"Preset official: as the published code does it, known faults included{weights}."
+    further = ", so the paper's values are of a procedure that differs on purpose" * beside_published
+    return f"Preset fixed: known faults of the published code are corrected{further}."
 
 
 def several_seeds(table: pd.DataFrame) -> str:

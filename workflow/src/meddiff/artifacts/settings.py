@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from meddiff.config.schema.strict import Strict
 from meddiff.errors import ConfigError
-from meddiff.runs import Run, ScoringRun, TrainedRun
+from meddiff.runs import Run, ScoringRun, TrainedRun, pair
 from meddiff.text import one_line
 
 if TYPE_CHECKING:
@@ -100,25 +100,41 @@ class DecidedLayout(Layout):
 def layout(
     experiment: Experiment, runs: Sequence[TrainedRun], datasets: Sequence[str] | None = None
 ) -> dict[str, Any]:
-    """The fields of a `Layout`: the models of `runs`, and all datasets or those named, in their order."""
+    """The fields of a `Layout`: the models of `runs`, and all datasets or those named, in their order.
+
+    After each dataset come those that its models were tested on, where `runs` are of them, too.
+    """
     shown, config = {run.model for run in runs}, experiment.config
+    named = [run.shown() for run in runs]
+    there = {run.dataset for run in named}
     models = {name: experiment.any_dataset(name) for name in experiment.models if name in shown}
     return {
         "datasets": [
-            {"name": name, "title": dataset.title}
-            for name, dataset in config.datasets.items()
-            if datasets is None or name in datasets
+            {"name": name, "title": title}
+            for name, title, trained_on in _test_sets(experiment)
+            if (datasets is None or trained_on in datasets) and (name == trained_on or name in there)
         ],
         "models": [{"name": n, "title": model.title, "family": model.family} for n, model in models.items()],
-        "runs": list(runs),
+        "runs": named,
         "preset": config.preset,
         "released": config.official_weights,
     }
 
 
+def _test_sets(experiment: Experiment) -> Iterator[tuple[str, str, str]]:
+    """What models are tested on: its name and title, and the dataset trained on."""
+    every = experiment.config.every_dataset
+    for name, dataset in experiment.config.datasets.items():
+        yield name, dataset.title, name
+        for other in experiment.settings.test_on.get(name, {}):
+            yield pair(name, other), f"{dataset.title} → {every[other].title}", name
+
+
 def class_names(experiment: Experiment) -> dict[str, list[str]]:
-    """Dataset -> names of its classes, in order of the class index."""
-    return {name: [c.name for c in dataset.classes] for name, dataset in experiment.config.datasets.items()}
+    """Dataset -> names of its classes, in order of the class index; elsewhere models keep theirs."""
+    config, test_on = experiment.config, experiment.settings.test_on
+    names = {name: [c.name for c in dataset.classes] for name, dataset in config.datasets.items()}
+    return names | {pair(name, other): names[name] for name in names for other in test_on.get(name, {})}
 
 
 def each_with(of: Sequence[T], paths: Sequence[Path], name: str, what: str = "run") -> list[tuple[T, Path]]:

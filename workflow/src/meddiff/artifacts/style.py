@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from meddiff.artifacts.settings import Layout, ModelEntry
@@ -30,10 +31,13 @@ BAND_ALPHA = 0.15
 _FONT_POINTS = 8.0
 _LEGEND_POINTS = 7.5
 _WIDTH_PER_POINT = 0.55  # mean width of a letter
+_TITLE_POINTS = 9.0
+_BOLD_WIDTH_PER_POINT = 0.63  # of a title's letters
+_TICKS_INCHES = 0.4  # of a panel's width
 _HANDLE_INCHES = 0.5  # line, gaps and padding of one legend entry
 _RC: dict[str, Any] = {
     "font.size": _FONT_POINTS,
-    "axes.titlesize": 9.0,
+    "axes.titlesize": _TITLE_POINTS,
     "axes.titleweight": "bold",
     "axes.labelsize": _FONT_POINTS,
     "xtick.labelsize": 7.5,
@@ -117,15 +121,20 @@ def text_at(figure: Figure, left: float, bottom: float, text: str, **looks: Any)
 def panels(
     titles: Sequence[str], x_label: str, y_label: str, style: FigureStyle
 ) -> tuple[Figure, list[Axes]]:
-    """A figure with one panel a title, at most three in a row; width and height are those of a row."""
+    """A figure with one panel a title, at most three in a row; width and height are those of a row.
+
+    Titles that are wider than a panel have several lines.
+    """
     columns = min(len(titles), PANELS_PER_ROW)
     rows = -(-len(titles) // columns)
     figure = blank(style.width, style.height * rows, layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    inches = style.width / columns - _TICKS_INCHES
+    letters = max(1, int(72 * inches / (_TITLE_POINTS * _BOLD_WIDTH_PER_POINT)))
     for axes in grid[len(titles) :]:
         axes.remove()
     for i, (axes, title) in enumerate(zip(grid, titles, strict=False)):
-        axes.set_title(title, loc="left")
+        axes.set_title(fill(title, letters), loc="left")
         axes.set_xlabel(x_label)
         if i % columns == 0:
             axes.set_ylabel(y_label)

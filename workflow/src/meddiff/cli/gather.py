@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from meddiff.cli.params import add_params_argument
-from meddiff.cli.score import add_out_argument, scoring_files, scoring_settings
+from meddiff.cli.score import add_out_argument, relabelling_of, scoring_files, scoring_settings
 from meddiff.records.files import Files
 
 
@@ -31,10 +31,12 @@ def files(args: argparse.Namespace) -> Files:
 
 
 def run(args: argparse.Namespace) -> None:
+    from meddiff.data.stores.relabelled import as_of_model
     from meddiff.data.stores.store import Store
     from meddiff.errors import ConfigError
     from meddiff.scoring.error_file import gather_errors
     from meddiff.scoring.evidence_file import gather_evidence
+    from meddiff.scoring.images import Shard
     from meddiff.scoring.labelled_file import ScoredFiles
     from meddiff.scoring.origin import check_shards
 
@@ -46,9 +48,12 @@ def run(args: argparse.Namespace) -> None:
         )
     count = len(args.shards) // len(args.out)
     errors, evidence = args.shards[:count], args.shards[count:]
-    check = (args.weights, args.store, args.split, settings)
+    images = Shard(args.store, args.split, relabelling=relabelling_of(args.params))
+    check = (args.weights, images, settings)
     check_shards(errors, *check)
-    image_ids = Store.open(args.store, args.split, checked=False).image_ids
+    store = Store.open(args.store, args.split, checked=False)
+    _, rows = as_of_model(store, images.relabelling, args.store)
+    image_ids = [store.image_ids[row] for row in rows]
     gather_errors(errors, image_ids, out.errors)
     if out.evidence is not None:
         check_shards(evidence, *check, evidence=True)

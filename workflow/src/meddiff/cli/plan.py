@@ -65,9 +65,9 @@ def run(args: argparse.Namespace) -> None:
     config = Config(top_level(args.config))
     commands, counts = dry_run(args.config, everything=args.everything)
     given = dict(map(parse_sizes, args.images))
-    if unknown := sorted(set(given) - set(config.datasets)):
+    if unknown := sorted(set(given) - set(config.every_dataset)):
         raise ConfigError(f"--images {unknown[0]}: the experiment has no such dataset")
-    sizes = {name: split_sizes(name, dataset, given) for name, dataset in config.datasets.items()}
+    sizes = {name: split_sizes(name, dataset, given) for name, dataset in config.every_dataset.items()}
     estimator = Estimator(config, sizes, args.training_factor)
     works = [estimator.work(job_of(command)) for command in commands]
     rates = _rates(args, config, estimator, works)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from meddiff.cli.params import (
     add_batch_size_argument,
@@ -20,11 +20,15 @@ from meddiff.signals import listen
 
 if TYPE_CHECKING:
     from meddiff.config.schema.experiment import StoppingConfig
+    from meddiff.data.stores.relabelled import Relabelling
     from meddiff.scoring.settings import ScoringSettings
+
+# Key of ``--params`` -> what errors depend on as well.
+_FURTHER_CODE = {"stopping": "meddiff.diffusion.stopping", "relabel": "meddiff.data.stores.relabelled"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_params_argument(parser, "seed, steps, noise_levels, precision, and stopping where images may stop")
+    add_params_argument(parser, "seed, steps, noise_levels, precision; stopping, relabel")
     parser.add_argument("--weights", type=Path, required=True, help="folder of the weights")
     parser.add_argument("--store", type=Path, required=True, help="folder of the image store")
     parser.add_argument("--split", default="test", choices=["train", "valid", "test", "shifted"])
@@ -81,7 +85,7 @@ def scoring_settings(args: argparse.Namespace) -> tuple[ScoringSettings, Stoppin
     from meddiff.scoring.settings import ScoringSettings
 
     params = dict(args.params)
-    stopping = params.pop("stopping", {})
+    stopping, _ = params.pop("stopping", {}), params.pop("relabel", None)
     keys = ("steps", "noise_levels", "precision")
     seed, *values = require(params, "seed", *keys)
     document = {**dict(zip(keys, values, strict=True)), "stopping": stopping}
@@ -89,12 +93,24 @@ def scoring_settings(args: argparse.Namespace) -> tuple[ScoringSettings, Stoppin
     return ScoringSettings(seed, score.steps, score.noise_levels, score.precision), score.stopping
 
 
+def relabelling_of(params: dict[str, Any]) -> Relabelling | None:
+    """What ``--params`` says of images of another dataset than the weights were trained on.
+
+    Raises:
+        ConfigError: naming the key.
+    """
+    from meddiff.data.stores.relabelled import Relabelling
+
+    return parsed(Relabelling, params["relabel"], "--params: relabel") if "relabel" in params else None
+
+
 def scoring_files(args: argparse.Namespace) -> tuple[list[Path], list[str] | None]:
     """The files and the modules that errors depend on."""
     inputs = [*weights_inputs(args.weights), store_manifest(args.store)]
-    stopping = ["meddiff.diffusion.stopping"] if "stopping" in parsed_params(args) else []
+    params = parsed_params(args)
+    further = [module for key, module in _FURTHER_CODE.items() if key in params]
     written = ["meddiff.scoring.error_file", "meddiff.scoring.evidence_file"][: len(args.out)]
-    code = with_network(args.weights, "meddiff.scoring.score", *written, *stopping)
+    code = with_network(args.weights, "meddiff.scoring.score", *written, *further)
     return inputs, code
 
 
@@ -126,7 +142,7 @@ def run(args: argparse.Namespace) -> None:
         torch.set_num_threads(args.threads)
     score_shard(
         args.weights,
-        Shard(args.store, args.split, *args.shard),
+        Shard(args.store, args.split, *args.shard, relabelling_of(args.params)),
         settings,
         out,
         state_root(),

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from meddiff.config.data_places import DataPlaces
 from meddiff.config.decisions import Decisions
+from meddiff.config.elsewhere import check_elsewhere, named_datasets
 from meddiff.config.file_names import named_file
 from meddiff.config.presets import PRESETS, open_flags
 from meddiff.config.prevalence import PREVALENCE_KEY, prevalences
@@ -34,7 +35,8 @@ class Config:
     Attributes:
         name: the experiment's name (its file's stem).
         experiment: the experiment.
-        datasets: name -> dataset, in the experiment's order.
+        datasets: name -> dataset that models are trained on, in the experiment's order.
+        every_dataset: these, and those that models are only tested on.
         places: where their images and official splits lie.
         weights: pretrained and released weights.
         prevalence: dataset -> class -> share, for the datasets where probabilities are for another mix than
@@ -63,8 +65,11 @@ class Config:
             raise ConfigError(
                 f"--config preset={top['preset']}: released weights only fit the preset official"
             )
-        self.places = DataPlaces({n: load_dataset(n, root) for n in self.experiment.datasets}, top)
-        self.datasets = self.places.datasets
+        named = {name: load_dataset(name, root) for name in named_datasets(self.experiment)}
+        self.places = DataPlaces(named, top)
+        self.every_dataset = self.places.datasets
+        self.datasets = {name: self.every_dataset[name] for name in self.experiment.datasets}
+        check_elsewhere(self)
         self.weights = WeightSources(self, top)
         self._check_keys(top)
         for model in self.experiment.models:

@@ -9,7 +9,7 @@ from meddiff.config.dataset_slices import Slice, slice_of
 from meddiff.config.schema.dataset import GivenSplit, OfficialSplit
 from meddiff.config.sources import SPLITS
 from meddiff.pipeline.experiment import SHIFTED, TEST, Experiment
-from meddiff.pipeline.wildcards import Wildcards
+from meddiff.pipeline.wildcards import Wildcards, scoring_run
 from meddiff.text import script_safe_json
 
 
@@ -21,7 +21,7 @@ class Data:
 
     def settings(self, slice_model: type[Slice]) -> Callable[[Wildcards], str]:
         """A params function: the part of a dataset's configuration that one rule depends on."""
-        return lambda wildcards: slice_of(self._config.datasets[wildcards.dataset], slice_model)
+        return lambda wildcards: slice_of(self._config.every_dataset[wildcards.dataset], slice_model)
 
     def image_root(self, wildcards: Wildcards) -> str:
         """The folder of a dataset's images: the one the user named, or where the workflow puts them.
@@ -37,11 +37,11 @@ class Data:
 
     def splits_url(self, wildcards: Wildcards) -> str:
         """The web folder that is asked for published split files last, or ``none`` (a resource, too)."""
-        return self._config.datasets[wildcards.dataset].split.url or "none"
+        return self._config.every_dataset[wildcards.dataset].split.url or "none"
 
     def given_splits(self, wildcards: Wildcards) -> list[str]:
         """Split files that the dataset's configuration names, if it does."""
-        split = self._config.datasets[wildcards.dataset].split
+        split = self._config.every_dataset[wildcards.dataset].split
         return [getattr(split, name) for name in SPLITS] if isinstance(split, GivenSplit) else []
 
     def official_splits(self, wildcards: Wildcards) -> list[str]:
@@ -58,8 +58,10 @@ class Data:
 
     def _used(self, wildcards: Wildcards) -> str:
         """Folder of the images that a model is used on."""
-        of = self._experiment.shifted_store if _is_shifted(wildcards) else self._experiment.store
-        return of(wildcards.dataset, wildcards.model)
+        if _is_shifted(wildcards):
+            return self._experiment.shifted_store(wildcards.dataset, wildcards.model)
+        run = scoring_run(wildcards)
+        return self._experiment.store(run.dataset, run.model, run.tested_on)
 
     def shifted_from(self, wildcards: Wildcards) -> list[str]:
         """Manifests of the stores that shifted images are made from, the dataset's own first."""
@@ -86,7 +88,7 @@ def _is_shifted(wildcards: Wildcards) -> bool:
 
 def official_splits(experiment: Experiment, dataset: str) -> list[str]:
     """The checked copies of published split files of a dataset, if its splits are these."""
-    published = isinstance(experiment.config.datasets[dataset].split, OfficialSplit)
+    published = isinstance(experiment.config.every_dataset[dataset].split, OfficialSplit)
     return [f"data/{dataset}/official/{split}.csv" for split in SPLITS if published]
 
 

@@ -100,21 +100,19 @@ class Experiment:
         ]
 
     def scored_runs(self) -> list[ScoringRun]:
-        """Diffusion models with each of their vote seeds: each has one errors file."""
-        return [
-            ScoringRun(**run.model_dump(), votes=votes)
-            for run in self.trained_runs()
-            if self.is_diffusion(run.model)
-            for votes in self.settings.score.vote_seeds(run.seed)
-        ]
+        """Diffusion models with each of their vote seeds: each has one errors file of its test split."""
+        return [run for run in self.tested_runs() if run.tested_on is None]
+
+    def tested_runs(self) -> list[ScoringRun]:
+        """The scored runs, and the same on the test splits of other datasets."""
+        return [run for run in self._used_runs() if run.votes is not None]
 
     def decided_runs(self) -> list[Run]:
         """Every table of predictions; only those of votes have a vote seed."""
         return [
-            Run(**decided, decision=decision)
-            for run in self.trained_runs()
-            for decided in self._decided(run)
-            for decision in (self.settings.score.decisions if "votes" in decided else BASELINE_DECISIONS)
+            Run(**run.model_dump(), decision=decision)
+            for run in self._used_runs()
+            for decision in (BASELINE_DECISIONS if run.votes is None else self.settings.score.decisions)
         ]
 
     def reported_runs(self) -> list[Run]:
@@ -122,10 +120,15 @@ class Experiment:
         made = self.settings.score.decisions
         return [run for run in self.decided_runs() if _SAME_CLASS.get(run.decision) not in made]
 
-    def _decided(self, run: TrainedRun) -> list[dict[str, str | int]]:
-        if not self.is_diffusion(run.model):
-            return [run.model_dump()]
-        return [{**run.model_dump(), "votes": v} for v in self.settings.score.vote_seeds(run.seed)]
+    def _used_runs(self) -> list[ScoringRun]:
+        """Every trained model, as it is used on each test split with each of its vote seeds."""
+        seeds = self.settings.score.vote_seeds
+        return [
+            ScoringRun(**run.model_dump(), votes=votes, tested_on=tested_on)
+            for run in self.trained_runs()
+            for tested_on in (None, *self.settings.test_on.get(run.dataset, {}))
+            for votes in (seeds(run.seed) if self.is_diffusion(run.model) else [None])
+        ]
 
     @property
     def counterfactuals(self) -> CounterfactualConfig | None:
@@ -151,7 +154,7 @@ class Experiment:
     def audited_runs(self) -> list[Run]:
         """The tables of predictions on these."""
         audited = self.audited_datasets()
-        return [run for run in self.reported_runs() if run.dataset in audited]
+        return [run for run in self.reported_runs() if run.dataset in audited and run.tested_on is None]
 
     def replayable_runs(self) -> list[ScoringRun]:
         """The scored runs whose errors are of all steps: other procedures can be replayed from these only."""
@@ -178,9 +181,9 @@ class Experiment:
         """Side in pixels of the images that `model` is trained on."""
         return self.config.model(model, dataset).image_size or self.config.datasets[dataset].image_size
 
-    def store(self, dataset: str, model: str) -> str:
-        """Folder of the images that `model` is used on."""
-        return f"data/{dataset}/store/{self.image_size(dataset, model)}"
+    def store(self, dataset: str, model: str, tested_on: str | None = None) -> str:
+        """Folder of the images that `model` of `dataset` is used on; they may be of another dataset."""
+        return f"data/{tested_on or dataset}/store/{self.image_size(dataset, model)}"
 
     def training_store(self, dataset: str, model: str) -> str:
         """Folder of the images that `model` is trained on."""
@@ -211,7 +214,7 @@ class Experiment:
 
     def profile(self, run: ScoringRun) -> str:
         """Error profile of the validation split."""
-        return f"{self.decided(run)}/profile.json"
+        return f"{self.decided(run.own())}/profile.json"
 
     def strata(self, dataset: str) -> str:
         """Table of the strata of a dataset."""
@@ -230,11 +233,13 @@ class Experiment:
         return f"{self.trained(run)}/weights"
 
     def decided(self, run: ScoringRun) -> str:
-        """Folder of what a model decides: with a vote seed one of its own inside `trained`."""
-        return self.trained(run) if run.votes is None else f"{self.trained(run)}/votes{run.votes}"
+        """Folder of what a model decides: another dataset and a vote seed have their own inside `trained`."""
+        elsewhere = "" if run.tested_on is None else f"/tested_on/{run.tested_on}"
+        return f"{self.trained(run)}{elsewhere}{'' if run.votes is None else f'/votes{run.votes}'}"
 
     def errors(self, run: ScoringRun, further: str | None = None) -> str:
-        """Errors of the test split, or what is scored besides (`further_errors`)."""
+        """Errors of a test split, or what is scored besides of the dataset trained on (`further_errors`)."""
+        run = run if further is None else run.own()
         return f"{self.decided(run)}/errors{'' if further is None else f'_{further}'}.nc"
 
     def evidence_splits(self) -> list[str | None]:
@@ -252,12 +257,13 @@ class Experiment:
         return [VALIDATION] * score.validation + score.compare_levels
 
     def scores(self, run: Run, split: str = TEST) -> str:
-        """Table of predictions of a split as the rule or the network has them, before calibration."""
+        """Predictions of a test split, or of another split trained on, as rule or network has them."""
+        run = run if split == TEST else run.own()
         return f"{self.decided(run)}/scores/{split}/{run.decision}.csv"
 
     def calibration(self, run: Run) -> str:
         """What was fitted on the scores of the validation split."""
-        return f"{self.decided(run)}/calibration/{run.decision}.json"
+        return f"{self.decided(run.own())}/calibration/{run.decision}.json"
 
     def predictions(self, run: Run) -> str:
         """Table of predictions of the test split."""
@@ -269,12 +275,8 @@ class Experiment:
 
     def located_runs(self) -> list[ScoringRun]:
         """The scored runs whose evidence maps are compared with known lesions, which phantoms have."""
-        if not self.settings.score.evidence:
-            return []
-        phantoms = {
-            name for name, dataset in self.config.datasets.items() if dataset.source.kind == "phantom"
-        }
-        return [run for run in self.scored_runs() if run.dataset in phantoms]
+        phantoms = {name for name, data in self.config.datasets.items() if data.source.kind == "phantom"}
+        return [run for run in self.scored_runs() if self.settings.score.evidence and run.dataset in phantoms]
 
     def grad_cam(self, run: TrainedRun, split: str) -> str:
         """Grad-CAM maps of a baseline."""

@@ -29,7 +29,7 @@ class Outputs:
 
     def datasets(self) -> list[str]:
         """Lists of images, splits, and image stores."""
-        datasets = [file for dataset in self._experiment.datasets for file in self._of_dataset(dataset)]
+        datasets = [file for dataset in self._config.every_dataset for file in self._of_dataset(dataset)]
         stores = self._stores()
         return self._expected([*datasets, *(file for store in stores for file in _of_store(store))])
 
@@ -47,15 +47,21 @@ class Outputs:
         """Errors, predictions, metrics and counterfactuals."""
         experiment = self._experiment
         scored, decided = experiment.scored_runs(), experiment.decided_runs()
+        tested = experiment.tested_runs()
         counterfactuals = [file for run in experiment.counterfactual_runs() for file in self._edited(run)]
         predictions, metrics = map(experiment.predictions, decided), map(experiment.metrics, decided)
         splits = [TEST, *[VALIDATION] * experiment.settings.score.validation]
         predicted = [experiment.scores(run, split) for run in decided for split in splits]
         fitted = [experiment.calibration(run) for run in decided if len(splits) > 1]
-        errors = [
-            experiment.errors(run, name) for name in (None, *experiment.further_errors()) for run in scored
+        # What is fitted on the dataset trained on serves all that are tested on.
+        predicted, fitted = list(dict.fromkeys(predicted)), list(dict.fromkeys(fitted))
+        errors = [experiment.errors(run) for run in tested]
+        errors += [experiment.errors(run, name) for name in experiment.further_errors() for run in scored]
+        evidence = [
+            experiment.evidence(run, name)
+            for name in experiment.evidence_splits()
+            for run in (tested if name is None else scored)
         ]
-        evidence = [experiment.evidence(run, name) for name in experiment.evidence_splits() for run in scored]
         decided_on = [*errors, *evidence, *predicted, *fitted]
         unlike = [*map(experiment.profile, scored if len(splits) > 1 else ()), *self._shifted()]
         return self._expected([*decided_on, *unlike, *predictions, *metrics, *counterfactuals])
@@ -83,7 +89,7 @@ class Outputs:
         files = [file for store in sorted(stores) for file in _of_store(store, (SHIFTED,))]
         files += [experiment.errors(run, SHIFTED) for run in experiment.scored_runs() if run.dataset in names]
         predicted = [run for run in experiment.decided_runs() if run.votes is None and run.dataset in names]
-        return files + [experiment.scores(run, SHIFTED) for run in predicted]
+        return list(dict.fromkeys(files + [experiment.scores(run, SHIFTED) for run in predicted]))
 
     def _stores(self) -> list[str]:
         """The image stores that models are trained on and used on."""
@@ -91,6 +97,7 @@ class Outputs:
         trained = [] if self._config.official_weights else experiment.models
         trained = [model for model in trained if model not in experiment.zero_shot_models()]
         used = {experiment.store(d, model) for d in experiment.datasets for model in experiment.models}
+        used |= {experiment.store(r.dataset, r.model, r.tested_on) for r in experiment.decided_runs()}
         return sorted(used | {experiment.training_store(d, m) for d in experiment.datasets for m in trained})
 
     def _pretrained(self) -> list[str]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 from meddiff.models.kinds import network_module
 from meddiff.pipeline.code import code_of
 from meddiff.pipeline.experiment import BASELINE_DECISIONS, SHIFTED, TEST, VALIDATION, Experiment
-from meddiff.pipeline.wildcards import Wildcards, trained_run
-from meddiff.runs import Run, ScoringRun
+from meddiff.pipeline.wildcards import ELSEWHERE, Wildcards, scoring_run
+from meddiff.runs import Run
 from meddiff.text import script_safe_json
+
+_RELABELLING = "meddiff.data.stores.relabelled"
+_WHERE_TESTED = re.compile(rf"{ELSEWHERE}\w+")
 
 
 class Scoring:
@@ -35,7 +39,21 @@ class Scoring:
             settings["steps"] = self._experiment.settings.shifts.steps or score.steps
         elif further != VALIDATION:
             settings["noise_levels"] = further
+        if scoring_run(wildcards).tested_on is not None:
+            settings["relabel"] = self._relabelling(wildcards)
         return script_safe_json({**settings, "seed": int(wildcards.votes)})
+
+    def _relabelling(self, wildcards: Wildcards) -> dict[str, Any]:
+        """The fields of `meddiff.data.stores.relabelled.Relabelling`."""
+        run, names = scoring_run(wildcards), self._experiment.config.datasets[wildcards.dataset].classes
+        classes = self._experiment.settings.test_on[run.dataset][run.tested_on]
+        return {"class_names": [entry.name for entry in names], "classes": classes}
+
+    def store_elsewhere(self, wildcards: Wildcards) -> list[str]:
+        """Another dataset's images before a baseline: their folder, and words of the option that relabels."""
+        run = scoring_run(wildcards)
+        folder = self._experiment.store(run.dataset, run.model, run.tested_on)
+        return [folder, "--relabel", script_safe_json(self._relabelling(wildcards))]
 
     def split(self, wildcards: Wildcards) -> str:
         """The split that is scored."""
@@ -47,8 +65,9 @@ class Scoring:
         kind = self._experiment.config.model(wildcards.model, wildcards.dataset).kind
         stopping = ["meddiff.diffusion.stopping"] if self._experiment.stops_early() else []
         maps = ["meddiff.scoring.evidence_file"] * self._experiment.settings.score.evidence
+        further = [*stopping, *[_RELABELLING] * (scoring_run(wildcards).tested_on is not None)]
         written = ["meddiff.scoring.error_file", *maps]
-        return code_of("meddiff.scoring.score", *written, network_module(kind), *stopping)
+        return code_of("meddiff.scoring.score", *written, network_module(kind), *further)
 
     def files(self, errors: str) -> list[str]:
         """A file of errors, and that of evidence maps beside it where these are made."""
@@ -60,16 +79,19 @@ class Scoring:
         """`files` of all shards, those of errors first; `gather` is Snakemake's, for one pattern."""
         return [shard for pattern in self.files(errors) for shard in gather(pattern, allow_missing=True)]
 
+    def code_elsewhere(self, wildcards: Wildcards) -> list[str]:
+        """Prediction by a baseline, and relabelling."""
+        return code_of("meddiff.networks.classifier", "meddiff.readout.from_logits", _RELABELLING)
+
     def voted(self, wildcards: Wildcards) -> str:
         """The errors of a split that is decided on."""
-        run = ScoringRun(**trained_run(wildcards).model_dump(), votes=int(wildcards.votes))
-        return self._experiment.errors(run, None if wildcards.split == TEST else wildcards.split)
+        further = None if wildcards.split == TEST else wildcards.split
+        return self._experiment.errors(scoring_run(wildcards), further)
 
     def calibration(self, wildcards: Wildcards) -> list[str]:
-        """What was fitted on the validation split, where that is scored."""
-        folder = f"{self._experiment.results}/{wildcards.decided}"
+        """What was fitted on the validation split of the dataset trained on, where that is scored."""
         scored = self._experiment.settings.score.validation
-        return [f"{folder}/calibration/{wildcards.decision}.json"] * scored
+        return [f"{self._fitted(wildcards)}/calibration/{wildcards.decision}.json"] * scored
 
     def calibration_option(self, wildcards: Wildcards) -> list[str]:
         """Words of the option that names it."""
@@ -93,23 +115,29 @@ class Scoring:
         """Option of the command -> file."""
         if not self._experiment.settings.score.validation:
             return {}
-        folder = f"{self._experiment.results}/{wildcards.decided}"
+        folder = self._fitted(wildcards)
         if wildcards.decision in BASELINE_DECISIONS:
             return {"--validation": f"{folder}/scores/{VALIDATION}/{wildcards.decision}.csv"}
-        return {"--profile": f"{folder}/profile.json", "--errors": f"{folder}/errors.nc"}
+        errors = f"{self._experiment.results}/{wildcards.decided}/errors.nc"
+        return {"--profile": f"{folder}/profile.json", "--errors": errors}
+
+    def _fitted(self, wildcards: Wildcards) -> str:
+        """Folder of what a model decides on the dataset trained on: there is what is fitted."""
+        return f"{self._experiment.results}/{_WHERE_TESTED.sub('', wildcards.decided)}"
 
     def metrics_settings(self, wildcards: Wildcards) -> str:
         """Which predictions metrics are of (those of votes have a vote seed), and how intervals are made."""
-        votes = getattr(wildcards, "votes", None)
+        run = self._decided_run(wildcards).shown()
         return script_safe_json(
             {
-                **trained_run(wildcards).model_dump(),
-                **({} if votes is None else {"votes": int(votes)}),
-                "decision": wildcards.decision,
+                **run.model_dump(exclude_none=True),
                 **self._experiment.resampling(),
                 **self._operating_point(wildcards),
             }
         )
+
+    def _decided_run(self, wildcards: Wildcards) -> Run:
+        return Run(**scoring_run(wildcards).model_dump(), decision=wildcards.decision)
 
     def _operating_point(self, wildcards: Wildcards) -> dict[str, Any]:
         """How the operating point is chosen, where there is one."""
@@ -120,13 +148,7 @@ class Scoring:
         """The predictions of the validation split, on which an operating point of two classes is chosen."""
         if not self._experiment.has_operating_point(wildcards.dataset):
             return []
-        votes = getattr(wildcards, "votes", None)
-        run = Run(
-            **trained_run(wildcards).model_dump(),
-            votes=None if votes is None else int(votes),
-            decision=wildcards.decision,
-        )
-        return [self._experiment.scores(run, VALIDATION)]
+        return [self._experiment.scores(self._decided_run(wildcards), VALIDATION)]
 
     def validation_option(self, wildcards: Wildcards) -> list[str]:
         """Words of the option that names them."""

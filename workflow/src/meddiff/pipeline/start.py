@@ -40,7 +40,7 @@ def refresh_manifests(experiment: Experiment) -> None:
     Raises:
         DataError: see `meddiff.data.obtain.listing.refresh_manifest`.
     """
-    for name, dataset in experiment.config.datasets.items():
+    for name, dataset in experiment.config.every_dataset.items():
         root = Path(experiment.config.places.root(name))
         manifest, table = Path(f"data/{name}/raw.json"), Path(f"data/{name}/table.csv")
         refresh_manifest(name, dataset, root, manifest, table, seen_path(name))
@@ -66,7 +66,9 @@ def look_before_planning(experiment: Experiment, kept: Iterable[str], warn: Call
     if not running.others():
         mark_doubtful(kept)
     # Those who read these files check them, and their content is tracked: what is edited is used.
-    for path in edited(f"splits/{name}/{split}.csv" for name in experiment.datasets for split in SPLITS):
+    for path in edited(
+        f"splits/{name}/{split}.csv" for name in experiment.config.every_dataset for split in SPLITS
+    ):
         warn(
             f"{path}: was edited since it was drawn, and results are made from it as it is. Splits of your "
             "own are named in the dataset's file: `split: {kind: files, ...}`."

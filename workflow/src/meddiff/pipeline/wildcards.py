@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterable
 from typing import Protocol
 
-from meddiff.runs import TrainedRun
+from meddiff.runs import ScoringRun, TrainedRun
+
+ELSEWHERE = "/tested_on/"  # and the name of a dataset, in the wildcard ``elsewhere``, which may be empty
 
 
 class Wildcards(Protocol):
@@ -18,6 +20,7 @@ class Wildcards(Protocol):
     dataset: str
     model: str
     seed: str
+    elsewhere: str
     votes: str
     decision: str
     further: str
@@ -30,6 +33,16 @@ class Wildcards(Protocol):
 def trained_run(wildcards: Wildcards) -> TrainedRun:
     """The trained model that a job is about."""
     return TrainedRun(dataset=wildcards.dataset, model=wildcards.model, seed=int(wildcards.seed))
+
+
+def scoring_run(wildcards: Wildcards) -> ScoringRun:
+    """What a job scores or decides."""
+    votes, elsewhere = (getattr(wildcards, name, "") for name in ("votes", "elsewhere"))
+    return ScoringRun(
+        **trained_run(wildcards).model_dump(),
+        votes=int(votes) if votes else None,
+        tested_on=elsewhere.removeprefix(ELSEWHERE) or None,
+    )
 
 
 def one_of(names: Iterable[str]) -> str:

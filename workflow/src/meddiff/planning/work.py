@@ -144,9 +144,9 @@ class Estimator:
         return steps * classes * cost.forward + cost.encode
 
     def _score(self, job: Job, work: Work) -> None:
-        dataset = job.args.store.parents[1].name
-        _, cost = self.network(work.model, dataset)
-        classes, steps = len(self._config.datasets[dataset].classes), job.params["steps"]
+        dataset, trained_on = job.args.store.parents[1].name, _trained_on(work)
+        _, cost = self.network(work.model, trained_on)
+        classes, steps = len(self._config.datasets[trained_on].classes), job.params["steps"]
         shard = Shard(job.args.store, job.args.split, *job.args.shard)
         images = len(shard.rows(getattr(self._sizes[dataset], job.args.split)))
         # The images of a batch are encoded once a batch, and a batch holds `batch_size` inputs.
@@ -166,7 +166,7 @@ class Estimator:
 
     def _predict(self, job: Job, work: Work) -> None:
         dataset = job.args.store.parents[1].name
-        _, cost = self.network(work.model, dataset)
+        _, cost = self.network(work.model, _trained_on(work))
         work.inference = self._sizes[dataset].test * cost.forward
 
     def _gradcam(self, job: Job, work: Work) -> None:
@@ -192,7 +192,7 @@ class Estimator:
         work.kept = len(edits) * (config.image_size or data.image_size) ** 2 * data.channels
 
     def _store(self, job: Job, work: Work) -> None:
-        data = self._config.datasets[job.args.out_dir.parents[1].name]
+        data = self._config.every_dataset[job.args.out_dir.parents[1].name]
         work.kept = (
             self._sizes[job.args.out_dir.parents[1].name].total * job.args.size[0] ** 2 * data.channels
         )
@@ -214,7 +214,12 @@ class Estimator:
         work.kept = _FP32 * (cost.stored + text)
 
     def _weights(self, job: Job, work: Work) -> None:
-        _, _, dataset, model, *_ = work.outputs[0].split("/")
-        work.kept = _FP32 * self.network(model, dataset)[1].stored
+        model = work.outputs[0].split("/")[3]
+        work.kept = _FP32 * self.network(model, _trained_on(work))[1].stored
 
     _zeroshot = _select = _convert = _weights
+
+
+def _trained_on(work: Work) -> str:
+    """The dataset of a model's job: ``results/<experiment>/<dataset>/<model>/...``."""
+    return work.outputs[0].split("/")[2]

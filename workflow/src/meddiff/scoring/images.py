@@ -11,6 +11,7 @@ from typing import Self
 
 import numpy as np
 
+from meddiff.data.stores.relabelled import Relabelling
 from meddiff.errors import DataError
 
 
@@ -22,12 +23,14 @@ class Shard:
         store_dir, split: the images.
         number: which share, from 1 to `of`.
         of: number of shares.
+        relabelling: of images of another dataset than the model was trained on.
     """
 
     store_dir: Path
     split: str
     number: int = 1
     of: int = 1
+    relabelling: Relabelling | None = None
 
     def rows(self, images: int) -> np.ndarray:
         """Its rows of a split with so many images: every `of`-th."""

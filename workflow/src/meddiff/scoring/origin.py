@@ -15,6 +15,7 @@ from meddiff.io import sha256_file
 from meddiff.models.spec import WEIGHTS
 from meddiff.scoring.error_file import open_errors
 from meddiff.scoring.evidence_file import open_evidence
+from meddiff.scoring.images import Shard
 from meddiff.scoring.partial_evidence import ImageSum
 from meddiff.scoring.settings import ScoringSettings
 
@@ -25,18 +26,20 @@ _MAP_ELEMENTS_AT_ONCE = 1 << 22
 _CLOSE = 1e-4  # of the mean error: to how much the sum of a map is the difference of its errors
 
 
-def origin(weights_dir: Path, store_dir: Path, split: str, settings: ScoringSettings) -> dict[str, Any]:
+def origin(weights_dir: Path, shard: Shard, settings: ScoringSettings) -> dict[str, Any]:
     """Attributes of an errors file that name its weights, images and settings.
 
     Args:
         weights_dir: folder of the weights.
-        store_dir, split: the images.
+        shard: the images, or a share of them.
         settings: all but the number of steps and where images stop, which change no error.
     """
+    classes = {} if shard.relabelling is None else {"relabelling": shard.relabelling.model_dump_json()}
     return {
         "weights_sha256": sha256_file(weights_dir / WEIGHTS),
-        "store_sha256": sha256_file(store_dir / "manifest.json"),
-        "split": split,
+        "store_sha256": sha256_file(shard.store_dir / "manifest.json"),
+        **classes,
+        "split": shard.split,
         "seed": settings.seed,
         "noise_levels": settings.noise_levels,
         "precision": settings.precision,
@@ -111,8 +114,7 @@ def earlier_sums(
 def check_shards(
     shards: Sequence[Path],
     weights_dir: Path,
-    store_dir: Path,
-    split: str,
+    images: Shard,
     settings: ScoringSettings,
     evidence: bool = False,
 ) -> None:
@@ -120,13 +122,13 @@ def check_shards(
 
     Args:
         shards: errors files.
-        weights_dir, store_dir, split, settings: see `origin`.
+        weights_dir, images, settings: see `origin`.
         evidence: whether they are files of evidence maps.
 
     Raises:
         DataError: naming the file and what differs.
     """
-    expected = {**origin(weights_dir, store_dir, split, settings), "steps": settings.steps}
+    expected = {**origin(weights_dir, images, settings), "steps": settings.steps}
     for path in shards:
         with (open_evidence if evidence else open_errors)(path) as file:
             found = {"steps": file.sizes.get("step"), **file.attrs}

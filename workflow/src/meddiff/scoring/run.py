@@ -14,6 +14,7 @@ import torch
 
 from meddiff.config.schema.compute import DEFAULT_COMPUTE, ComputeConfig
 from meddiff.config.schema.experiment import ALL_STEPS, StoppingConfig
+from meddiff.data.stores.relabelled import as_of_model
 from meddiff.data.stores.store import Store
 from meddiff.diffusion.stopping import make_rule
 from meddiff.io import sha256_json
@@ -72,11 +73,13 @@ def score_shard(
         MeddiffError: if an error is not finite, or one image does not fit into memory.
     """
     store = Store.open(shard.store_dir, shard.split)
+    store, relabelled = as_of_model(store, shard.relabelling, shard.store_dir)
     read_spec(weights_dir).check_use(weights_dir, store, diffusion=True)
     device = default_device()
     denoiser, spec = load_model(weights_dir, device, compute, settings.precision)
     started = time.monotonic()
-    images, rows = _images(store, shard)
+    rows = relabelled[shard.rows(len(relabelled))]
+    images = _images(store, rows)
     attributes, key = _origin(weights_dir, spec, shard, settings)
     rule = make_rule(stopping, settings.steps, store.num_classes)
     settings = replace(settings, stopping=rule, order=stopping.order)
@@ -94,18 +97,17 @@ def score_shard(
     log.info("scored %d images in %.0f s on %s", len(rows), time.monotonic() - started, device_name(device))
 
 
-def _images(store: Store, shard: Shard) -> tuple[ImageSet, np.ndarray]:
-    """The images of `shard`, and their rows of `store`."""
-    rows = shard.rows(len(store))
+def _images(store: Store, rows: np.ndarray) -> ImageSet:
+    """The images of some rows of `store`."""
     ids, groups = ([values[row] for row in rows] for values in (store.image_ids, store.groups))
-    return ImageSet(ids, store.labels[rows], groups, store.class_names), rows
+    return ImageSet(ids, store.labels[rows], groups, store.class_names)
 
 
 def _origin(
     weights_dir: Path, spec: ModelSpec, shard: Shard, settings: ScoringSettings
 ) -> tuple[dict[str, Any], str]:
     """What the errors file says of its origin, and what identifies the shard's errors."""
-    named = origin(weights_dir, shard.store_dir, shard.split, settings) | {"model": spec.model.title}
+    named = origin(weights_dir, shard, settings) | {"model": spec.model.title}
     code = code_hash(["meddiff.scoring.score", network_module(spec.model.kind)])
     # The configuration too: the same weights mean something else under another schedule or prediction.
     made_from = {**named, "spec": spec.to_dict(), "code": code}

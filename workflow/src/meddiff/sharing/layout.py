@@ -17,6 +17,8 @@ _PROVENANCE = "provenance"
 _SHARDS = "shards"
 # So begin the names of folders of what a run decides with one vote seed.
 _VOTES = "votes"
+# Of one folder for each other dataset that the run was tested on.
+_TESTED_ON = "tested_on"
 
 
 @dataclass
@@ -89,12 +91,12 @@ def layout_of(config: Config, outputs: Iterable[str]) -> Layout:
             layout.add(Path(f"data/pretrained/{parts[2]}.dvc"), "data", "/".join(parts[:3]), shared=True)
         elif parts[:2] == ("data", "official"):
             layout.add(Path("data/official.dvc"), "data", output, shared=True)
-        elif parts[0] == "data" and parts[1] in config.datasets:
+        elif parts[0] == "data" and parts[1] in config.every_dataset:
             depth = 4 if parts[2] == "store" else 3
             _add_data(layout, parts[1], "/".join(parts[:depth]))
         else:
             raise ReleaseError(f"{output}: there is no place for such a file in a release")
-    for dataset in config.datasets:
+    for dataset in config.every_dataset:
         _add_images(layout, config, dataset)
         if Path(f"data/{dataset}/{_PROVENANCE}").is_dir():
             _add_data(layout, dataset, f"data/{dataset}/{_PROVENANCE}")
@@ -116,10 +118,13 @@ def _add_run(layout: Layout, run: PurePosixPath) -> None:
 
 
 def _contents(run: Path) -> list[Path]:
-    """What is in the folder of a run, and in those of its vote seeds in place of these."""
+    """What is in the folder of a run, and in those of its vote seeds and other datasets in place of these."""
     found = []
     for path in sorted(run.iterdir()):
-        found += sorted(path.iterdir()) if path.name.startswith(_VOTES) else [path]
+        if path.name == _TESTED_ON:
+            found += [inner for dataset in sorted(path.iterdir()) for inner in _contents(dataset)]
+        else:
+            found += sorted(path.iterdir()) if path.name.startswith(_VOTES) else [path]
     return found
 
 

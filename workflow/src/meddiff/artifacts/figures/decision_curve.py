@@ -8,7 +8,15 @@ import pandas as pd
 from pydantic import Field
 
 from meddiff.artifacts.artifact import Figure, Files, Wanted, style_of
-from meddiff.artifacts.settings import DatasetEntry, DecidedLayout, Line, decision_title, each_with, layout
+from meddiff.artifacts.settings import (
+    DatasetEntry,
+    DecidedLayout,
+    Line,
+    class_names,
+    decision_title,
+    each_with,
+    layout,
+)
 from meddiff.artifacts.style import (
     BAND_ALPHA,
     GREY,
@@ -58,14 +66,16 @@ class Settings(DecidedLayout, Resampling):
 
 def plan(experiment: Experiment) -> list[Wanted]:
     """Where datasets have two classes: each baseline, and each diffusion model by the first of its rules."""
-    classes = {name: dataset.classes for name, dataset in experiment.config.datasets.items()}
-    pairs = {name: of[1].name for name, of in classes.items() if len(of) == 2}
+    names = class_names(experiment)
+    pairs = [name for name in experiment.datasets if len(names[name]) == 2]
     shown = ("softmax", experiment.settings.score.decisions[0])
     runs = [run for run in experiment.decided_runs() if run.dataset in pairs and run.decision in shown]
     if not runs:
         return []
-    fields = {**layout(experiment, runs, list(pairs)), **experiment.resampling()}
-    fields["datasets"] = [PairEntry(**entry, positive=pairs[entry["name"]]) for entry in fields["datasets"]]
+    fields = {**layout(experiment, runs, pairs), **experiment.resampling()}
+    fields["datasets"] = [
+        PairEntry(**entry, positive=names[entry["name"]][1]) for entry in fields["datasets"]
+    ]
     settings = Settings(**fields, style=style_of(experiment, "decision_curve"))
     return [Wanted(settings, {"predictions": [experiment.predictions(run) for run in runs]})]
 

@@ -66,8 +66,9 @@ def plan(experiment: Experiment) -> list[Wanted]:
     if not experiment.settings.score.validation:
         return []
     found = []
-    for dataset in experiment.datasets:
-        runs = [run for run in experiment.decided_runs() if run.dataset == dataset]
+    decided = experiment.decided_runs()
+    for dataset, tested_on in dict.fromkeys((run.dataset, run.tested_on) for run in decided):
+        runs = [run for run in decided if (run.dataset, run.tested_on) == (dataset, tested_on)]
         settings = Settings(
             **layout(experiment, runs, [dataset]),
             **experiment.resampling(),
@@ -77,7 +78,8 @@ def plan(experiment: Experiment) -> list[Wanted]:
             "predictions": [experiment.predictions(run) for run in runs],
             "metrics": [experiment.metrics(run) for run in runs],
         }
-        found.append(Wanted(settings, files, part=dataset))
+        part = dataset if tested_on is None else f"{dataset}_tested_on_{tested_on}"
+        found.append(Wanted(settings, files, part=part))
     return found
 
 

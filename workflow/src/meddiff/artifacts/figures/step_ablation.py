@@ -65,7 +65,7 @@ class Settings(ScoredLayout):
 
 def plan(experiment: Experiment) -> list[Wanted]:
     """Wherever something is scored."""
-    runs, evaluate = experiment.scored_runs(), experiment.settings.evaluate
+    runs, evaluate = experiment.tested_runs(), experiment.settings.evaluate
     if not runs:
         return []
     settings = Settings(

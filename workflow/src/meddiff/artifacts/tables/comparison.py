@@ -39,7 +39,9 @@ def plan(experiment: Experiment) -> list[Wanted]:
     """Every experiment has one."""
     runs = experiment.reported_runs()
     baselines = [run for run in runs if run.decision == "softmax"] * experiment.settings.score.validation
-    settings = Settings(**layout(experiment, runs), **experiment.resampling(), validation=baselines)
+    settings = Settings(
+        **layout(experiment, runs), **experiment.resampling(), validation=[run.shown() for run in baselines]
+    )
     files = {
         "predictions": [experiment.predictions(run) for run in runs],
         "validation": [experiment.scores(run, "valid") for run in baselines],

@@ -9,8 +9,9 @@ from pydantic import Field
 
 from meddiff.artifacts.artifact import Files, Table, Wanted
 from meddiff.artifacts.render import Block, Cell, Column, Grid
-from meddiff.artifacts.settings import DatasetEntry, each_with
+from meddiff.artifacts.settings import DatasetEntry, Line, each_with
 from meddiff.config.schema.strict import Strict
+from meddiff.runs import pair
 
 if TYPE_CHECKING:
     from meddiff.pipeline.experiment import Experiment
@@ -19,7 +20,7 @@ CAPTION = """\
 Flow of participants: how many images every dataset's list has, how many are left out and why, and how many
 are used for training, validation and test.
 """
-FOUND, LEFT_OUT, CHECKED = "found", "left out", "checked"
+FOUND, LEFT_OUT, CHECKED, TEST_SPLIT = "found", "left out", "checked", "test split"
 COLUMNS = ["dataset", "step", "reason", "images"]
 _TITLES = {
     FOUND: "Images in the dataset's list",
@@ -27,19 +28,45 @@ _TITLES = {
     "train": "Used for training",
     "valid": "Used for validation",
     "test": "Used for test",
+    TEST_SPLIT: "Images of its test split",
 }
+
+
+class TestedEntry(DatasetEntry):
+    """A dataset that models of another one are tested on.
+
+    Attributes:
+        tested_on: its name.
+        classes: those of its classes that the models have.
+    """
+
+    tested_on: str
+    classes: list[Line]
 
 
 class Settings(Strict):
     """What the table depends on."""
 
     datasets: list[DatasetEntry] = Field(min_length=1)
+    elsewhere: list[TestedEntry] = Field(default_factory=list, exclude_if=lambda entries: not entries)
 
 
 def plan(experiment: Experiment) -> list[Wanted]:
     """Every experiment has one."""
-    datasets = {name: dataset.title for name, dataset in experiment.config.datasets.items()}
-    settings = Settings(datasets=[{"name": name, "title": title} for name, title in datasets.items()])
+    datasets = {name: dataset.title for name, dataset in experiment.config.every_dataset.items()}
+    settings = Settings(
+        datasets=[{"name": name, "title": title} for name, title in datasets.items()],
+        elsewhere=[
+            {
+                "name": pair(trained_on, tested_on),
+                "title": f"{datasets[trained_on]} → {datasets[tested_on]}",
+                "tested_on": tested_on,
+                "classes": list(classes),
+            }
+            for trained_on, others in experiment.settings.test_on.items()
+            for tested_on, classes in others.items()
+        ],
+    )
     files = {
         "flow": [f"data/{name}/flow.json" for name in datasets],
         "origin": [f"splits/{name}/origin.json" for name in datasets],
@@ -58,24 +85,41 @@ def make(settings: Settings, files: Files) -> tuple[pd.DataFrame, list[Grid]]:
         for name in ("flow", "origin", "participants")
     }
     rows: list[list] = []
+    tables: dict[str, pd.DataFrame] = {}
     for (entry, flow), (_, origin), (_, participants) in zip(*named.values(), strict=True):
         listed, unused = read_flow(flow), read_left_out(origin)
         rows.append([entry.name, FOUND, "", listed.found])
         rows += [[entry.name, LEFT_OUT, reason, number] for reason, number in listed.left_out.items()]
         rows.append([entry.name, CHECKED, "", listed.used])
         rows += [[entry.name, LEFT_OUT, "in no split", unused]] * bool(unused)
-        table = read_participants(participants)
+        table = tables[entry.name] = read_participants(participants)
         sizes = table[table["what"] == "images"].set_index("split")["images"]
         rows += [[entry.name, split, "", int(sizes[split])] for split in ("train", "valid", "test")]
+    rows += [row for entry in settings.elsewhere for row in _elsewhere(entry, tables[entry.tested_on])]
     table = pd.DataFrame(rows, columns=COLUMNS)
     return table, [grid_of(table, settings)]
+
+
+def _elsewhere(entry: TestedEntry, participants: pd.DataFrame) -> list[list]:
+    """Rows of one dataset's test split before models of another dataset."""
+    images = participants[(participants["split"] == "test") & (participants["what"] == "class")]
+    images = images.set_index("level")["images"]
+    others = [name for name in images.index if name not in entry.classes]
+    return [
+        [entry.name, TEST_SPLIT, "", int(images.sum())],
+        *(
+            [entry.name, LEFT_OUT, f"{name}, which the models do not have", int(images[name])]
+            for name in others
+        ),
+        [entry.name, "test", "", int(images.drop(others).sum())],
+    ]
 
 
 def grid_of(table: pd.DataFrame, settings: Settings) -> Grid:
     """The flow for reading, one block a dataset."""
     blocks = [
         Block(entry.title, [_row(row) for row in table[table["dataset"] == entry.name].itertuples()])
-        for entry in settings.datasets
+        for entry in [*settings.datasets, *settings.elsewhere]
     ]
     caption = (
         "Flow of participants. Images that are damaged, that show nothing, or whose label is not known are "

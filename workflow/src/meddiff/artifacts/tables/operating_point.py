@@ -11,7 +11,15 @@ from meddiff.artifacts.artifact import Files, Table, Wanted
 from meddiff.artifacts.cells import estimate
 from meddiff.artifacts.layout import in_layout_order, row_title, rows_of, several_seeds, with_preset
 from meddiff.artifacts.render import NONE, Block, Cell, Column, Grid
-from meddiff.artifacts.settings import Confidence, DatasetEntry, DecidedLayout, Line, each_with, layout
+from meddiff.artifacts.settings import (
+    Confidence,
+    DatasetEntry,
+    DecidedLayout,
+    Line,
+    class_names,
+    each_with,
+    layout,
+)
 from meddiff.config.schema.operating_point import YOUDEN, OperatingPoint
 from meddiff.evaluate.metrics.catalogue import AT_POINT, THRESHOLD
 from meddiff.evaluate.over_seeds import over_seeds
@@ -48,9 +56,9 @@ def plan(experiment: Experiment) -> list[Wanted]:
     if not runs:
         return []
     fields, evaluate = layout(experiment, runs, datasets), experiment.settings.evaluate
+    names = class_names(experiment)
     fields["datasets"] = [
-        PairEntry(**entry, positive=experiment.config.datasets[entry["name"]].classes[1].name)
-        for entry in fields["datasets"]
+        PairEntry(**entry, positive=names[entry["name"]][1]) for entry in fields["datasets"]
     ]
     settings = Settings(**fields, operating_point=evaluate.operating_point, confidence=evaluate.confidence)
     return [Wanted(settings, {"metrics": [experiment.metrics(run) for run in runs]})]

@@ -31,7 +31,7 @@ class Settings(Strict):
 
 def plan(experiment: Experiment) -> list[Wanted]:
     """Every experiment has one."""
-    datasets = {name: dataset.title for name, dataset in experiment.config.datasets.items()}
+    datasets = {name: dataset.title for name, dataset in experiment.config.every_dataset.items()}
     settings = Settings(datasets=[{"name": name, "title": title} for name, title in datasets.items()])
     return [Wanted(settings, {"participants": list(map(experiment.participants, datasets))})]
 

@@ -71,6 +71,9 @@ class StoppingConfig(Strict):
 
 ALL_STEPS = StoppingConfig()
 
+# Of another dataset: its class -> the class of the models that it is.
+Classes = Annotated[dict[Title, Title], Field(min_length=1)]
+
 NoiseLevels = Literal["uniform", "low_discrepancy", "antithetic"]
 
 
@@ -172,6 +175,11 @@ class ExperimentConfig(Strict):
     datasets: list[Name] = Field(min_length=1)
     models: list[Name] = Field(min_length=1)
     seeds: list[Seed] = Field(default=[0], min_length=1)
+    test_on: dict[Name, dict[Name, Classes]] = Field(
+        default={},
+        description="trained on -> tested on as well -> class there -> class of the models; images of a "
+        "class that is not named are left out",
+    )
     weights: Literal["train", "official"] = Field(
         default="train", description="train here, or take the weights that the authors released"
     )
