@@ -22,6 +22,8 @@ from meddiff.cli import main
 from meddiff.config.schema.figure import FigureStyle
 from meddiff.evaluate.metrics.catalogue import point_metrics
 from meddiff.explaining.metrics import COLUMNS, METRICS
+from meddiff.readout.calibrating import calibrate, with_calibrated, with_triage
+from meddiff.readout.calibration_file import write_calibration
 from meddiff.readout.predictions import probabilities, write_predictions
 from meddiff.result_csv import write_csv
 
@@ -52,11 +54,19 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[dict[str,
     """Kind of table -> params but for the preset, and options that name its files."""
     folder = tmp_path_factory.mktemp("files")
     runs, predictions, measured = [DECIDED, BASELINE], [], []
+    triaged: dict[str, list[Path]] = {"predictions": [], "calibrations": []}
+    promised = {"ppv": 0.9, "npv": 0.9, "confidence": 0.9}
     for i, run in enumerate(runs):
         predictions.append(str(folder / f"p{i}.csv"))
         measured.append(str(folder / f"m{i}.csv"))
         table = sample_predictions(run["decision"], images=40)
         write_predictions(table, predictions[-1])
+        calibration = calibrate(table, predictions[-1], offsets=True)
+        table = with_triage(with_calibrated(table, calibration, "c.json"), calibration, promised)
+        triaged["predictions"].append(folder / f"t{i}.csv")
+        triaged["calibrations"].append(folder / f"c{i}.json")
+        write_predictions(table, triaged["predictions"][-1])
+        write_calibration(triaged["calibrations"][-1], calibration)
         params = json.dumps(run | RESAMPLING)
         command = ["metrics", f"--predictions={predictions[-1]}", f"--validation={predictions[-1]}"]
         assert main([*command, "--params", params, f"--out={measured[-1]}"]) == 0
@@ -82,6 +92,11 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[dict[str,
     return {
         "tables/classification": (decided | confidence | {"published": scores}, {"metrics": measured}),
         "tables/metrics": (decided, {"metrics": measured}),
+        "tables/calibration": (decided | confidence, {"metrics": measured}),
+        "tables/triage": (
+            decided | RESAMPLING | {"promised": promised, "classes": {"isic": ["x", "y"]}},
+            triaged,
+        ),
         "tables/comparison": (
             decided | RESAMPLING | {"validation": [BASELINE]},
             {"predictions": predictions, "validation": predictions[1:]},

@@ -26,7 +26,7 @@ from meddiff.data.stores.store import Store
 from meddiff.errors import CheckpointError, DataError, MeddiffError, ReleaseError
 from meddiff.models import spec
 from meddiff.models.checkpoint import read_weights, save_weights
-from meddiff.readout import predictions
+from meddiff.readout import calibration_file, predictions
 from meddiff.records import record
 from meddiff.scoring import error_file, evidence_file
 from meddiff.weights import releases
@@ -103,6 +103,14 @@ KINDS = {
         ".csv",
         predictions.read_predictions,
         predictions.write_predictions,
+        DataError,
+        exact=True,
+    ),
+    "calibration": Kind(
+        calibration_file,
+        ".json",
+        calibration_file.read_calibration,
+        lambda content, path: calibration_file.write_calibration(path, content),
         DataError,
         exact=True,
     ),

@@ -16,7 +16,9 @@ from format_samples import KINDS, NETWORKS, config_version, sample, versions
 
 from meddiff.errors import DataError, MeddiffError
 from meddiff.format_version import as_of_today
+from meddiff.readout.calibration import Calibration
 from meddiff.readout.predictions import read_predictions, write_predictions
+from meddiff.readout.triage import Margins
 from meddiff.records.chain import Chain
 from meddiff.records.files import with_network
 from meddiff.records.record import record_path
@@ -88,6 +90,11 @@ def check_predictions(table: pd.DataFrame) -> None:
     }
 
 
+def check_calibration(found: Calibration) -> None:
+    margins = Margins((0, 1, 1), (0.5, -0.25, 1.75))
+    assert found == Calibration(("no finding", "effusion"), 1.5, (0.25, -0.25), (1, 3), margins)
+
+
 def check_weights(content: dict[str, Any]) -> None:
     chest, skin = ("no finding", "pleural effusion"), ("benign", "melanoma")
     found = {
@@ -151,6 +158,7 @@ CHECKS = {
     "errors": check_errors,
     "evidence": check_evidence,
     "predictions": check_predictions,
+    "calibration": check_calibration,
     "weights": check_weights,
     "release": check_release,
     "store": check_store,
@@ -193,7 +201,9 @@ def test_a_file_of_a_newer_meddiff_is_refused_in_words(name, tmp_path, monkeypat
     assert f"was made by a newer meddiff: its format_version is {today + 1}" in text
     understood = f"versions 1 to {today}" if today > 1 else "version 1"
     assert f"understands {understood}; update meddiff, or else " in text
-    assert text.split(": ")[0].endswith(("newer.nc", "newer.csv", "config.yaml", "release.json"))
+    assert text.split(": ")[0].endswith(
+        ("newer.nc", "newer.csv", "newer.json", "config.yaml", "release.json")
+    )
 
 
 def test_a_store_of_a_newer_meddiff_is_refused_in_words(tmp_path):

@@ -18,7 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--params",
         type=json_object,
         default={},
-        help="JSON object; prevalence: class -> share, where classes are not as frequent as in validation",
+        help="JSON object; prevalence: class -> share, where classes are not as frequent as in validation; "
+        "triage: what is promised of images that are decided (ppv, npv, coverage, confidence)",
     )
     unlike = parser.add_argument_group("how unlike the training data images are; without, it is not said")
     unlike.add_argument("--profile", type=Path, help="error profile JSON; goes with --errors")
@@ -38,7 +39,7 @@ def files(args: argparse.Namespace) -> Files:
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
     from meddiff.config.schema.deciding import DecideParams
-    from meddiff.readout.calibrating import with_calibrated
+    from meddiff.readout.calibrating import with_calibrated, with_triage
     from meddiff.readout.calibration_file import read_calibration
     from meddiff.readout.ood import limits, logit_scores, profile_scores, read_profile, with_ood
     from meddiff.readout.predictions import read_predictions, write_predictions
@@ -48,8 +49,12 @@ def run(args: argparse.Namespace) -> None:
     if args.calibration:
         calibration = read_calibration(args.calibration)
         table = with_calibrated(table, calibration, args.calibration, settings.prevalence)
-    elif settings.prevalence:
-        raise ConfigError("--params prevalence: goes with --calibration, which says what classes there are")
+        if settings.triage:
+            table = with_triage(table, calibration, settings.triage.model_dump(), settings.prevalence)
+    elif given := sorted(settings.model_dump(exclude_none=True)):
+        raise ConfigError(
+            f"--params {given[0]}: goes with --calibration, which is fitted on validation images"
+        )
     if args.profile:
         from meddiff.scoring.error_file import load_errors
 

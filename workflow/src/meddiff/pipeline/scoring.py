@@ -98,10 +98,16 @@ class Scoring:
         return [word for path in self.calibration(wildcards) for word in ("--calibration", path)]
 
     def decide_settings(self, wildcards: Wildcards) -> str:
-        """What probabilities are for."""
-        dataset = wildcards.decided.partition("/")[0]
-        prevalence = self._experiment.config.prevalence.get(dataset)
-        return script_safe_json({} if prevalence is None else {"prevalence": prevalence})
+        """What probabilities are for, and what is promised of images that are decided by them."""
+        config, dataset = self._experiment.config, wildcards.decided.partition("/")[0]
+        settings: dict[str, Any] = {}
+        if (prevalence := config.prevalence.get(dataset)) is not None:
+            settings["prevalence"] = prevalence
+        if self._experiment.settings.score.validation:
+            promised = {"ppv", "npv"} if len(config.datasets[dataset].classes) == 2 else {"coverage"}
+            triage = self._experiment.settings.evaluate.triage
+            settings["triage"] = triage.model_dump(include={*promised, "confidence"})
+        return script_safe_json(settings)
 
     def ood_files(self, wildcards: Wildcards) -> list[str]:
         """Files that say how unlike the training data test images are."""

@@ -20,6 +20,7 @@ from scipy.special import log_softmax, softmax
 
 from meddiff.diffusion.vote import Floats
 from meddiff.errors import DataError
+from meddiff.readout.triage import NO_MARGINS, Margins
 
 _TOLERANCE = 1e-10
 
@@ -33,12 +34,14 @@ class Calibration:
         slope: not negative.
         offsets: K, which sum to 0; all 0 where there is a slope only.
         counts: K numbers of validation images, whose frequencies the probabilities are for.
+        margins: of validation images, by which images are triaged.
     """
 
     class_names: tuple[str, ...]
     slope: float
     offsets: tuple[float, ...]
     counts: tuple[int, ...]
+    margins: Margins = NO_MARGINS
 
     def __call__(self, scores: np.ndarray, prevalence: Sequence[float] | None = None) -> Floats:
         """Calibrated probabilities [I, K].

@@ -9,6 +9,8 @@ kinds:
   round to 0 or 1: a rule's scores (`meddiff.readout.rules`), or a baseline's logits.
 - ``calibrated_``: probabilities after a calibration fitted on the validation split; where there is one.
 
+``triage``: the class for which an image is surely decided, or ``refer``, and of more than two classes
+``in_set_<class>``, 1 for those that it may be of (`meddiff.readout.triage`); where there is a calibration.
 ``ood_``: how unlike the training data the image is (`meddiff.readout.ood`), where validation images say what
 is usual.
 
@@ -31,10 +33,11 @@ from meddiff.errors import DataError
 from meddiff.format_version import KEY, as_of_today
 from meddiff.io import atomic_path
 from meddiff.readout.scores import Readout
+from meddiff.readout.triage import REFER
 
 FORMAT_VERSION = 3
 PROBABILITY, SCORE, CALIBRATED, UNCERTAINTY = "p_", "score_", "calibrated_", "uncertainty_"
-OOD = "ood_"
+OOD, TRIAGE, IN_SET = "ood_", "triage", "in_set_"
 _TEXT = ["image_id", "group"]
 _STEPS = ["steps_used", "steps"]
 _WHOLE = ["label", "prediction", *_STEPS]
@@ -110,6 +113,13 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
         values = pd.to_numeric(raw[column], errors="coerce").astype(np.float64)
         _check_rows(path, raw, column, ~np.isfinite(values), "a finite number")
         table[column] = values
+    for column in _of_kind(raw, IN_SET):
+        bad = ~raw[column].isin(["0", "1"])
+        _check_rows(path, raw, column, bad, "0 or 1")
+        table[column] = raw[column].astype(np.int64)
+    if TRIAGE in raw:
+        answers = [*class_names(raw), REFER]
+        _check_rows(path, raw, TRIAGE, ~raw[TRIAGE].isin(answers), f"one of {answers}")
     for column in _WHOLE:
         limit = np.inf if column in _STEPS else classes
         bad = (table[column] % 1 != 0) | (table[column] < (column in _STEPS)) | (table[column] >= limit)
@@ -209,6 +219,12 @@ def calibrated(table: pd.DataFrame) -> np.ndarray | None:
     """[I, K] calibrated probabilities of a predictions table, float64; None where there are none."""
     columns = _of_kind(table, CALIBRATED)
     return table[columns].to_numpy(dtype=np.float64) if columns else None
+
+
+def class_sets(table: pd.DataFrame) -> np.ndarray | None:
+    """[I, K] bool: the classes that each image may be of; None where there are no sets."""
+    columns = _of_kind(table, IN_SET)
+    return table[columns].to_numpy() == 1 if columns else None
 
 
 def uncertainties(table: pd.DataFrame) -> dict[str, np.ndarray]:

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from meddiff.config.schema.compute import ComputeConfig
 from meddiff.config.schema.counterfactual import CounterfactualConfig
-from meddiff.config.schema.deciding import Prevalence
+from meddiff.config.schema.deciding import Prevalence, TriageConfig
 from meddiff.config.schema.figure import FigureStyle
 from meddiff.config.schema.operating_point import YOUDEN, OperatingPoint
 from meddiff.config.schema.shifts import ShiftsConfig
@@ -160,6 +160,10 @@ class EvaluateConfig(Strict):
         default=YOUDEN,
         description="of two classes, where an image is called positive, chosen on the validation split: the "
         "largest sensitivity + specificity (youden), or the best with a least sensitivity or specificity",
+    )
+    triage: TriageConfig = Field(
+        default=TriageConfig(),
+        description="what is promised of images that are decided without a person",
     )
     efficiency_deltas: list[Annotated[float, Field(gt=0, lt=0.5)]] = Field(
         default=[0.001, 0.01, 0.05, 0.1, 0.2],
