@@ -13,7 +13,7 @@ from evaluate_samples import sample_predictions
 from meddiff.artifacts.figures import decision_curve
 from meddiff.cli import main
 from meddiff.config.schema.figure import FigureStyle
-from meddiff.evaluate.net_benefit import ALL, NONE, net_benefits
+from meddiff.evaluate.net_benefit import ALL, NONE, NetBenefit
 from meddiff.readout.predictions import probabilities, write_predictions
 
 PARAMS = {
@@ -55,7 +55,7 @@ def test_curves_are_of_calibrated_probabilities_where_there_are_some(
         ("resnet", predictions[0], probabilities(predictions[0])[:, 1]),
         ("unet", predictions[1], predictions[1]["calibrated_class 1"]),
     ):
-        expected = net_benefits(p, frame["label"] == 1, [0.3]).mean()
+        expected = NetBenefit(p, frame["label"] == 1, [0.3])(np.ones((1, 80))).item()
         assert table.loc[(model, 30), "net_benefit"] == pytest.approx(expected)
     first = [path.read_bytes() for path in outputs_of("figures/decision_curve", tmp_path)]
     assert main(command_of("figures/decision_curve", PARAMS, tmp_path, predictions=paths)) == 0
@@ -76,3 +76,15 @@ def test_models_and_references_are_drawn(tmp_path: Path, predictions: list[pd.Da
     assert {"UNet (majority)", "ResNet", "act on all", "act on none", "90 % interval"} <= set(texts)
     low, high = axes.get_ylim()
     assert low < 0 < max(map(max, drawn)) < high
+
+
+def test_a_prevalence_is_that_of_the_net_benefit_and_said(
+    tmp_path: Path, predictions: list[pd.DataFrame]
+) -> None:
+    rare = [{**PARAMS["datasets"][0], "prevalence": 0.1}]
+    settings = decision_curve.Settings(**PARAMS | {"style": FigureStyle(), "datasets": rare})
+    table = decision_curve.data(settings, {"predictions": [tmp_path / "p0.csv", tmp_path / "p1.csv"]})
+    everyone = table[table["model"] == ALL].set_index("threshold_percent")["net_benefit"]
+    assert everyone[5] == pytest.approx(0.1 - 0.9 * 5 / 95)
+    (axes,) = decision_curve.draw(table, settings, {}).axes
+    assert axes.get_title(loc="left") == "Chest: effusion (10 %)"

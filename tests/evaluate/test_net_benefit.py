@@ -8,8 +8,8 @@ import pytest
 from sklearn.metrics import confusion_matrix
 
 from meddiff.errors import DataError
-from meddiff.evaluate.net_benefit import ALL, NONE, THRESHOLDS_PERCENT, decision_curves, net_benefits
-from meddiff.evaluate.statistics import Resampling, mean_interval
+from meddiff.evaluate.net_benefit import ALL, NONE, THRESHOLDS_PERCENT, NetBenefit, decision_curves
+from meddiff.evaluate.statistics import Resampling, bootstrap, percentile_interval
 from meddiff.runs import Run
 
 RESAMPLING = Resampling(bootstrap_samples=200, confidence=0.95, bootstrap_seed=0)
@@ -31,7 +31,8 @@ def test_it_is_what_the_confusion_matrix_says() -> None:
     table, t = table_of(0), 0.2
     _, false, _, true = confusion_matrix(table["positive"], table["p"] >= t).ravel()
     expected = true / 80 - false / 80 * t / (1 - t)  # Vickers & Elkin (2006)
-    assert net_benefits(table["p"], table["positive"], [t]).mean() == pytest.approx(expected)
+    found = NetBenefit(table["p"], table["positive"], [t])(np.ones((1, 80)))
+    assert found.item() == pytest.approx(expected)
 
 
 def test_curves_and_their_references() -> None:
@@ -63,7 +64,22 @@ def test_intervals_cover_the_net_benefit_of_all_images() -> None:
     truth = shares[0] - shares[1] * t / (1 - t)
     for _ in range(200):
         kind = generator.choice(3, p=shares, size=150)
-        values = net_benefits(kind < 2, kind == 0, [t])
-        low, high = mean_interval(values, np.arange(150), RESAMPLING)
+        benefit = NetBenefit(kind < 2, kind == 0, [t])
+        draws = bootstrap(lambda w, of=benefit: {"nb": of(w)}, np.arange(150), RESAMPLING)["nb"]
+        low, high = percentile_interval(draws, 0.95)
         hits.append(low[0] <= truth <= high[0])
     assert np.mean(hits) >= 0.9  # 95 %, less three standard errors of 200 runs
+
+
+def test_with_a_prevalence_it_is_that_of_images_in_such_a_mix() -> None:
+    table, t = table_of(0), THRESHOLDS_PERCENT / 100  # 20 of 80 are positive
+    copies = np.where(table["positive"], 1, 3)[None]  # 20 of 200
+    expected = NetBenefit(table["p"], table["positive"], t)(copies)
+    found = NetBenefit(table["p"], table["positive"], t, prevalence=0.1)(np.ones((1, 80)))
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+    curves = decision_curves([(run(0), table)], RESAMPLING, {"chest": 0.1}).set_index("threshold_percent")
+    np.testing.assert_allclose(curves.loc[curves["model"] == "resnet", "net_benefit"], found[0])
+    everyone = curves[curves["model"] == ALL]
+    assert everyone.loc[5, ["net_benefit", "ci_low", "ci_high"]].tolist() == pytest.approx(
+        [0.1 - 0.9 * 5 / 95] * 3  # the mix is known, and all are acted on
+    )

@@ -45,8 +45,9 @@ if TYPE_CHECKING:
 CAPTION = """\
 Decision curves (Vickers & Elkin 2006): the net benefit on the test split of acting on images from a
 probability of the positive class on, against that probability; acting on all images and on none are the
-references. Probabilities are calibrated on the validation split where that is scored. Bands are confidence
-intervals of the diffusion models.
+references. Probabilities are calibrated on the validation split where that is scored; where they are for
+classes of another frequency (`prevalence`), so is the net benefit, and the title says which. Bands are
+confidence intervals of the diffusion models.
 """
 _REFERENCES = {ALL: ("act on all", (0, (1, 1.2))), NONE: ("act on none", "solid")}
 
@@ -55,6 +56,9 @@ class PairEntry(DatasetEntry):
     """A dataset of two classes as shown."""
 
     positive: Line = Field(description="name of the positive class")
+    prevalence: float | None = Field(
+        default=None, description="its share where probabilities are used, if it is not as in the images"
+    )
 
 
 class Settings(DecidedLayout, Resampling):
@@ -74,16 +78,24 @@ def plan(experiment: Experiment) -> list[Wanted]:
         return []
     fields = {**layout(experiment, runs, pairs), **experiment.resampling()}
     fields["datasets"] = [
-        PairEntry(**entry, positive=names[entry["name"]][1]) for entry in fields["datasets"]
+        _entry(**entry, positive=names[entry["name"]][1], experiment=experiment)
+        for entry in fields["datasets"]
     ]
     settings = Settings(**fields, style=style_of(experiment, "decision_curve"))
     return [Wanted(settings, {"predictions": [experiment.predictions(run) for run in runs]})]
 
 
+def _entry(name: str, title: str, positive: str, experiment: Experiment) -> PairEntry:
+    prevalence = experiment.config.prevalence.get(name, {}).get(positive)
+    return PairEntry(name=name, title=title, positive=positive, prevalence=prevalence)
+
+
 def data(settings: Settings, files: Files) -> pd.DataFrame:
     """The curves (`meddiff.evaluate.net_benefit.decision_curves`) from predictions, one file a run."""
     pairs = each_with(settings.runs, files["predictions"], "predictions")
-    return decision_curves(((run, _positive(read_predictions(path))) for run, path in pairs), settings)
+    tables = ((run, _positive(read_predictions(path))) for run, path in pairs)
+    known = {entry.name: entry.prevalence for entry in settings.datasets if entry.prevalence is not None}
+    return decision_curves(tables, settings, known)
 
 
 def _positive(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -100,7 +112,7 @@ def draw(table: pd.DataFrame, settings: Settings, files: Files) -> Drawing:
         table: as `data` returns it.
     """
     shown = shown_datasets(table, settings)
-    positive = {entry.name: entry.positive for entry in settings.datasets}
+    positive = {entry.name: _words(entry) for entry in settings.datasets}
     titles = [f"{title}: {positive[name]}" for name, title in shown.items()]
     with drawing():
         figure, grid = panels(titles, "Threshold probability (%)", "Net benefit", settings.style)
@@ -108,6 +120,11 @@ def draw(table: pd.DataFrame, settings: Settings, files: Files) -> Drawing:
             _draw(axes, table[table["dataset"] == dataset], settings)
         legend_below(figure, _legend(table, settings))
     return figure
+
+
+def _words(entry: PairEntry) -> str:
+    """The positive class, and how frequent it is where that is said."""
+    return entry.positive + ("" if entry.prevalence is None else f" ({100 * entry.prevalence:g} %)")
 
 
 def _draw(axes: Axes, here: pd.DataFrame, settings: Settings) -> None:
