@@ -105,7 +105,8 @@ def with_triage(
         of_last = None if prevalence is None else prevalence[names[1]]
         ppv, npv = promised["ppv"], promised["npv"]
         thresholds = sure_thresholds(calibration.margins, ppv, npv, confidence, of_last)
-        columns[TRIAGE] = decide_sure(found[:, 1], thresholds, names)
+        p = table[CALIBRATED + names[1]].to_numpy()
+        columns[TRIAGE] = decide_sure(found[:, 1], p, thresholds, names)
     else:
         least = least_margins(calibration.margins, len(names), promised["coverage"], confidence)
         sets = found >= least

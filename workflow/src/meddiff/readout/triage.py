@@ -15,6 +15,8 @@ them. Nothing that was fitted on the validation split enters them.
   pass the test. It is assumed that precision does not fall as the margin rises. The order begins at the
   number of images that could be enough (`fewest`), or a fifth of those of the class if that is more: so early
   that it says something of rare classes, so late that one wrong label among many does not end it.
+  An image is decided only for the class that is more probable: where 95 of 100 are negative, an NPV of .95 is
+  kept by calling all of them so, the surely positive ones included.
 - **More classes.** The classes that an image may be of are those whose margin is not too low for them. The
   threshold of a class is the highest of its own images (Mondrian: Vovk 2012) below which a share of at most
   1 - coverage lies (Wilks 1941), for all classes at once with the stated confidence. An image with one class
@@ -100,11 +102,7 @@ def sure_thresholds(
     odds = wanted / (1 - wanted) * (1 - share) / share
     above = _shown(values, positive, _moved(ppv, 1 / odds), confidence)
     below = _shown(-values, ~positive, _moved(npv, odds), confidence)
-    if above is None or below is None or -below < above:
-        return Sure(None if below is None else -below, above)
-    # The two reach into each other: either keeps its promise with fewer images, so the sign decides.
-    cut = float(np.clip(0.0, above, -below))
-    return Sure(float(np.nextafter(cut, -np.inf)), cut)
+    return Sure(None if below is None else -below, above)
 
 
 def _moved(precision: float, odds: float) -> float:
@@ -166,13 +164,22 @@ def least_margins(known: Margins, classes: int, coverage: float, confidence: flo
     return found
 
 
-def decide_sure(of_last: Floats, thresholds: Sure, class_names: Sequence[str]) -> NDArray[np.str_]:
-    """[I] name of the class, or `REFER`, from the margins [I] of the last of two classes."""
+def decide_sure(
+    of_last: Floats, probability: Floats, thresholds: Sure, class_names: Sequence[str]
+) -> NDArray[np.str_]:
+    """[I] name of the class, or `REFER`.
+
+    Args:
+        of_last: [I] margins of the last of two classes.
+        probability: [I] of it, which rises with the margin.
+        thresholds: where images are decided.
+        class_names: of both.
+    """
     found = np.full(len(of_last), REFER, dtype=object)
     if thresholds.negative is not None:
-        found[of_last <= thresholds.negative] = class_names[0]
+        found[(of_last <= thresholds.negative) & (probability < 0.5)] = class_names[0]
     if thresholds.positive is not None:
-        found[of_last >= thresholds.positive] = class_names[1]
+        found[(of_last >= thresholds.positive) & (probability >= 0.5)] = class_names[1]
     return found.astype(str)
 
 

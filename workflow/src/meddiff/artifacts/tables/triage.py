@@ -148,7 +148,8 @@ def _caption(table: pd.DataFrame, settings: Settings, names: list[str]) -> str:
         parts.append(
             f"Positive is {which}. Such a promise takes at least {number} validation groups that are decided "
             "for the class, all of them rightly, and more where some are not: where there are too few, or "
-            "too many errors among the surest, nobody is decided for the class, and – is shown."
+            "too many errors among the surest, nobody is decided for the class, and – is shown. An image is "
+            "decided only for the class that is more probable by its calibrated probability."
         )
     else:
         parts.append(
