@@ -22,6 +22,7 @@ from meddiff.cli import main
 from meddiff.config.schema.figure import FigureStyle
 from meddiff.evaluate.metrics.catalogue import point_metrics
 from meddiff.explaining.metrics import COLUMNS, METRICS
+from meddiff.localising.run import COLUMNS as FOUND
 from meddiff.readout.calibrating import calibrate, with_calibrated, with_triage
 from meddiff.readout.calibration_file import write_calibration
 from meddiff.readout.predictions import probabilities, write_predictions
@@ -78,6 +79,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[dict[str,
     row = ["isic", "sd", 0, 0, 1]
     changed = pd.DataFrame([[*row, name, 0.5, 0.4, 0.6, 9, ""] for name in METRICS], columns=COLUMNS)
     write_csv(changed, folder / "changed.csv")
+    found = pd.DataFrame([["evidence", "", "iou", 0.5, 0.4, 0.6, 9, ""]], columns=FOUND[4:])
+    write_csv(found.assign(**RUN, votes=pd.NA)[FOUND], folder / "found.csv")
     curves = uncertainty.Settings(**LAYOUT, **RESAMPLING, style=FigureStyle(), runs=runs, published=PUBLISHED)
     pairs = [(run, sample_predictions(run.decision, images=40)) for run in curves.runs]
     drawn = uncertainty.curves(pairs, curves)
@@ -109,6 +112,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[dict[str,
             decided | RESAMPLING | {"datasets": [audited]},
             {"predictions": predictions, "strata": folder / "strata.csv"},
         ),
+        "tables/localisation": (scored | confidence, {"metrics": folder / "found.csv"}),
         "tables/efficiency": (
             scored | RESAMPLING | {"steps": [1, 5], "deltas": [0.1]},
             {"errors": folder / "errors.nc", "validation": [], "variants": []},

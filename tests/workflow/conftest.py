@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
-from workflow_samples import Project, make_project
+from workflow_samples import EVERYTHING, Project, copy_of, make_project
 
 
 @pytest.fixture(scope="session")
@@ -17,12 +16,19 @@ def finished(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Project:
     return project
 
 
+@pytest.fixture(scope="session")
+def everything(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The same with all that follows from the validation split and from evidence maps, run once."""
+    project = copy_of(finished, tmp_path_factory.mktemp("everything"))
+    project.edit_yaml("config/experiments/smallest.yaml", score=EVERYTHING)
+    project.snakemake()
+    return project
+
+
 @pytest.fixture
 def project(finished: Project, tmp_path: Path) -> Project:
     """A copy of the finished run, times and Snakemake's records included."""
-    folder = tmp_path / "repository"
-    shutil.copytree(finished.folder, folder, symlinks=True)
-    return Project(folder)
+    return copy_of(finished, tmp_path)
 
 
 @pytest.fixture(scope="module")

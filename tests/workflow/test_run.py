@@ -17,15 +17,28 @@ RESULTS = "results/smallest"
 
 def test_results_are_complete(finished):
     results = finished.folder / RESULTS
-    for kind in ("classification", "comparison", "metrics", "efficiency", "localisation"):
+    for kind in ("classification", "comparison", "metrics", "efficiency"):
         for suffix in ("csv", "md", "tex"):
             assert (results / f"tables/{kind}.{suffix}").stat().st_size > 0
-    for kind in ("step_ablation", "uncertainty", "method", "efficiency", "evidence_small_chest"):
+    for kind in ("step_ablation", "uncertainty", "method", "efficiency"):
         assert (results / f"figures/{kind}.pdf").read_bytes().startswith(b"%PDF")
         assert min(Image.open(results / f"figures/{kind}.png").size) > 200
     table = pd.read_csv(results / "tables/metrics.csv")
     assert set(table["model"]) == {"small_unet", "small_dit", "small_resnet"}
+    assert set(table.loc[table["model"] == "small_unet", "decision"]) == {"majority", "mean"}
+
+
+def test_what_the_validation_split_and_maps_are_for(everything):
+    """Calibrated probabilities, triage, operating points, and evidence maps beside Grad-CAM."""
+    results = everything.folder / RESULTS
+    assert everything.planned() == {}
+    for kind in ("calibration", "triage", "operating_point", "localisation"):
+        assert (results / f"tables/{kind}.md").stat().st_size > 0
+    for kind in ("evidence_small_chest", "reliability_small_chest", "decision_curve"):
+        assert min(Image.open(results / f"figures/{kind}.png").size) > 200
+    table = pd.read_csv(results / "tables/metrics.csv")
     assert set(table.loc[table["model"] == "small_unet", "decision"]) == {"majority", "mean", "t_score"}
+    assert {"nll", "nll_calibrated"} <= set(table["metric"])
     found = pd.read_csv(results / "tables/localisation.csv", keep_default_na=False)
     assert set(found["model"]) == {"small_unet", "small_dit"}
     assert set(found["method"] + found["against"]) == {
@@ -37,7 +50,7 @@ def test_results_are_complete(finished):
 def test_every_baseline_and_diffusion_prediction_is_of_the_same_test_images(finished):
     test = pd.read_csv(finished.folder / "splits/small_chest/test.csv", dtype=str)
     files = sorted(finished.folder.glob(f"{RESULTS}/*/*/*/**/predictions/*.csv"))
-    assert len(files) == 2 * 3 + 1
+    assert len(files) == 5
     for file in files:
         predictions = pd.read_csv(file, dtype={"image_id": str})
         assert predictions["image_id"].tolist() == test["image_id"].tolist()

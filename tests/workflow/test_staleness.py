@@ -12,7 +12,6 @@ REPORT = {
     "make_classification_table": 1,
     "make_comparison_table": 1,
     "make_metrics_table": 1,
-    "make_operating_point_table": 1,
     "collect_metrics": 1,
     "plot_uncertainty": 1,
     "plot_decision_curve": 1,

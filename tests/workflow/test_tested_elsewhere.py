@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 import yaml
-from workflow_samples import DATASET, Project
+from workflow_samples import DATASET, Project, copy_of
 
 pytestmark = pytest.mark.slow
 
@@ -21,7 +23,8 @@ CLINIC = {
 CLASSES = {"fluid": "effusion", "none": "no finding"}
 
 
-def test_models_are_tested_on_another_dataset(project: Project) -> None:
+def test_models_are_tested_on_another_dataset(everything: Project, tmp_path: Path) -> None:
+    project = copy_of(everything, tmp_path)
     (project.folder / "config/datasets/small_clinic.yaml").write_text(yaml.safe_dump(CLINIC))
     kept = [path for path in project.folder.glob(f"{RESULTS}/small_chest/**/*") if path.is_file()]
     before = {path: path.stat().st_mtime_ns for path in kept}

@@ -69,9 +69,17 @@ EXPERIMENT = {
     "title": "The smallest experiment",
     "datasets": ["small_chest"],
     "models": list(MODELS),
-    "score": {"steps": 3, "shards": 2},
+    # Without what follows from the validation split and from maps: half as many jobs. `EVERYTHING` has them.
+    "score": {
+        **{"steps": 3, "shards": 2, "decisions": ["majority", "mean"]},
+        **{"validation": False, "evidence": False},
+    },
     "evaluate": {"bootstrap_samples": 100, "ablation_steps": [1, 3]},
 }
+
+
+# What experiments have that do not say otherwise.
+EVERYTHING = {"decisions": ["majority", "mean", "t_score"], "validation": True, "evidence": True}
 
 
 @dataclass(frozen=True)
@@ -167,3 +175,9 @@ def make_project(folder: Path, root: Path) -> Project:
     (folder / "config/experiments/smallest.yaml").write_text(yaml.safe_dump(EXPERIMENT))
     (folder / "config/config.yaml").write_text("experiment: smallest\n")
     return Project(folder)
+
+
+def copy_of(project: Project, folder: Path) -> Project:
+    """A copy of a run in `folder`, times and Snakemake's records included."""
+    shutil.copytree(project.folder, folder / "repository", symlinks=True)
+    return Project(folder / "repository")

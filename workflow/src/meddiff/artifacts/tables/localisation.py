@@ -74,11 +74,10 @@ def make(settings: Settings, files: Files) -> tuple[pd.DataFrame, list[Grid]]:
 def _read(path: Path, run: ScoringRun) -> pd.DataFrame:
     numbers = ["votes", "value", "ci_low", "ci_high", "n"]
     table = read_csv(path, _COLUMNS, "run `localise` again", numbers=numbers)
+    expected = run.model_dump(exclude_none=True)
     found = {key: sorted(set(table[key].dropna())) for key in ("dataset", "model", "seed", "votes")}
-    if table.empty or found != {key: [value] for key, value in run.model_dump().items()}:
-        raise DataError(
-            f"{path}: is of {found}, expected {run.model_dump()}; files go in the order of the runs"
-        )
+    if table.empty or found != {key: [expected[key]] if key in expected else [] for key in found}:
+        raise DataError(f"{path}: is of {found}, expected {expected}; files go in the order of the runs")
     return table.fillna({"against": "", "detail": ""})
 
 
