@@ -8,7 +8,7 @@ import pytest
 from wildcard_samples import job
 
 from meddiff.artifacts.lookup import planned
-from meddiff.artifacts.settings import DecidedLayout, class_names, layout
+from meddiff.artifacts.settings import DecidedLayout, class_names, layout, prevalences
 from meddiff.pipeline.data import Data
 from meddiff.pipeline.experiment import Experiment
 from meddiff.pipeline.outputs import Outputs
@@ -114,3 +114,10 @@ def test_every_artifact_has_a_place_for_the_pair(elsewhere):
         assert f"tables/{name}" in shown
     for name in ("step_ablation", "uncertainty", "decision_curve"):
         assert f"figures/{name}" in shown
+
+
+def test_probabilities_are_for_the_same_prevalence_elsewhere(experiment):
+    said = experiment("elsewhere", prevalence=f"{CHEST}/pleural effusion=0.1")
+    shares = {"no finding": 0.9, "pleural effusion": 0.1}
+    assert prevalences(said) == dict.fromkeys((CHEST, THERE.shown().dataset), pytest.approx(shares))
+    assert prevalences(experiment("elsewhere")) == {}

@@ -132,9 +132,14 @@ def _test_sets(experiment: Experiment) -> Iterator[tuple[str, str, str]]:
 
 def class_names(experiment: Experiment) -> dict[str, list[str]]:
     """Dataset -> names of its classes, in order of the class index; elsewhere models keep theirs."""
-    config, test_on = experiment.config, experiment.settings.test_on
-    names = {name: [c.name for c in dataset.classes] for name, dataset in config.datasets.items()}
-    return names | {pair(name, other): names[name] for name in names for other in test_on.get(name, {})}
+    datasets = experiment.config.datasets
+    return {name: [c.name for c in datasets[own].classes] for name, _, own in _test_sets(experiment)}
+
+
+def prevalences(experiment: Experiment) -> dict[str, dict[str, float]]:
+    """Dataset -> class -> share that probabilities are for, where one is said; elsewhere it is the same."""
+    known = experiment.config.prevalence
+    return {name: known[own] for name, _, own in _test_sets(experiment) if own in known}
 
 
 def each_with(of: Sequence[T], paths: Sequence[Path], name: str, what: str = "run") -> list[tuple[T, Path]]:

@@ -16,6 +16,7 @@ from meddiff.artifacts.settings import (
     decision_title,
     each_with,
     layout,
+    prevalences,
 )
 from meddiff.artifacts.style import (
     BAND_ALPHA,
@@ -86,7 +87,7 @@ def plan(experiment: Experiment) -> list[Wanted]:
 
 
 def _entry(name: str, title: str, positive: str, experiment: Experiment) -> PairEntry:
-    prevalence = experiment.config.prevalence.get(name, {}).get(positive)
+    prevalence = prevalences(experiment).get(name, {}).get(positive)
     return PairEntry(name=name, title=title, positive=positive, prevalence=prevalence)
 
 

@@ -10,7 +10,7 @@ from pydantic import Field
 from meddiff.artifacts.artifact import Files, Table, Wanted
 from meddiff.artifacts.layout import in_layout_order, row_title, rows_of, several_seeds, with_preset
 from meddiff.artifacts.render import NONE, Block, Cell, Column, Grid
-from meddiff.artifacts.settings import Confidence, DecidedLayout, Line, each_with, layout
+from meddiff.artifacts.settings import Confidence, DecidedLayout, Line, each_with, layout, prevalences
 from meddiff.evaluate.metrics.catalogue import CALIBRATED, METRICS, OF_CALIBRATED
 from meddiff.evaluate.over_seeds import over_seeds
 from meddiff.evaluate.summary import read_all_metrics
@@ -41,7 +41,7 @@ def plan(experiment: Experiment) -> list[Wanted]:
     settings = Settings(
         **layout(experiment, runs),
         confidence=experiment.settings.evaluate.confidence,
-        prevalence=experiment.config.prevalence,
+        prevalence=prevalences(experiment),
     )
     return [Wanted(settings, {"metrics": [experiment.metrics(run) for run in runs]})]
 

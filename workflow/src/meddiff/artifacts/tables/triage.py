@@ -11,7 +11,7 @@ from meddiff.artifacts.artifact import Files, Table, Wanted
 from meddiff.artifacts.cells import estimate
 from meddiff.artifacts.layout import in_layout_order, row_title, rows_of, several_seeds, with_preset
 from meddiff.artifacts.render import Block, Cell, Column, Grid
-from meddiff.artifacts.settings import DecidedLayout, Line, class_names, each_with, layout
+from meddiff.artifacts.settings import DecidedLayout, Line, class_names, each_with, layout, prevalences
 from meddiff.config.schema.deciding import TriageConfig
 from meddiff.evaluate.acting.triage import (
     COVERAGE,
@@ -70,7 +70,7 @@ def plan(experiment: Experiment) -> list[Wanted]:
         **experiment.resampling(),
         promised=experiment.settings.evaluate.triage,
         classes=class_names(experiment),
-        prevalence=experiment.config.prevalence,
+        prevalence=prevalences(experiment),
     )
     files = {
         "predictions": [experiment.predictions(run) for run in runs],
