@@ -27,6 +27,7 @@ from meddiff.readout.calibrating import calibrate, with_calibrated, with_triage
 from meddiff.readout.calibration_file import write_calibration
 from meddiff.readout.predictions import probabilities, write_predictions
 from meddiff.result_csv import write_csv
+from ood_samples import ood_files
 
 RUN = {"dataset": "isic", "model": "sd", "seed": 0}
 DECIDED = {**RUN, "decision": "majority"}
@@ -116,6 +117,10 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[dict[str,
         "tables/efficiency": (
             scored | RESAMPLING | {"steps": [1, 5], "deltas": [0.1]},
             {"errors": folder / "errors.nc", "validation": [], "variants": []},
+        ),
+        "tables/ood": (
+            LAYOUT | RESAMPLING | {"runs": [RUN | {"votes": 0}, RUN | {"model": "vit"}], "steps": None},
+            ood_files(folder),
         ),
         "tables/published": (
             decided | confidence,

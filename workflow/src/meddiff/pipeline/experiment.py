@@ -200,9 +200,8 @@ class Experiment:
     def shift_kinds(self, dataset: str) -> list[str]:
         """What images unlike those of `dataset` are made for it, where there are some."""
         shifts, known = self.settings.shifts, self.config.datasets
-        left_out = {"phantom"} if known[dataset].source.kind == "phantom" else set()
-        left_out |= {"other_datasets"} if len(known) == 1 else set()
-        return [] if shifts is None else [kind for kind in shifts.kinds if kind not in left_out]
+        phantom = known[dataset].source.kind == "phantom"
+        return [] if shifts is None else [*shifts.kinds_for(phantom, len(known) - 1)]
 
     def shifted_datasets(self) -> list[str]:
         """The datasets that scores of being unlike the training data are tried on."""

@@ -148,7 +148,7 @@ class Estimator:
         _, cost = self.network(work.model, trained_on)
         classes, steps = len(self._config.datasets[trained_on].classes), job.params["steps"]
         shard = Shard(job.args.store, job.args.split, *job.args.shard)
-        images = len(shard.rows(getattr(self._sizes[dataset], job.args.split)))
+        images = len(shard.rows(self._images(dataset, job.args.split)))
         # The images of a batch are encoded once a batch, and a batch holds `batch_size` inputs.
         inputs = job.args.batch_size or _AUTOMATIC_INPUTS
         encoded = ceil(steps * classes / inputs) if cost.encode else 0
@@ -161,13 +161,22 @@ class Estimator:
         if "stopping" in job.params:
             self._note("scoring stops early: what is shown for it is the most that it can take")
 
+    def _images(self, dataset: str, split: str) -> int:
+        """Images of a split, or those unlike them that the experiment asks for."""
+        if split != "shifted":
+            return getattr(self._sizes[dataset], split)
+        shifts, others = self._config.experiment.shifts, self._sizes.keys() - {dataset}
+        kinds = shifts.kinds_for(self._config.datasets[dataset].source.kind == "phantom", len(others))
+        sources = [name for kind in kinds for name in (others if kind == "other_datasets" else [dataset])]
+        return sum(min(shifts.images, self._sizes[name].test) for name in sources)
+
     def _gather(self, job: Job, work: Work) -> None:
         """Its file is counted with the shards."""
 
     def _predict(self, job: Job, work: Work) -> None:
         dataset = job.args.store.parents[1].name
         _, cost = self.network(work.model, _trained_on(work))
-        work.inference = self._sizes[dataset].test * cost.forward
+        work.inference = self._images(dataset, job.args.split) * cost.forward
 
     def _gradcam(self, job: Job, work: Work) -> None:
         """One pass and one gradient an image and layer, of which there are five at most."""

@@ -62,10 +62,9 @@ def fit_profile(validation: xr.Dataset, path: str | Path) -> tuple[ErrorProfile,
     return profile, limits({kind: np.concatenate([part[kind] for part in parts]) for kind in parts[0]})
 
 
-def profile_scores(profile: ErrorProfile, dataset: xr.Dataset, steps: int | None = None) -> dict[str, Floats]:
-    """Kind -> [I] score of the images of an errors file, by its first `steps` steps."""
-    errors, logsnr = _arrays(dataset)
-    return profile(errors[:, :steps], logsnr[:, :steps])
+def profile_scores(profile: ErrorProfile, dataset: xr.Dataset) -> dict[str, Floats]:
+    """Kind -> [I] score of the images of an errors file."""
+    return profile(*_arrays(dataset))
 
 
 def logit_scores(table: pd.DataFrame) -> dict[str, Floats]:
@@ -79,6 +78,11 @@ def logit_scores(table: pd.DataFrame) -> dict[str, Floats]:
 def limits(validation: Mapping[str, Floats]) -> Limits:
     """Kind -> 95 % quantile of scores of validation images."""
     return {kind: float(np.quantile(values, QUANTILE)) for kind, values in validation.items()}
+
+
+def share_beyond(found: Mapping[str, Floats], quantiles: Limits) -> dict[str, float]:
+    """Kind -> share of images whose score is above its quantile."""
+    return {kind: float((values > quantiles[kind]).mean()) for kind, values in found.items()}
 
 
 def with_ood(table: pd.DataFrame, found: Mapping[str, Floats], quantiles: Limits) -> pd.DataFrame:

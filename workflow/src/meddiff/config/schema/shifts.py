@@ -37,6 +37,12 @@ class ShiftsConfig(Strict):
         default=None, description="classification steps of each; those of `score` if not given"
     )
 
+    def kinds_for(self, phantom: bool, others: int) -> list[ShiftKind]:
+        """The kinds that a dataset has, which may be a phantom, beside so many others of the experiment."""
+        impossible = {"phantom"} if phantom else set()
+        impossible |= set() if others else {"other_datasets"}
+        return [kind for kind in self.kinds if kind not in impossible]
+
     @field_validator("kinds")
     @classmethod
     def _no_repetition(cls, values: list) -> list:
