@@ -7,14 +7,14 @@ classes e_s at logSNR l_s,
 
     ln e_s = mean(l_s) + sum_j w_j hat_j(l_s) + noise,   w ~ N(0, covariance),   noise ~ N(0, variance(l_s)),
 
-where mean and variance are smooth curves, and hat_j the piecewise linear functions that are 1 at one of five
-knots, the quartiles of logSNR, and 0 at the others. The expected w given an image's errors is its profile: it
+where mean and variance are smooth curves, and hat_j the piecewise linear functions that are 1 at one of seven
+knots, quantiles of logSNR, and 0 at the others. The expected w given an image's errors is its profile: it
 exists for any number of steps, and where some are missing.
 
 Scores of an image, larger = less like the validation images:
 
 - ``profile``: distance of its profile from the mean, two-sided: Mahalanobis' with correlations that are
-  shrunk by half towards 0.
+  shrunk by four fifths towards 0 (docs/tried.md has why).
 - ``mean_error``: mean over steps of the error in standard deviations of its level, one-sided, as of Graham et
   al. (2023, CVPR Workshops), who take reconstruction errors from several noise levels so.
 - ``path_change``: how fast the error changes along the noise levels, two-sided; in the spirit of DiffPath
@@ -31,8 +31,8 @@ from numpy.typing import NDArray
 from meddiff.diffusion.vote import Floats
 from meddiff.errors import DataError
 
-KNOTS, CURVE_KNOTS, VARIANCE_KNOTS = 5, 24, 12  # at quantiles of logSNR
-SHRINKAGE = 0.5  # of correlations between the parts of a profile
+KNOTS, CURVE_KNOTS, VARIANCE_KNOTS = 7, 24, 12  # at quantiles of logSNR
+SHRINKAGE = 0.8  # of correlations between the parts of a profile
 FLOOR = 0.1  # added to the covariance, of its mean variance: what no validation image does is seen, too
 LEAST_IMAGES = 3
 _ITERATIONS = 20
