@@ -80,11 +80,11 @@ def test_kept_files_by_stage(experiment):
         "manifest.json": 1,
     }
     made = Counter(path.rpartition("/")[2] for path in demo.predictions())
-    # Scores of both splits, predictions and metrics.
+    # Scores of both splits and of shifted images, predictions and metrics.
     assert made["errors.nc"] == made["errors_valid.nc"] == made["majority.json"] == 6
     assert made["evidence.nc"] == made["evidence_valid.nc"] == 6
     assert made["majority.csv"] == made["mean.csv"] == made["t_score.csv"] == 4 * 6
-    assert made["softmax.csv"] == 4 * 4 and made["examples.npz"] == 2
+    assert made["softmax.csv"] == 5 * 4 and made["errors_shifted.nc"] == 6 and made["examples.npz"] == 2
     assert Outputs(experiment("shortcut")).strata() == ["data/phantom_shortcut/strata.csv"]
 
 

@@ -34,6 +34,7 @@ SLICES: dict[str, Callable[[Experiment], str]] = {
     "explain": lambda e: Explaining(e).settings(DIT),
     "measure": lambda e: Explaining(e).measuring_settings(DIT),
 }
+SHIFTS = "shifts:\n  images: 20\n  steps: 16\n"
 EXPERIMENT, DATASET = "experiments/demo.yaml", f"datasets/{CHEST}.yaml"
 MODEL, SKIN = "models/tiny_dit.yaml", "datasets/phantom_skin.yaml"
 
@@ -95,7 +96,7 @@ def test_an_operating_point_of_two_classes_is_chosen_on_the_validation_split(exp
         f"{decided}/scores/valid/majority.csv",
     ]
     three = edited("demo", DATASET, "classes:", "classes:\n  - {value: 2, name: other}")
-    not_scored = edited("demo", EXPERIMENT, "  steps: 51", "  steps: 51\n  validation: false")
+    not_scored = edited("demo", EXPERIMENT, SHIFTS, "  validation: false\n")
     for other in (three, not_scored):
         assert Scoring(other).validation_option(DIT) == []
         assert "operating_point" not in json.loads(Scoring(other).metrics_settings(DIT))
@@ -133,6 +134,25 @@ def test_maps_are_beside_errors_only_where_they_are_wanted(experiment, edited):
     assert any(path.endswith("evidence_file.py") for path in scoring.code(DIT))
     assert not any(path.endswith("evidence_file.py") for path in Scoring(without).code(DIT))
     assert not any("evidence" in path for path in Outputs(without).predictions())
+
+
+def test_shifted_images_have_a_store_and_steps_of_their_own(experiment, edited):
+    demo = experiment("demo")
+    shifted = job(CHEST, "tiny_dit", votes="0", further="shifted")
+    settings = json.loads(Scoring(demo).settings(shifted))
+    assert (settings["steps"], settings["noise_levels"]) == (demo.settings.shifts.steps, "uniform")
+    assert Scoring(demo).split(shifted) == "shifted"
+    data, folder = Data(demo), f"results/demo/{CHEST}/shifted/32"
+    baseline = job(CHEST, "tiny_resnet", split="shifted", decision="softmax")
+    for wildcards in (shifted, baseline):
+        assert data.manifest(wildcards) == f"{folder}/manifest.json"
+        assert data.arrays(wildcards) == [f"{folder}/shifted.npy"]
+    others = [f"data/{name}/store/32/manifest.json" for name in (CHEST, "phantom_skin")]
+    assert data.shifted_from(job(CHEST, size="32")) == others
+    kinds = json.loads(data.shift_settings(job(CHEST)))["kinds"]
+    assert "other_datasets" in kinds and "phantom" not in kinds  # it is one itself
+    alone = edited("demo", EXPERIMENT, SHIFTS, "shifts: {kinds: [inverted]}\n")
+    assert Data(alone).shifted_from(job(CHEST, size="32")) == others[:1]
 
 
 def test_stopping_is_said_only_where_something_stops(edited):

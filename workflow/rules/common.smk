@@ -41,6 +41,7 @@ from meddiff.pipeline.explaining import Explaining
 from meddiff.pipeline.localising import Localising
 from meddiff.pipeline.outputs import Outputs
 from meddiff.pipeline.scoring import Scoring
+from meddiff.pipeline.shifts import Shifts
 from meddiff.pipeline.training import Training
 from meddiff.pipeline.weights import Weights
 from meddiff.pipeline.wildcards import one_of
@@ -67,6 +68,7 @@ DATA = Data(EXPERIMENT)
 TRAINING = Training(EXPERIMENT)
 WEIGHTS = Weights(EXPERIMENT)
 SCORING = Scoring(EXPERIMENT)
+SHIFTS = Shifts(EXPERIMENT)
 EXPLAINING = Explaining(EXPERIMENT)
 LOCALISING = Localising(EXPERIMENT)
 # Jobs read this file, too; only the run that plans them asks which files were left out.

@@ -144,7 +144,7 @@ rule build_store:
 
 
 # Images unlike those of a dataset, to try scores of that on.
-if EXPERIMENT.shifted_datasets():
+if SHIFTS.datasets():
 
     rule shift_images:
         input:
@@ -158,7 +158,7 @@ if EXPERIMENT.shifted_datasets():
         log:
             f"{LOGS}/{{dataset}}/shifted-{{size}}.log",
         wildcard_constraints:
-            dataset=one_of(EXPERIMENT.shifted_datasets()),
+            dataset=one_of(SHIFTS.datasets()),
         conda:
             "../../envs/cpu.yaml"
         resources:

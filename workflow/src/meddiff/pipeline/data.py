@@ -9,6 +9,7 @@ from meddiff.config.dataset_slices import Slice, slice_of
 from meddiff.config.schema.dataset import GivenSplit, OfficialSplit
 from meddiff.config.sources import SPLITS
 from meddiff.pipeline.experiment import SHIFTED, TEST, Experiment
+from meddiff.pipeline.shifts import Shifts
 from meddiff.pipeline.wildcards import Wildcards, scoring_run
 from meddiff.text import script_safe_json
 
@@ -18,6 +19,7 @@ class Data:
 
     def __init__(self, experiment: Experiment) -> None:
         self._experiment, self._config = experiment, experiment.config
+        self._shifts = Shifts(experiment)
 
     def settings(self, slice_model: type[Slice]) -> Callable[[Wildcards], str]:
         """A params function: the part of a dataset's configuration that one rule depends on."""
@@ -59,14 +61,14 @@ class Data:
     def _used(self, wildcards: Wildcards) -> str:
         """Folder of the images that a model is used on."""
         if _is_shifted(wildcards):
-            return self._experiment.shifted_store(wildcards.dataset, wildcards.model)
+            return self._shifts.store(wildcards.dataset, wildcards.model)
         run = scoring_run(wildcards)
         return self._experiment.store(run.dataset, run.model, run.tested_on)
 
     def shifted_from(self, wildcards: Wildcards) -> list[str]:
         """Manifests of the stores that shifted images are made from, the dataset's own first."""
         others = [name for name in self._experiment.datasets if name != wildcards.dataset]
-        wanted = "other_datasets" in self._experiment.shift_kinds(wildcards.dataset)
+        wanted = "other_datasets" in self._shifts.kinds(wildcards.dataset)
         names = [wildcards.dataset, *(others if wanted else ())]
         return [manifest_of(f"data/{name}/store/{wildcards.size}") for name in names]
 
@@ -77,7 +79,7 @@ class Data:
     def shift_settings(self, wildcards: Wildcards) -> str:
         """Which shifts, of how many images, and the seed."""
         shifts = self._experiment.settings.shifts
-        kinds = self._experiment.shift_kinds(wildcards.dataset)
+        kinds = self._shifts.kinds(wildcards.dataset)
         return script_safe_json({"kinds": kinds, "images": shifts.images, "seed": shifts.seed})
 
 

@@ -105,13 +105,13 @@ class Experiment:
 
     def tested_runs(self) -> list[ScoringRun]:
         """The scored runs, and the same on the test splits of other datasets."""
-        return [run for run in self._used_runs() if run.votes is not None]
+        return [run for run in self.used_runs() if run.votes is not None]
 
     def decided_runs(self) -> list[Run]:
         """Every table of predictions; only those of votes have a vote seed."""
         return [
             Run(**run.model_dump(), decision=decision)
-            for run in self._used_runs()
+            for run in self.used_runs()
             for decision in (BASELINE_DECISIONS if run.votes is None else self.settings.score.decisions)
         ]
 
@@ -120,7 +120,7 @@ class Experiment:
         made = self.settings.score.decisions
         return [run for run in self.decided_runs() if _SAME_CLASS.get(run.decision) not in made]
 
-    def _used_runs(self) -> list[ScoringRun]:
+    def used_runs(self) -> list[ScoringRun]:
         """Every trained model, as it is used on each test split with each of its vote seeds."""
         seeds = self.settings.score.vote_seeds
         return [
@@ -196,20 +196,6 @@ class Experiment:
         if sources.pretrained(model) is None:
             return None
         return f"{sources.pretrained_dir(sources.pretrained_name(model))}/manifest.json"
-
-    def shift_kinds(self, dataset: str) -> list[str]:
-        """What images unlike those of `dataset` are made for it, where there are some."""
-        shifts, known = self.settings.shifts, self.config.datasets
-        phantom = known[dataset].source.kind == "phantom"
-        return [] if shifts is None else [*shifts.kinds_for(phantom, len(known) - 1)]
-
-    def shifted_datasets(self) -> list[str]:
-        """The datasets that scores of being unlike the training data are tried on."""
-        return [name for name in self.datasets if self.shift_kinds(name)]
-
-    def shifted_store(self, dataset: str, model: str) -> str:
-        """Folder of the images that `model` is tried on, unlike those of `dataset`."""
-        return f"{self.results}/{dataset}/shifted/{self.image_size(dataset, model)}"
 
     def profile(self, run: ScoringRun) -> str:
         """Error profile of the validation split."""

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from meddiff.config.sources import SPLITS
 from meddiff.pipeline.data import arrays_of, manifest_of, official_splits
 from meddiff.pipeline.experiment import SHIFTED, TEST, VALIDATION, Experiment
+from meddiff.pipeline.shifts import Shifts
 from meddiff.runs import TrainedRun
 
 _WEIGHTS = ("model.safetensors", "config.yaml", "run.json")
@@ -83,13 +84,11 @@ class Outputs:
 
     def _shifted(self) -> list[str]:
         """What is made of images unlike those of a dataset."""
-        experiment = self._experiment
-        names = experiment.shifted_datasets()
-        stores = {experiment.shifted_store(d, model) for d in names for model in experiment.models}
+        shifts = Shifts(self._experiment)
+        runs = shifts.runs()
+        stores = {shifts.store(run.dataset, run.model) for run in runs}
         files = [file for store in sorted(stores) for file in _of_store(store, (SHIFTED,))]
-        files += [experiment.errors(run, SHIFTED) for run in experiment.scored_runs() if run.dataset in names]
-        predicted = [run for run in experiment.decided_runs() if run.votes is None and run.dataset in names]
-        return list(dict.fromkeys(files + [experiment.scores(run, SHIFTED) for run in predicted]))
+        return files + [shifts.result(run) for run in runs]
 
     def _stores(self) -> list[str]:
         """The image stores that models are trained on and used on."""

@@ -35,9 +35,10 @@ class Scoring:
         if self._experiment.stops_early():
             settings["stopping"] = score.stopping.model_dump(mode="json")
         further = getattr(wildcards, "further", VALIDATION)
-        if further == SHIFTED:
-            settings["steps"] = self._experiment.settings.shifts.steps or score.steps
-        elif further != VALIDATION:
+        if further == SHIFTED and (steps := self._experiment.settings.shifts.steps):
+            settings["steps"] = steps
+            settings.pop("stopping", None)
+        elif further not in (VALIDATION, SHIFTED):
             settings["noise_levels"] = further
         if scoring_run(wildcards).tested_on is not None:
             settings["relabel"] = self._relabelling(wildcards)

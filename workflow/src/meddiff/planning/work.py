@@ -165,7 +165,8 @@ class Estimator:
         """Images of a split, or those unlike them that the experiment asks for."""
         if split != "shifted":
             return getattr(self._sizes[dataset], split)
-        shifts, others = self._config.experiment.shifts, self._sizes.keys() - {dataset}
+        shifts = self._config.experiment.shifts
+        others = [name for name in self._config.experiment.datasets if name != dataset]
         kinds = shifts.kinds_for(self._config.datasets[dataset].source.kind == "phantom", len(others))
         sources = [name for kind in kinds for name in (others if kind == "other_datasets" else [dataset])]
         return sum(min(shifts.images, self._sizes[name].test) for name in sources)

@@ -23,6 +23,7 @@ from meddiff.artifacts.style import (
 )
 from meddiff.config.schema.figure import FigureStyle
 from meddiff.evaluate.ood import COLUMNS, NUMBERS, TEST, WORST
+from meddiff.pipeline.shifts import Shifts
 from meddiff.result_csv import read_csv
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Settings(Layout):
 
 def plan(experiment: Experiment) -> list[Wanted]:
     """Where there is the table."""
-    datasets = experiment.shifted_datasets()
+    datasets = Shifts(experiment).datasets()
     runs = [run for run in experiment.trained_runs() if run.dataset in datasets]
     if not runs:
         return []

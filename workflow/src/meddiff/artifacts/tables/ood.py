@@ -15,8 +15,9 @@ from meddiff.artifacts.render import NONE, Block, Cell, Column, Grid
 from meddiff.artifacts.settings import ScoredLayout, each_with, layout
 from meddiff.evaluate.ood import MEAN, TEST, WORST, Scored, benchmark
 from meddiff.evaluate.statistics import Resampling
-from meddiff.pipeline.experiment import SHIFTED, VALIDATION
-from meddiff.runs import ScoringRun
+from meddiff.pipeline.experiment import BASELINE_DECISIONS, VALIDATION
+from meddiff.pipeline.shifts import Shifts
+from meddiff.runs import Run, ScoringRun
 
 if TYPE_CHECKING:
     from meddiff.pipeline.experiment import Experiment
@@ -49,20 +50,22 @@ class Settings(ScoredLayout, Resampling):
 
 def plan(experiment: Experiment) -> list[Wanted]:
     """Where an experiment has shifts."""
-    datasets, shifts = experiment.shifted_datasets(), experiment.settings.shifts
-    scored = [run for run in experiment.scored_runs() if run.dataset in datasets]
-    predicted = [run for run in experiment.decided_runs() if run.votes is None and run.dataset in datasets]
-    if not scored and not predicted:
+    shifts = Shifts(experiment)
+    runs = shifts.runs()
+    if not runs:
         return []
-    runs = [*scored, *(ScoringRun(**run.model_dump(exclude={"decision"})) for run in predicted)]
-    settings = Settings(**layout(experiment, runs, datasets), **experiment.resampling(), steps=shifts.steps)
+    scored = [run for run in runs if run.votes is not None]
+    baselines = [run for run in runs if run.votes is None]
+    predicted = [Run(**run.model_dump(), decision=BASELINE_DECISIONS[0]) for run in baselines]
+    fields = layout(experiment, runs, shifts.datasets())
+    settings = Settings(**fields, **experiment.resampling(), steps=experiment.settings.shifts.steps)
     files = {
         "profiles": [experiment.profile(run) for run in scored],
         "errors": [experiment.errors(run) for run in scored],
-        "shifted_errors": [experiment.errors(run, SHIFTED) for run in scored],
+        "shifted_errors": [shifts.result(run) for run in scored],
         "validation": [experiment.scores(run, VALIDATION) for run in predicted],
         "scores": [experiment.scores(run) for run in predicted],
-        "shifted_scores": [experiment.scores(run, SHIFTED) for run in predicted],
+        "shifted_scores": [shifts.result(run) for run in baselines],
     }
     return [Wanted(settings, files)]
 

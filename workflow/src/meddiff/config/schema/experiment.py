@@ -220,6 +220,9 @@ class ExperimentConfig(Strict):
         steps = self.shifts.steps
         if steps is not None and steps > self.score.steps:
             raise ValueError(f"shifts.steps: must be at most score.steps, {self.score.steps}; got {steps}")
-        if steps is not None and self.score.stopping.kind != "none":
-            raise ValueError("shifts.steps: goes with all steps of the test images; leave out score.stopping")
+        if steps is not None and self.score.stopping.order == "spread":
+            raise ValueError(
+                "shifts.steps: the first steps of test images are not evaluated first in spread order; leave "
+                "out shifts.steps, or score.stopping.order"
+            )
         return self
