@@ -156,7 +156,7 @@ def test_passes_are_counted_in_the_precision_that_they_have(estimator):
     run = RUN.format("chexpert", "unet")
     assert estimator.work(job_of(score_command("unet", "1-of-8"))).precision == "fp16"
     command = f"python -m meddiff predict --weights {run}/weights --store data/chexpert/store/256 --out a.csv"
-    predicting, explaining = Work("predict", "unet"), Work("explain", "unet")
+    predicting, explaining = (Work(stage, "unet", outputs=[f"{run}/x"]) for stage in ("predict", "explain"))
     estimator._predict(job_of(command), predicting)
     assert predicting.inference > 0 and predicting.precision == "fp32"
     params = dict(from_t=0.5, cfg_scale=1, sampling_steps=2, sampler="ddim", extra_last_step=False)
