@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
-import yaml
-from workflow_samples import EXPERIMENT, Project
+from workflow_samples import Project, copy_of
 
 pytestmark = pytest.mark.slow
 
 
-def test_shifts_are_scored_beside_what_is_there(project: Project) -> None:
-    file = project.folder / "config/experiments/smallest.yaml"
+def test_shifts_are_scored_beside_what_is_there(everything: Project, tmp_path: Path) -> None:
+    project = copy_of(everything, tmp_path)
     shifts = {"kinds": ["inverted", "half_contrast"], "images": 3, "steps": 2}
-    file.write_text(yaml.safe_dump({**EXPERIMENT, "shifts": shifts}))
+    project.edit_yaml("config/experiments/smallest.yaml", shifts=shifts)
     assert project.planned() == {
         "shift_images": 1,
         "predict_baseline": 1,
@@ -24,6 +25,6 @@ def test_shifts_are_scored_beside_what_is_there(project: Project) -> None:
     }
     project.snakemake()
     assert project.planned() == {}
-    table = pd.read_csv(project.folder / "results" / file.stem / "tables/ood.csv")
+    table = pd.read_csv(project.folder / "results/smallest/tables/ood.csv")
     assert {*table["shift"]} == {"test", "inverted", "half_contrast", "mean", "worst"}
     assert table["auroc"].notna().sum() == 4 * (2 * 4 + 2)  # of two diffusion models and one baseline
