@@ -30,7 +30,7 @@ class Localising:
                 **run.model_dump(),
                 **self._experiment.resampling(),
                 "phantom": self._experiment.config.datasets[run.dataset].format.kind,
-                "baselines": [baseline.model for baseline in self._baselines(run)],
+                "baselines": [baseline.model for baseline in compared_baselines(self._experiment, run)],
             }
         )
 
@@ -41,18 +41,19 @@ class Localising:
 
     def grad_cam(self, wildcards: Wildcards) -> list[str]:
         """Maps of the baselines on the test split."""
-        return [self._experiment.grad_cam(run, "test") for run in self._baselines(self._run(wildcards))]
+        runs = compared_baselines(self._experiment, self._run(wildcards))
+        return [self._experiment.grad_cam(run, "test") for run in runs]
 
     def grad_cam_valid(self, wildcards: Wildcards) -> list[str]:
         """Those of the validation split, where anything is chosen on it."""
         validation = self._experiment.settings.score.validation
-        runs = self._baselines(self._run(wildcards)) if validation else []
+        runs = compared_baselines(self._experiment, self._run(wildcards)) if validation else []
         return [self._experiment.grad_cam(run, VALIDATION) for run in runs]
 
     def scores_valid(self, wildcards: Wildcards) -> list[str]:
         """Predictions of the baselines on the validation split."""
         validation = self._experiment.settings.score.validation
-        runs = self._baselines(self._run(wildcards)) if validation else []
+        runs = compared_baselines(self._experiment, self._run(wildcards)) if validation else []
         decision = BASELINE_DECISIONS[0]
         return [
             self._experiment.scores(Run(**run.model_dump(), decision=decision), VALIDATION) for run in runs
@@ -71,12 +72,12 @@ class Localising:
     def _run(self, wildcards: Wildcards) -> ScoringRun:
         return ScoringRun(**trained_run(wildcards).model_dump(), votes=int(wildcards.votes))
 
-    def _baselines(self, run: ScoringRun) -> list[TrainedRun]:
-        """The baselines on the images of `run`, of the same size: maps are compared pixel by pixel."""
-        experiment = self._experiment
-        size = experiment.image_size(run.dataset, run.model)
-        return [
-            TrainedRun(dataset=run.dataset, model=model, seed=run.seed)
-            for model in experiment.models
-            if not experiment.is_diffusion(model) and experiment.image_size(run.dataset, model) == size
-        ]
+
+def compared_baselines(experiment: Experiment, run: TrainedRun) -> list[TrainedRun]:
+    """The baselines on the images of `run`, of the same size: maps are compared pixel by pixel."""
+    size = experiment.image_size(run.dataset, run.model)
+    return [
+        TrainedRun(dataset=run.dataset, model=model, seed=run.seed)
+        for model in experiment.models
+        if not experiment.is_diffusion(model) and experiment.image_size(run.dataset, model) == size
+    ]

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from meddiff.config.sources import SPLITS
 from meddiff.pipeline.data import arrays_of, manifest_of, official_splits
 from meddiff.pipeline.experiment import SHIFTED, TEST, VALIDATION, Experiment
+from meddiff.pipeline.localising import compared_baselines
 from meddiff.pipeline.shifts import Shifts
 from meddiff.runs import TrainedRun
 
@@ -65,7 +66,8 @@ class Outputs:
         ]
         decided_on = [*errors, *evidence, *predicted, *fitted]
         unlike = [*map(experiment.profile, scored if len(splits) > 1 else ()), *self._shifted()]
-        return self._expected([*decided_on, *unlike, *predictions, *metrics, *counterfactuals])
+        located = self._located()
+        return self._expected([*decided_on, *unlike, *predictions, *metrics, *located, *counterfactuals])
 
     def _expected(self, files: Iterable[str]) -> list[str]:
         return [file for file in files if file not in self._absent]
@@ -81,6 +83,13 @@ class Outputs:
             f"splits/{dataset}/origin.json",
             self._experiment.participants(dataset),
         ]
+
+    def _located(self) -> list[str]:
+        """What evidence maps find, and the maps of baselines that they are compared with."""
+        experiment, runs = self._experiment, self._experiment.located_runs()
+        found = [experiment.localisation(run, name) for run in runs for name in ("measures", "metrics")]
+        baselines = dict.fromkeys(one for run in runs for one in compared_baselines(experiment, run))
+        return found + [experiment.grad_cam(one, split) for one in baselines for split in (VALIDATION, TEST)]
 
     def _shifted(self) -> list[str]:
         """What is made of images unlike those of a dataset."""
