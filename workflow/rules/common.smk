@@ -44,7 +44,7 @@ from meddiff.pipeline.scoring import Scoring
 from meddiff.pipeline.shifts import Shifts
 from meddiff.pipeline.training import Training
 from meddiff.pipeline.weights import Weights
-from meddiff.pipeline.wildcards import one_of
+from meddiff.pipeline.wildcards import ELSEWHERE, one_of
 from meddiff.sharing.absent import absent_files
 
 
@@ -78,7 +78,7 @@ RESULTS = EXPERIMENT.results
 LOGS = EXPERIMENT.logs
 RUN = "{dataset}/{model}/seed{seed}"
 # What a trained model is used on: its own dataset's test split, or below it another's.
-USED = RUN + "{elsewhere}"
-VOTES = USED + "/votes{votes}"
+USED = "{dataset}/{model}/seed{seed}{elsewhere}"
+VOTES = f"{USED}/votes{{votes}}"
 JOINT_RUN = "joint/{model}/seed{seed}"
 COUNTERFACTUALS_OF = f"{RESULTS}/{RUN}/counterfactuals"

@@ -11,6 +11,10 @@ from meddiff.runs import ScoringRun, TrainedRun
 ELSEWHERE = "/tested_on/"  # and the name of a dataset, in the wildcard ``elsewhere``, which may be empty
 
 
+# What stands in a path behind a trained model where it is used on another dataset.
+ELSEWHERE = r"/tested_on/\w+"
+
+
 class Wildcards(Protocol):
     """The wildcards of a job, text from its file names.
 
