@@ -26,7 +26,7 @@ from meddiff.data.stores.store import Store
 from meddiff.errors import CheckpointError, DataError, MeddiffError, ReleaseError
 from meddiff.models import spec
 from meddiff.models.checkpoint import read_weights, save_weights
-from meddiff.readout import calibration_file, predictions
+from meddiff.readout import calibration_file, ood, predictions
 from meddiff.records import record
 from meddiff.scoring import error_file, evidence_file
 from meddiff.weights import releases
@@ -111,6 +111,14 @@ KINDS = {
         ".json",
         calibration_file.read_calibration,
         lambda content, path: calibration_file.write_calibration(path, content),
+        DataError,
+        exact=True,
+    ),
+    "profile": Kind(
+        ood,
+        ".json",
+        ood.read_profile,
+        lambda content, path: ood.write_profile(path, *content),
         DataError,
         exact=True,
     ),

@@ -18,6 +18,7 @@ from meddiff.errors import DataError, MeddiffError
 from meddiff.format_version import as_of_today
 from meddiff.readout.calibration import Calibration
 from meddiff.readout.predictions import read_predictions, write_predictions
+from meddiff.readout.profile import ErrorProfile
 from meddiff.readout.triage import Margins
 from meddiff.records.chain import Chain
 from meddiff.records.files import with_network
@@ -95,6 +96,23 @@ def check_calibration(found: Calibration) -> None:
     assert found == Calibration(("no finding", "effusion"), 1.5, (0.25, -0.25), (1, 3), margins)
 
 
+def check_profile(content: tuple[ErrorProfile, dict[str, float]]) -> None:
+    profile, limits = content
+    assert limits == {"profile": 2.5, "mean_error": 1.5, "path_change": 2.0}
+    levels = np.array([-5.0, -2.0, 0.0, 1.0, 9.0])
+    np.testing.assert_array_equal(profile.model.mean(levels), [4, 4, 3, 2.5, 2])
+    np.testing.assert_array_equal(profile.model.variance(levels), [0.5, 0.5, 0.375, 0.3125, 0.25])
+    for found, expected in (
+        (profile.model.knots, [-2, 2]),
+        (profile.model.covariance, [[1, 0.5], [0.5, 2]]),
+        (profile.center, [0.25, -0.25]),
+        (profile.spread, [1, 1.5]),
+        (profile.correlation, [[1, 0.125], [0.125, 1]]),
+        (profile.change, [-0.5, 0.75]),
+    ):
+        np.testing.assert_array_equal(found, expected)
+
+
 def check_weights(content: dict[str, Any]) -> None:
     chest, skin = ("no finding", "pleural effusion"), ("benign", "melanoma")
     found = {
@@ -159,6 +177,7 @@ CHECKS = {
     "evidence": check_evidence,
     "predictions": check_predictions,
     "calibration": check_calibration,
+    "profile": check_profile,
     "weights": check_weights,
     "release": check_release,
     "store": check_store,
