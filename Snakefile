@@ -13,7 +13,7 @@ wildcard_constraints:
     dataset=one_of(CONFIG.every_dataset),
     model=one_of(EXPERIMENT.models),
     seed=r"\d+",
-    elsewhere=f"({ELSEWHERE})?",
+    elsewhere=f"({ANY_ELSEWHERE})?",
     votes=r"\d+",
     size=r"\d+(-crop)?",
     decision=one_of([*EXPERIMENT.settings.score.decisions, *BASELINE_DECISIONS]),

@@ -44,7 +44,7 @@ from meddiff.pipeline.scoring import Scoring
 from meddiff.pipeline.shifts import Shifts
 from meddiff.pipeline.training import Training
 from meddiff.pipeline.weights import Weights
-from meddiff.pipeline.wildcards import ELSEWHERE, one_of
+from meddiff.pipeline.wildcards import ANY_ELSEWHERE, one_of
 from meddiff.sharing.absent import absent_files
 
 

@@ -63,7 +63,7 @@ use rule predict_baseline as predict_elsewhere with:
     log:
         f"{LOGS}/{USED}/predict-{{split}}-{{decision}}.log",
     wildcard_constraints:
-        elsewhere=ELSEWHERE,
+        elsewhere=ANY_ELSEWHERE,
         decision=one_of(BASELINE_DECISIONS),
     params:
         store=SCORING.store_elsewhere,

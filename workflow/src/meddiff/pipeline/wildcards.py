@@ -9,10 +9,7 @@ from typing import Protocol
 from meddiff.runs import ScoringRun, TrainedRun
 
 ELSEWHERE = "/tested_on/"  # and the name of a dataset, in the wildcard ``elsewhere``, which may be empty
-
-
-# What stands in a path behind a trained model where it is used on another dataset.
-ELSEWHERE = r"/tested_on/\w+"
+ANY_ELSEWHERE = rf"{ELSEWHERE}\w+"
 
 
 class Wildcards(Protocol):
