@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+# Tests are divided between two processes, file by file.
+WORKERS ?= -n 2 --dist loadgroup
 # Tests and the demo must see this checkout and this environment, not what the shell has activated.
 export PATH := $(abspath $(BIN)):$(PATH)
 
@@ -15,10 +17,10 @@ demo: install ## install everything and run the whole workflow, small, on genera
 	@echo "Tables are in results/demo/tables, figures in results/demo/figures."
 
 test: install-dev install-slurm lint ## install everything, lint, and run the whole test suite
-	python -m pytest
+	python -m pytest $(WORKERS)
 
 test-fast: install-dev ## the tests to run all day (under five minutes)
-	python -m pytest -m "not slow"
+	python -m pytest $(WORKERS) -m "not slow"
 
 bench: install-dev ## measure speed and memory into benchmarks/results (up to an hour on two idle cores)
 	python benchmarks/run.py $(BENCH)

@@ -18,6 +18,13 @@ ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where tests are divided among processes, those of a file stay together, and those of the one cluster."""
+    for item in items:
+        group = "slurm" if item.path.parent.name == "slurm" else item.path.name
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 def _shared(name: str) -> Path:
     folder = SHARED / name
     if not folder.exists():

@@ -21,7 +21,7 @@ def test_slurm_profile_runs_the_paper(clone):
     assert planned["train_model"] == DATASETS * (BASELINES + SINGLE_DIFFUSION)
     assert planned["train_joint_model"] == 1
     assert planned["take_pretrained_weights"] == DATASETS
-    assert planned["predict_baseline"] == DATASETS * BASELINES
+    assert planned["predict_baseline"] == 2 * DATASETS * BASELINES  # the test split and the validation split
     diffusion = DATASETS * (SINGLE_DIFFUSION + STABLE_DIFFUSION)
     assert planned["make_counterfactuals"] == diffusion
     assert planned["gather_errors"] == VOTE_SEEDS * diffusion

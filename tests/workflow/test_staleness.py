@@ -22,6 +22,7 @@ ONE_DIFFUSION_MODEL = {
     "score_shard": 2,
     "gather_errors": 1,
     "vote": 2,
+    "decide": 2,
     "compute_vote_metrics": 2,
     **FROM_ERRORS,
     **REPORT,
@@ -72,6 +73,7 @@ def test_learning_rate_of_a_baseline(project):
     assert project.planned() == {
         **TRAINING,
         "predict_baseline": 1,
+        "decide": 1,
         "compute_metrics": 1,
         **REPORT,
     }

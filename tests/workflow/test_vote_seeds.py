@@ -28,7 +28,8 @@ def test_a_vote_seed_is_added_to_a_finished_run(project: Project) -> None:
     assert len(before) == 3 * 3 + 2 + 2 * 4 + 2
 
     project.edit_yaml(EXPERIMENT, score={"seeds": [0, 4]})
-    of_both_models = {"score_shard": 4, "gather_errors": 2, "vote": 4, "compute_vote_metrics": 4}
+    of_both_models = {"score_shard": 4, "gather_errors": 2, "vote": 4, "decide": 4}
+    of_both_models |= {"compute_vote_metrics": 4}
     assert project.planned() == {**of_both_models, **FROM_ERRORS, **REPORT}
     project.snakemake()
     assert project.planned() == {}
