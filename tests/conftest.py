@@ -19,7 +19,7 @@ SHARED = ROOT.parent / "shared"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where tests are divided among processes, those of a file stay together, and those of the one cluster."""
+    """Where tests are divided among processes, those of a file stay together, and those of the cluster."""
     for item in items:
         group = "slurm" if item.path.parent.name == "slurm" else item.path.name
         item.add_marker(pytest.mark.xdist_group(group))
