@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from textwrap import shorten
+from textwrap import fill, shorten
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,7 +41,7 @@ IMAGES_PER_CLASS = 2
 _POINTS = 7.5
 _TEXT_INCHES, _TOP_INCHES, _GAP_INCHES, _NOTE_INCHES = 1.25, 0.34, 0.06, 0.16
 _BARS_INCHES, _AXIS_INCHES, _BOTTOM_INCHES = 1.4, 0.3, 0.2
-_LONGEST_ID = 16
+_LONGEST_ID, _LONGEST_LINE = 16, 14
 _CLIPPED = 0.995
 _STYLE = FigureStyle(width=7.6, height=1.2)
 _PARTS, _BANDS = "part_", 5
@@ -191,7 +191,11 @@ def _draw(
     settings: Settings,
 ) -> Drawing:
     style, titles = settings.style, settings.model_titles()
-    columns = ["", *(titles[model] for model in maps), *["counterfactual\n− factual"] * bool(changes)]
+    columns = [
+        "",
+        *(fill(titles[model], _LONGEST_LINE) for model in maps),
+        *["counterfactual\n− factual"] * bool(changes),
+    ]
     free = style.width - _TEXT_INCHES - _BARS_INCHES - _AXIS_INCHES - _GAP_INCHES
     side = min(style.height, free / len(columns)) - _GAP_INCHES
     step = side + _NOTE_INCHES + _GAP_INCHES
