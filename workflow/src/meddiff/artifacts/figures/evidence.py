@@ -271,7 +271,7 @@ def _show_bands(axes: Axes, part: pd.DataFrame, settings: Settings, *, first: bo
         title = settings.model_titles()[row["model"]]
         axes.bar(places, values / total, width, color=look.color, label=title)
     axes.axhline(0, color=GREY, linewidth=0.6)
-    axes.set(ylim=(-0.75, 1.0), yticks=[0, 0.5, 1], xticks=[])
+    axes.set(ylim=(-1.0, 1.0), yticks=[-1, 0, 1], xticks=[])
     axes.tick_params(labelsize=_POINTS - 2)
     for side in ("top", "right", "bottom"):
         axes.spines[side].set_visible(False)
