@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-# Tests are divided between two processes, file by file.
+# Tests are divided between two processes, file by file; those of the Slurm cluster run alone, since its jobs
+# need both cores.
 WORKERS ?= -n 2 --dist loadgroup
 # Tests and the demo must see this checkout and this environment, not what the shell has activated.
 export PATH := $(abspath $(BIN)):$(PATH)
@@ -17,7 +18,8 @@ demo: install ## install everything and run the whole workflow, small, on genera
 	@echo "Tables are in results/demo/tables, figures in results/demo/figures."
 
 test: install-dev install-slurm lint ## install everything, lint, and run the whole test suite
-	python -m pytest $(WORKERS)
+	python -m pytest $(WORKERS) --ignore=tests/slurm
+	python -m pytest tests/slurm
 
 test-fast: install-dev ## the tests to run all day (under five minutes)
 	python -m pytest $(WORKERS) -m "not slow"

@@ -19,10 +19,9 @@ SHARED = ROOT.parent / "shared"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where tests are divided among processes, those of a file stay together, and those of the cluster."""
+    """Where tests are divided among processes, those of a file stay together: they share what they run."""
     for item in items:
-        group = "slurm" if item.path.parent.name == "slurm" else item.path.name
-        item.add_marker(pytest.mark.xdist_group(group))
+        item.add_marker(pytest.mark.xdist_group(item.path.name))
 
 
 def _shared(name: str) -> Path:
