@@ -133,7 +133,8 @@ def test_jobs_that_were_ended_ran_again(run):
     assert unet == ["FAILED", "NODE_FAIL", "COMPLETED"]  # warned and saved; node down; done
     resnet = run.states("rule_train_model_wildcards_small_chest_small_resnet_0")
     assert resnet == ["TIMEOUT", "REQUEUED", "COMPLETED"]
-    shard = run.states("rule_score_shard_wildcards_small_chest_small_unet_0_0_1-of-2")
+    # Between the seeds is the dataset that a model is tested on, where that is another.
+    shard = run.states("rule_score_shard_wildcards_small_chest_small_unet_0__0_1-of-2")
     assert shard == ["CANCELLED", "CANCELLED", "COMPLETED"]  # by the test; with the main process; done
 
 
