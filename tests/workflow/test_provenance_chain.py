@@ -64,7 +64,8 @@ def test_chain_of_a_table_reaches_the_raw_data(finished, follow):
     assert text.splitlines()[0].startswith("results/smallest/tables/{classification.csv,")
     assert text.splitlines()[-1].startswith("The chain holds")
     link = follow(finished, TABLE)[TABLE]
-    for command in ("metrics", "vote", "gather", "score", "train", "store", "split", "validate", "fetch"):
+    decided = ("metrics", "decide", "vote", "gather", "score")
+    for command in (*decided, "train", "store", "split", "validate", "fetch"):
         link = next(
             source
             for source in link.made_from
