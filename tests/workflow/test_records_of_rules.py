@@ -65,7 +65,11 @@ def test_files_of_every_command_are_those_of_its_rule(clone, experiment, monkeyp
     smallest = yaml.safe_load(Path("config/experiments/smallest.yaml").read_text())
     scores = {
         "stopping": {"stopping": {"kind": "exact"}},
-        "comparing": {"weights": True, "compare_levels": ["low_discrepancy", "antithetic"]},
+        "comparing": {
+            "validation": True,
+            "weights": True,
+            "compare_levels": ["low_discrepancy", "antithetic"],
+        },
     }
     for name, score in scores.items():
         document = {**smallest, "score": {**smallest["score"], **score}}

@@ -65,7 +65,8 @@ class Scoring:
         """Scoring, the network, and stopping where it stops anything."""
         kind = self._experiment.config.model(wildcards.model, wildcards.dataset).kind
         stopping = ["meddiff.diffusion.stopping"] if self._experiment.stops_early() else []
-        maps = ["meddiff.scoring.evidence_file"] * self._experiment.settings.score.evidence
+        with_maps = getattr(wildcards, "further", VALIDATION) == VALIDATION
+        maps = ["meddiff.scoring.evidence_file"] * (with_maps and self._experiment.settings.score.evidence)
         further = [*stopping, *[_RELABELLING] * (scoring_run(wildcards).tested_on is not None)]
         written = ["meddiff.scoring.error_file", *maps]
         return code_of("meddiff.scoring.score", *written, network_module(kind), *further)
