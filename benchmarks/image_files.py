@@ -10,8 +10,10 @@ from pathlib import Path
 import pandas as pd
 
 from meddiff.config.load import load_dataset
+from meddiff.data.decoding.pixels import PixelFormat
 from meddiff.data.phantom import generate
-from meddiff.data.stores.store import PixelFormat, Store, build_store
+from meddiff.data.stores.build import build_store
+from meddiff.data.stores.store import Store
 from meddiff.data.tables import SPLITS
 
 ROOT = Path(__file__).parents[1]

@@ -22,8 +22,9 @@ import torch
 
 import reference
 from meddiff.config.schema.experiment import StoppingConfig
-from meddiff.data.images import decode
-from meddiff.data.stores.store import Store, resize
+from meddiff.data.decoding.images import decode
+from meddiff.data.decoding.pixels import resize
+from meddiff.data.stores.store import Store
 from meddiff.diffusion import vote
 from meddiff.diffusion.step_order import in_order, spread_order
 from meddiff.diffusion.stopping import cut, make_rule, stopping_steps

@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.special import ndtri
 
 from meddiff.config import Config, DatasetConfig
-from meddiff.data.stores.store import FORMAT_VERSION, INDEX, MANIFEST
+from meddiff.data.stores.store_files import FORMAT_VERSION, INDEX, MANIFEST
 from meddiff.data.tables import SPLITS, write_csv
 from meddiff.io import write_json
 from meddiff.readout.from_logits import from_probabilities

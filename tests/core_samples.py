@@ -11,7 +11,8 @@ from PIL import Image
 
 from meddiff.config import parse_model
 from meddiff.config.presets import open_flags
-from meddiff.data.stores.store import PixelFormat, build_store
+from meddiff.data.decoding.pixels import PixelFormat
+from meddiff.data.stores.build import build_store
 
 ARCHITECTURES: dict[str, dict[str, Any]] = {
     "unet": {

@@ -16,7 +16,8 @@ from evaluate_samples import sample_errors
 from meddiff.artifacts.figures.method import draw_method
 from meddiff.cli import main
 from meddiff.config.schema.figure import FigureStyle
-from meddiff.data.stores.store import PixelFormat, build_store
+from meddiff.data.decoding.pixels import PixelFormat
+from meddiff.data.stores.build import build_store
 from meddiff.evaluate.method import example_image, noised, step_table
 
 NAME = "figures/method"

@@ -9,7 +9,7 @@ import pytest
 
 from meddiff.config import Config
 from meddiff.config.dataset_slices import FetchParams, SplitParams, ValidateParams, slice_of
-from meddiff.config.schema.dataset import RecipeSplit
+from meddiff.config.schema.data.split import RecipeSplit
 from meddiff.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2] / "config"

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from meddiff.config import DatasetConfig
-from meddiff.data.images import decode
+from meddiff.data.decoding.images import decode
 from meddiff.data.obtain.fetch import fetch, read_manifest
 from meddiff.errors import DataError
 from meddiff.io import sha256_file

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from meddiff.config.schema.dataset import CheXpertFormat, ISICFormat
-from meddiff.data.folder import ImageFolder
+from meddiff.config.schema.data.layout import CheXpertFormat, ISICFormat
+from meddiff.data.layouts.folder import ImageFolder
 from meddiff.data.obtain.fetch import fetch, read_manifest
 from meddiff.data.validate import validate_dataset
 from meddiff.errors import DataError

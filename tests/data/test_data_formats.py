@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from meddiff.data.formats import canonical_label, read_table
+from meddiff.data.layouts.rows import canonical_label, read_table
 from meddiff.data.tables import read_csv
 from meddiff.errors import DataError
 

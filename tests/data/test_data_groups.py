@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meddiff.config.schema.dataset import RecipeSplit
-from meddiff.data.formats import read_published, read_table
+from meddiff.config.schema.data.split import RecipeSplit
 from meddiff.data.groups import connected, group_names, is_missing
-from meddiff.data.splits import draw_splits, make_splits
+from meddiff.data.layouts.rows import read_published, read_table
+from meddiff.data.splitting.splits import draw_splits, make_splits
 from meddiff.data.tables import SPLITS
 from meddiff.errors import DataError
 

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from meddiff.data.obtain.looks import ALIKE, BITS, alike_across, look, nearest
-from meddiff.data.splits import make_splits
+from meddiff.data.leaks.looks import ALIKE, BITS, alike_across, look, nearest
+from meddiff.data.splitting.splits import make_splits
 from meddiff.data.validate import validate_dataset
 
 

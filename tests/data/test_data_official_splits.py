@@ -17,11 +17,11 @@ from PIL import Image
 from meddiff.cli import main
 from meddiff.config import DatasetConfig, load_dataset
 from meddiff.config.dataset_slices import FetchParams, OfficialParams, SplitParams, ValidateParams, slice_of
-from meddiff.data.formats import read_split_rows
+from meddiff.data.layouts.rows import read_split_rows
 from meddiff.data.obtain import official_splits
 from meddiff.data.obtain.fetch import fetch, read_manifest
 from meddiff.data.obtain.official_splits import collect_official, places_to_look
-from meddiff.data.splits import make_splits
+from meddiff.data.splitting.splits import make_splits
 from meddiff.data.tables import SPLITS, read_splits
 from meddiff.data.validate import official_rows, validate_dataset
 from meddiff.errors import DataError

@@ -13,7 +13,7 @@ import gdown
 import pytest
 from test_data_archive import make_zip, tree
 
-from meddiff.config.schema.dataset import PackageSource
+from meddiff.config.schema.data.source import PackageSource
 from meddiff.data.obtain import package
 from meddiff.data.obtain.package import prepare
 from meddiff.errors import DataError

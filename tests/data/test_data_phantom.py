@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from meddiff.config.schema.dataset import CheXpertFormat, ISICFormat, PhantomSource, TableFormat
+from meddiff.config.schema.data.layout import CheXpertFormat, ISICFormat, TableFormat
+from meddiff.config.schema.data.source import PhantomSource
 from meddiff.data import phantom
-from meddiff.data.formats import read_table
+from meddiff.data.layouts.rows import read_table
 from meddiff.data.phantom import chest, common, skin
 from meddiff.data.phantom.common import Case
 from meddiff.errors import ConfigError

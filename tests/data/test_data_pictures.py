@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import EpsImagePlugin, ExifTags, Image
 
-from meddiff.data.images import decode, read_picture
-from meddiff.data.pictures import FORMATS
+from meddiff.data.decoding.images import decode, read_picture
+from meddiff.data.decoding.pictures import FORMATS
 from meddiff.errors import DataError
 from meddiff.explaining.edits import read_pixels
 from meddiff.provenance import SOURCE
@@ -66,7 +66,7 @@ def test_pictures_are_opened_in_one_place() -> None:
         for path in SOURCE.rglob("*.py")
         if other_ways.search(path.read_text(encoding="utf-8"))
     ]
-    assert found == ["data/pictures.py"]
+    assert found == ["data/decoding/pictures.py"]
 
 
 @pytest.mark.parametrize("kind", FORMATS)

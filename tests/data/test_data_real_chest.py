@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from meddiff.data.formats import read_table
-from meddiff.data.images import decode
-from meddiff.data.splits import make_splits
-from meddiff.data.stores.store import resize
+from meddiff.data.decoding.images import decode
+from meddiff.data.decoding.pixels import resize
+from meddiff.data.layouts.rows import read_table
+from meddiff.data.splitting.splits import make_splits
 
 ROOT = Path(__file__).resolve().parents[3] / "shared/real/nih-cxr"
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meddiff.config.schema.dataset import RecipeSplit
-from meddiff.data.splits import draw_splits, make_splits, write_splits
+from meddiff.config.schema.data.split import RecipeSplit
+from meddiff.data.splitting.splits import draw_splits, make_splits, write_splits
 from meddiff.data.tables import read_splits
 from meddiff.errors import DataError
 

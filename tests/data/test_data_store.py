@@ -25,8 +25,10 @@ from meddiff.config.dataset_slices import (
     slice_of,
 )
 from meddiff.config.schema.dataset import DatasetConfig
+from meddiff.data.decoding.pixels import PixelFormat, resize
 from meddiff.data.stores import store_files
-from meddiff.data.stores.store import PixelFormat, Store, build_store, resize
+from meddiff.data.stores.build import build_store
+from meddiff.data.stores.store import Store
 from meddiff.data.tables import read_splits
 from meddiff.errors import ConfigError, DataError
 from meddiff.io import sha256_file
@@ -262,8 +264,8 @@ def test_unusable_params(text: str, expected: str) -> None:
 
 
 def test_no_torch_is_imported() -> None:
-    names = ["formats", "images", "obtain.fetch", "phantom", "splits", "stores.store", "tables"]
-    names.append("validate")
+    names = ["decoding.images", "layouts.rows", "obtain.fetch", "phantom", "splitting.splits", "stores.build"]
+    names += ["tables", "validate"]
     modules = ", ".join(f"meddiff.data.{name}" for name in names)
     code = f"import sys, {modules}; sys.exit('torch' in sys.modules or 'matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
@@ -329,11 +331,12 @@ def test_a_full_disk_is_said_before_an_image_is_read(tmp_path: Path, stored: Pat
     """In a process of its own, whose files may have 1,000 bytes; a memory map would end it with a signal."""
     code = (
         "import resource, sys; from pathlib import Path\n"
-        "from meddiff.data.stores import store; from meddiff.errors import DiskError\n"
-        "store.decode = lambda *_: sys.exit('an image was read')\n"
+        "from meddiff.data.decoding import pixels; from meddiff.data.stores import build\n"
+        "from meddiff.errors import DiskError\n"
+        "pixels.decode = lambda *_: sys.exit('an image was read')\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
         "splits, root, out = map(Path, sys.argv[1:])\n"
-        "try: store.build_store(splits, root, out, store.PixelFormat(12, 1), ['healthy', 'sick'])\n"
+        "try: build.build_store(splits, root, out, pixels.PixelFormat(12, 1), ['healthy', 'sick'])\n"
         "except DiskError as error: print(error)"
     )
     arguments = [str(stored.parent / "splits"), str(local_root), str(tmp_path / "new")]

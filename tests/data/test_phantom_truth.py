@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from meddiff.config.schema.dataset import CheXpertFormat, ISICFormat, PhantomSource
+from meddiff.config.schema.data.layout import CheXpertFormat, ISICFormat
+from meddiff.config.schema.data.source import PhantomSource
 from meddiff.data import phantom
 from meddiff.data.phantom.truth import MARKED_CLASSES, lesion_masks
 from meddiff.data.tables import read_csv

@@ -89,7 +89,7 @@ rule split_dataset:
         table="data/{dataset}/table.csv",
         given=DATA.given_splits,
         official=DATA.official_splits,
-        code=code_of("meddiff.data.splits"),
+        code=code_of("meddiff.data.splitting.splits"),
     output:
         train="splits/{dataset}/train.csv",
         valid="splits/{dataset}/valid.csv",
@@ -118,7 +118,7 @@ rule build_store:
         train="splits/{dataset}/train.csv",
         valid="splits/{dataset}/valid.csv",
         test="splits/{dataset}/test.csv",
-        code=code_of("meddiff.data.stores.store"),
+        code=code_of("meddiff.data.stores.build"),
     output:
         manifest="data/{dataset}/store/{size}/manifest.json",
         index="data/{dataset}/store/{size}/index.parquet",

@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> None:
     """Run the command."""
     from meddiff.config.data_places import PACKAGES
     from meddiff.config.dataset_slices import FetchParams, parse_slice
-    from meddiff.config.schema.dataset import PackageSource
+    from meddiff.config.schema.data.source import PackageSource
     from meddiff.data.obtain.fetch import fetch
     from meddiff.data.obtain.listing import seen_path
 

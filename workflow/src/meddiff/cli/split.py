@@ -25,7 +25,7 @@ def files(args: argparse.Namespace) -> Files:
     elif split["kind"] == "official":
         given = split_files(args.official)
     outputs = [*split_files(args.out_dir), args.out_dir / "origin.json"]
-    return Files([args.table, *given], outputs, code=["meddiff.data.splits"])
+    return Files([args.table, *given], outputs, code=["meddiff.data.splitting.splits"])
 
 
 def run(args: argparse.Namespace) -> None:
@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> None:
     import logging
 
     from meddiff.config.dataset_slices import SplitParams, parse_slice
-    from meddiff.data.splits import make_splits, origin_note, write_origin, write_splits
+    from meddiff.data.splitting.splits import make_splits, origin_note, write_origin, write_splits
     from meddiff.data.tables import read_table_csv
 
     dataset = parse_slice(args.params, SplitParams)

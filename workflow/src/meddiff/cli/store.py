@@ -32,14 +32,15 @@ def files(args: argparse.Namespace) -> Files:
     """What the command reads and writes."""
     inputs = [raw_manifest(args.out_dir), *split_files(args.splits_dir)]
     return Files(
-        inputs, store_outputs(args.out_dir), ["meddiff.data.stores.store"], {"size": list(args.size)}
+        inputs, store_outputs(args.out_dir), ["meddiff.data.stores.build"], {"size": list(args.size)}
     )
 
 
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
     from meddiff.config.dataset_slices import StoreParams, parse_slice
-    from meddiff.data.stores.store import PixelFormat, build_store
+    from meddiff.data.decoding.pixels import PixelFormat
+    from meddiff.data.stores.build import build_store
 
     size, geometry = args.size
     dataset = parse_slice(args.params, StoreParams)

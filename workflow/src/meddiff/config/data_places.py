@@ -6,13 +6,9 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from meddiff.config.schema.dataset import (
-    DatasetConfig,
-    LocalSource,
-    OfficialSplit,
-    PackageSource,
-    PhantomSource,
-)
+from meddiff.config.schema.data.source import LocalSource, PackageSource, PhantomSource
+from meddiff.config.schema.data.split import OfficialSplit
+from meddiff.config.schema.dataset import DatasetConfig
 from meddiff.errors import ConfigError
 
 ROOT_KEY, SPLITS_KEY, SPLITS_ROOT_KEY = "root_", "splits_", "splits_root"

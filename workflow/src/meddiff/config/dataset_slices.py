@@ -12,16 +12,12 @@ from typing import Literal, TypeVar
 from pydantic import Field, ValidationError
 
 from meddiff.config.schema.audit import AuditConfig
-from meddiff.config.schema.dataset import (
-    Bits,
-    ClassConfig,
-    DatasetConfig,
-    Format,
-    OfficialSplit,
-    ParticipantsConfig,
-    Source,
-    Split,
-)
+from meddiff.config.schema.data.classes import ClassConfig
+from meddiff.config.schema.data.layout import Format
+from meddiff.config.schema.data.participants import ParticipantsConfig
+from meddiff.config.schema.data.source import Source
+from meddiff.config.schema.data.split import OfficialSplit, Split
+from meddiff.config.schema.dataset import Bits, DatasetConfig
 from meddiff.config.schema.strict import Strict
 from meddiff.errors import ConfigError
 from meddiff.text import script_safe_json

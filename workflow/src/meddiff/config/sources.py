@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from meddiff.config.schema.dataset import GivenSplit
+from meddiff.config.schema.data.split import GivenSplit
 
 if TYPE_CHECKING:
     from meddiff.config.load import Config

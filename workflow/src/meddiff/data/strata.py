@@ -11,9 +11,10 @@ import pandas as pd
 
 from meddiff.config.dataset_slices import StratifyParams
 from meddiff.config.schema.audit import ALL_IMAGES, AuditConfig, ColumnValue, ImageIdValue, Stratum
-from meddiff.config.schema.dataset import CheXpertFormat, DatasetConfig, Format, ISICFormat
-from meddiff.data.folder import ImageFolder
-from meddiff.data.formats import canonical_label
+from meddiff.config.schema.data.layout import CheXpertFormat, Format, ISICFormat
+from meddiff.config.schema.dataset import DatasetConfig
+from meddiff.data.layouts.folder import ImageFolder
+from meddiff.data.layouts.rows import canonical_label
 from meddiff.data.tables import raise_problems, read_csv, read_table_csv
 from meddiff.errors import ConfigError, DataError
 from meddiff.io import sha256_file

@@ -12,16 +12,17 @@ from typing import Any
 import pandas as pd
 
 from meddiff.config.dataset_slices import ValidateParams
-from meddiff.config.schema.dataset import DatasetConfig, OfficialSplit
+from meddiff.config.schema.data.split import OfficialSplit
+from meddiff.config.schema.dataset import DatasetConfig
+from meddiff.data.decoding.checks import Checked, check_image, depth_problem
 from meddiff.data.flow import Flow
-from meddiff.data.folder import ImageFolder
-from meddiff.data.formats import read_published, read_rows
-from meddiff.data.image_checks import Checked, check_image, depth_problem
-from meddiff.data.images import thread_map
-from meddiff.data.obtain.looks import LOOK
+from meddiff.data.layouts.folder import ImageFolder
+from meddiff.data.layouts.rows import read_published, read_rows
+from meddiff.data.leaks.looks import LOOK
 from meddiff.data.tables import TABLE_COLUMNS, list_problems, raise_problems, shared_rows
 from meddiff.errors import DataError
 from meddiff.progress import track
+from meddiff.threads import thread_map
 
 log = logging.getLogger("meddiff")
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from meddiff.config.schema.counterfactual import ExplainParams
 from meddiff.csv_text import check_numbers, read_rows
-from meddiff.data.pictures import open_picture
+from meddiff.data.decoding.pictures import open_picture
 from meddiff.errors import DataError
 
 S = TypeVar("S", bound=Sequence)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 
 from meddiff.config.dataset_slices import Slice, slice_of
-from meddiff.config.schema.dataset import GivenSplit, OfficialSplit
+from meddiff.config.schema.data.split import GivenSplit, OfficialSplit
 from meddiff.config.sources import SPLITS
 from meddiff.pipeline.experiment import SHIFTED, TEST, Experiment
 from meddiff.pipeline.shifts import Shifts

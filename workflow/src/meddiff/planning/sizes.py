@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from meddiff.config.schema.dataset import DatasetConfig, PhantomSource, RecipeSplit
+from meddiff.config.schema.data.source import PhantomSource
+from meddiff.config.schema.data.split import RecipeSplit
+from meddiff.config.schema.dataset import DatasetConfig
 from meddiff.errors import ConfigError
 
 SPLITS = ("train", "valid", "test")

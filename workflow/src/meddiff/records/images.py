@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 
 from meddiff.config import Config
-from meddiff.config.schema.dataset import DatasetConfig, PhantomSource
-from meddiff.data.folder import ImageFolder
+from meddiff.config.schema.data.source import PhantomSource
+from meddiff.config.schema.dataset import DatasetConfig
+from meddiff.data.layouts.folder import ImageFolder
 from meddiff.data.obtain.fetch import read_manifest
 from meddiff.io import sha256_file
 from meddiff.progress import track

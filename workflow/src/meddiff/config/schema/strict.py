@@ -48,6 +48,7 @@ InnerPath = Annotated[
 ]
 # A file that the user has, wherever it is.
 FilePath = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Column = Annotated[str, Field(min_length=1, max_length=500)]
 NotBool = BeforeValidator(_number_is_no_switch)
 # YAML has lists; what is in them is as strict as the rest.

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from meddiff.config.dataset_slices import FetchParams
-from meddiff.config.schema.dataset import DatasetConfig, PhantomSource
+from meddiff.config.schema.data.source import PhantomSource
+from meddiff.config.schema.dataset import DatasetConfig
 from meddiff.data import phantom
 from meddiff.data.obtain.listing import SeenFiles, list_folder
 from meddiff.errors import DataError

@@ -9,12 +9,15 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from meddiff.config.dataset_slices import FetchParams
-from meddiff.config.schema.dataset import CheXpertFormat, DatasetConfig, PhantomSource, TableFormat
-from meddiff.data.folder import ImageFolder, walk_files
-from meddiff.data.images import is_image, thread_map
+from meddiff.config.schema.data.layout import CheXpertFormat, TableFormat
+from meddiff.config.schema.data.source import PhantomSource
+from meddiff.config.schema.dataset import DatasetConfig
+from meddiff.data.decoding.images import is_image
+from meddiff.data.layouts.folder import ImageFolder, walk_files
 from meddiff.errors import DataError
 from meddiff.io import read_json, regular_file, sha256_file, write_json
 from meddiff.progress import track
+from meddiff.threads import thread_map
 
 log = logging.getLogger("meddiff")
 

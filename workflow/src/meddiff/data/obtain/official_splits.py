@@ -9,7 +9,7 @@ import urllib.request
 from pathlib import Path
 
 from meddiff.config.data_places import SHIPPED_SPLITS
-from meddiff.config.schema.dataset import OfficialFile, OfficialSplit
+from meddiff.config.schema.data.split import OfficialFile, OfficialSplit
 from meddiff.data.tables import SPLITS
 from meddiff.errors import DataError
 from meddiff.io import atomic_path

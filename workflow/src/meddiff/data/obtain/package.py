@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from meddiff.config.schema.dataset import PackageSource
+from meddiff.config.schema.data.source import PackageSource
 from meddiff.data.obtain.archive import Archive
 from meddiff.errors import DataError
 from meddiff.io import read_json, sha256_file, write_json

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from meddiff.config.schema.dataset import CheXpertFormat, ISICFormat, PhantomSource, TableFormat
+from meddiff.config.schema.data.layout import CheXpertFormat, ISICFormat, TableFormat
+from meddiff.config.schema.data.source import PhantomSource
 from meddiff.data.phantom import chest, skin
 from meddiff.errors import ConfigError
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from meddiff.config.schema.dataset import PhantomSource
+from meddiff.config.schema.data.source import PhantomSource
 from meddiff.data.tables import write_csv
 
 # First word of every seed sequence: one independent random stream for each purpose.

@@ -12,7 +12,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pandas as pd
 
-from meddiff.config.schema.dataset import ISICFormat, PhantomSource
+from meddiff.config.schema.data.layout import ISICFormat
+from meddiff.config.schema.data.source import PhantomSource
 from meddiff.data.phantom import common
 from meddiff.data.phantom.common import Case, Drawing, step
 from meddiff.data.tables import write_csv

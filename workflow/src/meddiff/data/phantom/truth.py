@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from meddiff.data.images import decode
-from meddiff.data.stores.store import resize
+from meddiff.data.decoding.images import decode
+from meddiff.data.decoding.pixels import resize
 
 # Classes whose images show what their mask marks. A chest film without effusion has a mask of where the
 # phantom would have drawn one, on a side that the film itself does not tell; every skin image has a lesion.

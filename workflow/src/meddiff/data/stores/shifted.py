@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from meddiff.config.schema.dataset import PhantomSource
+from meddiff.config.schema.data.source import PhantomSource
 from meddiff.data.phantom import chest, skin
 from meddiff.data.phantom.common import draw_case
 from meddiff.data.shifts import SHIFTS, fitted_to, shifted

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from meddiff.config.schema.dataset import CheXpertFormat, Format, TableFormat
+from meddiff.config.schema.data.layout import CheXpertFormat, Format, TableFormat
 from meddiff.errors import DataError
 
 _DEEPEST = 3

@@ -12,19 +12,13 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from meddiff.config.dataset_slices import ValidateParams
-from meddiff.config.schema.dataset import (
-    CheXpertFormat,
-    ClassConfig,
-    DatasetConfig,
-    Format,
-    ISICFormat,
-    Label,
-    RecipeSplit,
-    TableFormat,
-)
+from meddiff.config.schema.data.classes import ClassConfig, Label
+from meddiff.config.schema.data.layout import CheXpertFormat, Format, ISICFormat, TableFormat
+from meddiff.config.schema.data.split import RecipeSplit
+from meddiff.config.schema.dataset import DatasetConfig
 from meddiff.data.flow import Flow
-from meddiff.data.folder import ImageFolder
 from meddiff.data.groups import group_names, is_missing
+from meddiff.data.layouts.folder import ImageFolder
 from meddiff.data.tables import SPLIT_COLUMNS, SPLITS, raise_problems, read_csv
 from meddiff.errors import DataError
 

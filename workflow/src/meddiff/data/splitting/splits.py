@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 
 from meddiff.config.dataset_slices import SplitParams
-from meddiff.config.schema.dataset import DatasetConfig, GivenSplit, OfficialSplit, RecipeSplit, Split
-from meddiff.data.formats import canonical_label, read_published
+from meddiff.config.schema.data.split import GivenSplit, OfficialSplit, RecipeSplit, Split
+from meddiff.config.schema.dataset import DatasetConfig
 from meddiff.data.groups import connected
-from meddiff.data.obtain.looks import LOOK, alike_across
+from meddiff.data.layouts.rows import canonical_label, read_published
+from meddiff.data.leaks.looks import LOOK, alike_across
 from meddiff.data.tables import SPLIT_COLUMNS, SPLITS, list_problems, raise_problems, read_csv, write_csv
 from meddiff.data.validate import check_splits
 from meddiff.errors import DataError

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from meddiff.data.folder import ImageFolder
-from meddiff.data.images import Picture, read_picture
-from meddiff.data.obtain.looks import look
+from meddiff.data.decoding.images import Picture, read_picture
+from meddiff.data.layouts.folder import ImageFolder
+from meddiff.data.leaks.looks import look
 from meddiff.errors import DataError
 from meddiff.io import regular_file, sha256_file
 
@@ -22,7 +22,7 @@ class Checked:
 
     Attributes:
         sha256: of the file; blank where it could not be read.
-        look: `meddiff.data.obtain.looks.look`; blank where it could not be read.
+        look: `meddiff.data.leaks.looks.look`; blank where it could not be read.
         problem: why it cannot be used.
         flaw: why it can be read, but shows nothing.
         turned: whether its orientation tag had it turned.

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from meddiff.data.pictures import FORMATS, open_picture
+from meddiff.data.decoding.pictures import FORMATS, open_picture
 from meddiff.errors import DataError
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".gif", ".webp")
 
@@ -135,29 +130,9 @@ def decode(path: str | os.PathLike[str], channels: Literal[1, 3], bits: int = 16
     return read_picture(path).to_8_bit(channels, bits)
 
 
-def thread_map(function: Callable[[T], R], items: Sequence[T], threads: int | None = None) -> Iterator[R]:
-    """Map over `items` in threads, in order; for functions that release the GIL (decode, hash).
-
-    Args:
-        function: called once for each item.
-        items: the arguments.
-        threads: default is the number of CPUs this process may use.
-    """
-    pool = ThreadPoolExecutor(threads or usable_cpus())
-    try:
-        yield from pool.map(function, items)
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
 def is_image(path: str | os.PathLike[str]) -> bool:
     """Whether the file name ends like an image's."""
     return Path(path).suffix.lower() in SUFFIXES
-
-
-def usable_cpus() -> int:
-    # A cluster job may use fewer CPUs than the machine has; macOS does not tell.
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _has_deep_colour(image: Image.Image) -> bool:

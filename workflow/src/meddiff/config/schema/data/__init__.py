@@ -1,0 +1,1 @@
+"""What the file of a dataset may say, part by part."""

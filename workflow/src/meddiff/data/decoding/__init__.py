@@ -1,0 +1,1 @@
+"""Files of pictures, read and brought to 8 bits."""

@@ -1,0 +1,59 @@
+"""What images are made into: grey or RGB, square, 8 bits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+
+from meddiff.data.decoding.images import decode
+
+Geometry = Literal["squash", "crop"]
+
+
+@dataclass(frozen=True)
+class PixelFormat:
+    """What images are made into: grey or RGB, then `size` x `size`.
+
+    Attributes:
+        size: side in pixels.
+        channels: 1 grey, 3 RGB.
+        geometry: see `resize`.
+        bits: significant bits of 16-bit grey (`decode`).
+    """
+
+    size: int
+    channels: Literal[1, 3]
+    geometry: Geometry = "squash"
+    bits: int = 16
+
+    def of(self, path: Path) -> np.ndarray:
+        """uint8 [size, size, channels] of an image file.
+
+        Raises:
+            DataError: if it cannot be read.
+        """
+        return resize(decode(path, self.channels, self.bits), self.size, self.geometry)
+
+
+def resize(image: Image.Image, size: int, geometry: Geometry = "squash") -> np.ndarray:
+    """Bring an image to uint8 [size,size,C] with Pillow's antialiased bilinear filter.
+
+    Args:
+        image: any size.
+        size: side in pixels.
+        geometry: ``squash`` does not keep the aspect ratio (torchvision's ``Resize((size, size))`` of a PIL
+            image); ``crop`` keeps it and cuts the middle out (``Resize(size)``, then ``CenterCrop(size)``).
+    """
+    if geometry == "crop":
+        short = min(image.size)
+        scaled = [int(size * side / short) for side in image.size]
+        left, top = (round((side - size) / 2) for side in scaled)
+        image = image.resize(scaled, Image.Resampling.BILINEAR)
+        pixels = np.asarray(image.crop((left, top, left + size, top + size)))
+    else:
+        pixels = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))
+    return pixels if pixels.ndim == 3 else pixels[..., None]

@@ -1,0 +1,1 @@
+"""What lies where in a dataset's folder, and what its tables say, as one canonical table."""

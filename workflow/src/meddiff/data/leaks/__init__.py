@@ -1,0 +1,1 @@
+"""What the splits of a dataset have in common and should not."""
