@@ -20,9 +20,9 @@ from meddiff.data.layouts.folder import ImageFolder
 from meddiff.data.layouts.rows import read_published, read_rows
 from meddiff.data.leaks.looks import LOOK
 from meddiff.data.tables import TABLE_COLUMNS, list_problems, raise_problems, shared_rows
+from meddiff.devices.cpus import thread_map
 from meddiff.errors import DataError
 from meddiff.progress import track
-from meddiff.threads import thread_map
 
 log = logging.getLogger("meddiff")
 

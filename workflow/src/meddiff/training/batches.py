@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from meddiff.config.schema.training import TrainConfig
+from meddiff.devices.cpus import usable_cpus
 from meddiff.diffusion.noise import noise_keys
-from meddiff.threads import usable_cpus
 from meddiff.training.distributed import Processes
 
 T = TypeVar("T")

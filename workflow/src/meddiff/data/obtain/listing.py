@@ -14,10 +14,10 @@ from meddiff.config.schema.data.source import PhantomSource
 from meddiff.config.schema.dataset import DatasetConfig
 from meddiff.data.decoding.images import is_image
 from meddiff.data.layouts.folder import ImageFolder, walk_files
+from meddiff.devices.cpus import thread_map
 from meddiff.errors import DataError
 from meddiff.io import read_json, regular_file, sha256_file, write_json
 from meddiff.progress import track
-from meddiff.threads import thread_map
 
 log = logging.getLogger("meddiff")
 

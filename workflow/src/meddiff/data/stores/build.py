@@ -16,10 +16,10 @@ from meddiff.data.decoding.pixels import PixelFormat
 from meddiff.data.layouts.folder import ImageFolder
 from meddiff.data.stores.store_files import FORMAT_VERSION, INDEX, MANIFEST, index_sha256
 from meddiff.data.tables import SPLITS, raise_problems, read_splits
+from meddiff.devices.cpus import thread_map
 from meddiff.errors import DataError
 from meddiff.io import allocate, atomic_path, sha256_file, write_at, write_json
 from meddiff.progress import track
-from meddiff.threads import thread_map
 
 
 def build_store(
