@@ -12,9 +12,11 @@ from typing import Any
 import pandas as pd
 
 from meddiff.config.dataset_slices import ValidateParams
-from meddiff.config.schema.data.split import OfficialSplit
+from meddiff.config.schema.data.layout import ArraysFormat
+from meddiff.config.schema.data.split import PUBLISHED, OfficialSplit
 from meddiff.config.schema.dataset import DatasetConfig
 from meddiff.data.decoding.checks import Checked, check_image, depth_problem
+from meddiff.data.decoding.dataset_images import images_of
 from meddiff.data.flow import Flow
 from meddiff.data.layouts.folder import ImageFolder
 from meddiff.data.layouts.rows import read_published, read_rows
@@ -79,7 +81,7 @@ def validate_dataset(
         table, problems = rows.table.rename(index=lambda row: f"row {row}"), rows.problems
         flow = rows.flow
     problems += _duplicates(table)
-    check = partial(check_image, folder, manifest.get("files", {}), dataset.bits)
+    check = partial(check_image, images_of(root, dataset.format, manifest.get("files")), dataset.bits)
     results = thread_map(check, list(table["path"]), threads)
     checked = list(track(results, "checking images", total=len(table)))
     problems += [f"{where}: {c.problem}" for where, c in zip(table.index, checked, strict=True) if c.problem]
@@ -87,7 +89,7 @@ def validate_dataset(
     names = [entry.name for entry in dataset.classes]
     doubtful = [f"{where}: {c.flaw}" for where, c in zip(table.index, checked, strict=True) if c.flaw]
     doubtful += _contradictions(table, names)
-    if isinstance(dataset.split, OfficialSplit) and doubtful:
+    if isinstance(dataset.split, PUBLISHED) and doubtful:
         log.warning("%s", list_problems(f"{source}: published splits are used as they are", doubtful))
     elif doubtful:
         problems += doubtful
@@ -151,7 +153,7 @@ def check_splits(
 
 def _own_csv(dataset: DatasetConfig | ValidateParams, folder: ImageFolder) -> Path:
     csv = folder.csv()
-    if not csv.is_file():
+    if not csv.is_file() and not isinstance(dataset.format, ArraysFormat):
         others = sorted(path.name for place in {csv.parent, folder.root} for path in place.glob("*.csv"))
         raise DataError(
             f"{csv}: there is no such file (format.csv); CSV files there: {', '.join(others) or 'none'}. "

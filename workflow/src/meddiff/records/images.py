@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 
 from meddiff.config import Config
+from meddiff.config.schema.data.layout import ArraysFormat
 from meddiff.config.schema.data.source import PhantomSource
 from meddiff.config.schema.dataset import DatasetConfig
 from meddiff.data.layouts.folder import ImageFolder
@@ -56,5 +57,5 @@ def _locate(dataset: DatasetConfig, root: Path):
     if isinstance(dataset.source, PhantomSource):
         return root.joinpath
     folder = ImageFolder(root, dataset.format)
-    csv = PurePosixPath(dataset.format.csv).as_posix() if dataset.format.csv else None
+    csv = None if isinstance(dataset.format, ArraysFormat) else PurePosixPath(dataset.format.csv).as_posix()
     return lambda path: folder.csv() if path == csv else folder.file(path)

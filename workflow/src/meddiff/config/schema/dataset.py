@@ -48,6 +48,25 @@ class DatasetConfig(Strict):
                 raise ValueError(f"classes: every {attribute} must be different, got {values}")
         if self.sizes is not None and len(self.sizes) != 3:
             raise ValueError(f"sizes: expected train, valid and test, got {', '.join(self.sizes)}")
-        if self.source.kind == "phantom" and self.format.kind == "table":
+        if self.source.kind == "phantom" and self.format.kind not in ("chexpert", "isic"):
             raise ValueError("format: a phantom is generated in the layout of 'chexpert' or 'isic'")
+        return self
+
+    @model_validator(mode="after")
+    def _arrays_have_splits_and_no_columns(self) -> DatasetConfig:
+        if self.format.kind != "arrays":
+            if self.split.kind == "arrays":
+                raise ValueError(
+                    "split: 'arrays' are the splits of an .npz file, and format.kind is "
+                    f"{self.format.kind!r}: say `split: {{kind: recipe}}` to draw them"
+                )
+            return self
+        if self.split.kind == "official":
+            raise ValueError("split: an .npz file brings its own splits: say `split: {kind: arrays}`")
+        columns = [self.audit.value] if self.audit and self.audit.value.kind == "column" else []
+        columns += self.participants.columns().values() if self.participants else []
+        if any(column.csv is None for column in columns):
+            raise ValueError(
+                "audit, participants: an .npz file has no columns; name a CSV by `csv` and `id_column`"
+            )
         return self

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from meddiff.data.decoding.images import Picture, read_picture
-from meddiff.data.layouts.folder import ImageFolder
+from meddiff.data.decoding.dataset_images import DatasetImages
+from meddiff.data.decoding.images import Picture
 from meddiff.data.leaks.looks import look
 from meddiff.errors import DataError
-from meddiff.io import regular_file, sha256_file
 
 
 @dataclass(frozen=True)
@@ -37,27 +34,20 @@ class Checked:
     peak: int = 0
 
 
-def check_image(
-    folder: ImageFolder, files: Mapping[str, Mapping[str, Any]], bits: int | None, path: str
-) -> Checked:
+def check_image(images: DatasetImages, bits: int | None, path: str) -> Checked:
     """Decode one image, and compare it with what `fetch` has recorded.
 
     Args:
-        folder: where images lie.
-        files: canonical path -> size and SHA-256; what is not in it is hashed.
+        images: of the dataset, with what `fetch` has recorded of them.
         bits: significant bits of 16-bit grey; None for 16.
         path: canonical path.
     """
-    entry, file = files.get(path), folder.file(path)
     try:
-        size = regular_file(file).st_size
-        if entry is not None and size != entry["size"]:
-            text = f"{path}: has {size} bytes, the manifest says {entry['size']}; run `fetch` again"
-            return Checked(problem=text)
-        picture = read_picture(file)
+        sha256 = images.sha256(path)
+        picture = images.picture(path)
         pixels = picture.to_8_bit(3, bits or 16)
         return Checked(
-            sha256=entry["sha256"] if entry is not None else sha256_file(file),
+            sha256=sha256,
             look=look(pixels),
             flaw=f"{path}: {flaw}" if (flaw := _flaw(picture, pixels)) else None,
             turned=picture.turned,
@@ -66,7 +56,7 @@ def check_image(
     except OSError as error:
         return Checked(problem=f"{path}: {error.strerror or error}")
     except DataError as error:
-        return Checked(problem=str(error).replace(str(file), path))
+        return Checked(problem=str(error).replace(str(images.file(path)), path))
 
 
 def depth_problem(peaks: list[int]) -> str | None:

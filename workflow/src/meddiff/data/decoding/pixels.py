@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from PIL import Image
 
-from meddiff.data.decoding.images import decode
+from meddiff.data.decoding.images import Picture
 
 Geometry = Literal["squash", "crop"]
 
@@ -30,13 +29,13 @@ class PixelFormat:
     geometry: Geometry = "squash"
     bits: int = 16
 
-    def of(self, path: Path) -> np.ndarray:
-        """uint8 [size, size, channels] of an image file.
+    def of(self, picture: Picture) -> np.ndarray:
+        """uint8 [size, size, channels] of a picture.
 
         Raises:
-            DataError: if it cannot be read.
+            DataError: if it has no form of 8 bits (`Picture.to_8_bit`).
         """
-        return resize(decode(path, self.channels, self.bits), self.size, self.geometry)
+        return resize(picture.to_8_bit(self.channels, self.bits), self.size, self.geometry)
 
 
 def resize(image: Image.Image, size: int, geometry: Geometry = "squash") -> np.ndarray:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from meddiff.config.schema.data.layout import CheXpertFormat, Format, TableFormat
+from meddiff.config.schema.data.layout import ArraysFormat, CheXpertFormat, Format, TableFormat
 from meddiff.errors import DataError
 
 _DEEPEST = 3
@@ -38,10 +38,12 @@ class ImageFolder:
         self._layout = layout
         if isinstance(layout, CheXpertFormat):
             self.prefix = PurePosixPath(layout.csv).parent
+        elif isinstance(layout, ArraysFormat):
+            self.prefix = PurePosixPath()
         else:
             self.prefix = PurePosixPath(layout.image_dir)
         self.base = root / self.prefix
-        if isinstance(layout, TableFormat) or self._has_images(self.base):
+        if isinstance(layout, TableFormat | ArraysFormat) or self._has_images(self.base):
             return
         found = self._search()
         if len(found) > 1:
@@ -58,7 +60,9 @@ class ImageFolder:
         return self.root / canonical
 
     def csv(self) -> Path:
-        """The CSV that the format names; beside the images where it is not below the folder as named."""
+        """The file with the labels; beside the images where it is not below the folder as named."""
+        if isinstance(self._layout, ArraysFormat):
+            return self.root / self._layout.file
         path = self.file(self._layout.csv)
         beside = self.base.parent / PurePosixPath(self._layout.csv).name
         return beside if not path.is_file() and beside.is_file() else path

@@ -13,11 +13,12 @@ import pandas as pd
 
 from meddiff.config.dataset_slices import ValidateParams
 from meddiff.config.schema.data.classes import ClassConfig, Label
-from meddiff.config.schema.data.layout import CheXpertFormat, Format, ISICFormat, TableFormat
+from meddiff.config.schema.data.layout import ArraysFormat, CheXpertFormat, Format, ISICFormat, TableFormat
 from meddiff.config.schema.data.split import RecipeSplit
 from meddiff.config.schema.dataset import DatasetConfig
 from meddiff.data.flow import Flow
 from meddiff.data.groups import group_names, is_missing
+from meddiff.data.layouts.arrays import array_rows
 from meddiff.data.layouts.folder import ImageFolder
 from meddiff.data.tables import SPLIT_COLUMNS, SPLITS, raise_problems, read_csv
 from meddiff.errors import DataError
@@ -136,6 +137,9 @@ def _read(layout: Format, classes: Sequence[ClassConfig], csv: Path) -> Rows:
         rows = _chexpert(layout, classes, csv)
     elif isinstance(layout, ISICFormat):
         rows = _isic(layout, classes, csv)
+    elif isinstance(layout, ArraysFormat):
+        table, problems = array_rows(csv, PurePosixPath(layout.file).as_posix(), _known(classes))
+        rows = Rows(table, problems, Flow(len(table) + len(problems)))
     else:
         rows = _table(layout, classes, csv)
     return replace(rows, table=rows.table.astype({"label": "int64"}))

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from meddiff.config.dataset_slices import FetchParams
-from meddiff.config.schema.data.layout import CheXpertFormat, TableFormat
+from meddiff.config.schema.data.layout import ArraysFormat, CheXpertFormat, TableFormat
 from meddiff.config.schema.data.source import PhantomSource
 from meddiff.config.schema.dataset import DatasetConfig
 from meddiff.data.decoding.images import is_image
@@ -36,7 +36,7 @@ def find_files(name: str, dataset: DatasetConfig | FetchParams, root: Path) -> d
     """Canonical path -> file: all images and the CSV of a folder, or whatever a phantom generated.
 
     Raises:
-        DataError: the folder is not there, has no images, or (format table) no CSV.
+        DataError: the folder is not there, has no images, or no file that the format cannot do without.
     """
     if isinstance(dataset.source, PhantomSource):
         return {path: root / path for path in walk_files(root)}
@@ -44,6 +44,10 @@ def find_files(name: str, dataset: DatasetConfig | FetchParams, root: Path) -> d
     if not root.is_dir():
         raise DataError(f"dataset {name}: there is no folder {root}; {how}")
     layout = dataset.format
+    if isinstance(layout, ArraysFormat):
+        if not (root / layout.file).is_file():
+            raise DataError(f"dataset {name}: {root} has no file {layout.file} (format.file); {how}")
+        return {PurePosixPath(layout.file).as_posix(): root / layout.file}
     folder = ImageFolder(root, layout)
     csv_file = folder.csv()
     # The other formats may do without: published splits have labels of their own.
@@ -157,14 +161,17 @@ def refresh_manifest(
         return False
     try:
         recorded = dict(read_json(manifest)["files"])
-        used = _used(recorded, table)
+        # One file has all images.
+        used = recorded if isinstance(dataset.format, ArraysFormat) else _used(recorded, table)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
             f"{manifest}: cannot be read ({error}); delete it, and it is made again from {root}"
         ) from error
     folder = ImageFolder(root, dataset.format)
     files = {path: folder.file(path) for path in used}
-    csv_path = PurePosixPath(dataset.format.csv).as_posix()
+    csv_path = (
+        None if isinstance(dataset.format, ArraysFormat) else PurePosixPath(dataset.format.csv).as_posix()
+    )
     if csv_path in recorded:
         files[csv_path] = folder.csv()
     record = SeenFiles(seen)

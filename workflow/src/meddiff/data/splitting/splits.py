@@ -10,9 +10,17 @@ import numpy as np
 import pandas as pd
 
 from meddiff.config.dataset_slices import SplitParams
-from meddiff.config.schema.data.split import GivenSplit, OfficialSplit, RecipeSplit, Split
+from meddiff.config.schema.data.split import (
+    PUBLISHED,
+    ArraysSplit,
+    GivenSplit,
+    OfficialSplit,
+    RecipeSplit,
+    Split,
+)
 from meddiff.config.schema.dataset import DatasetConfig
 from meddiff.data.groups import connected
+from meddiff.data.layouts.arrays import split_of
 from meddiff.data.layouts.rows import canonical_label, read_published
 from meddiff.data.leaks.looks import LOOK, alike_across
 from meddiff.data.tables import SPLIT_COLUMNS, SPLITS, list_problems, raise_problems, read_csv, write_csv
@@ -46,13 +54,15 @@ def make_splits(
         splits = draw_splits(table, split)
     elif isinstance(split, GivenSplit):
         splits = given_splits(table, split)
+    elif isinstance(split, ArraysSplit):
+        splits = array_splits(table)
     elif official is None:
         raise DataError("split: official: the folder with the split files is missing; run `getsplits`")
     else:
         splits = official_splits(table, dataset, official)
     names = [entry.name for entry in dataset.classes]
     hashes = dict(zip(table["image_id"], table["sha256"], strict=True))
-    check_splits(splits, hashes, names, published=isinstance(split, OfficialSplit))
+    check_splits(splits, hashes, names, published=isinstance(split, PUBLISHED))
     if LOOK in table:
         _report_alike(splits, dict(zip(table["image_id"], table[LOOK], strict=True)), hashes)
     return splits
@@ -86,6 +96,8 @@ def origin_note(split: Split) -> str:
     """Where splits come from, in one sentence for a log or below a table."""
     if isinstance(split, OfficialSplit):
         return "The published splits, row by row; the checksums of the files agree."
+    if isinstance(split, ArraysSplit):
+        return "The splits of the dataset's owners: the train, val and test arrays of their file."
     if isinstance(split, GivenSplit):
         return f"Given splits ({split.train}, {split.valid}, {split.test}); not the paper's."
     shares = f"{split.valid:g} for validation, {split.test:g} for test, seed {split.seed}"
@@ -154,6 +166,12 @@ def given_splits(table: pd.DataFrame, given: GivenSplit) -> dict[str, pd.DataFra
         splits[name] = known.loc[present, SPLIT_COLUMNS].reset_index(drop=True)
     raise_problems("given splits", problems)
     return splits
+
+
+def array_splits(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Take the splits that an ``.npz`` file has its images in, sorted by image id."""
+    of = table["path"].map(split_of)
+    return {name: table.loc[of == name, SPLIT_COLUMNS].reset_index(drop=True) for name in SPLITS}
 
 
 def official_splits(

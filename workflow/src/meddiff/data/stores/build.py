@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from meddiff.config.schema.data.layout import Format
+from meddiff.data.decoding.dataset_images import images_of
 from meddiff.data.decoding.pixels import PixelFormat
-from meddiff.data.layouts.folder import ImageFolder
 from meddiff.data.stores.store_files import FORMAT_VERSION, INDEX, MANIFEST, index_sha256
 from meddiff.data.tables import SPLITS, raise_problems, read_splits
 from meddiff.devices.cpus import thread_map
@@ -48,7 +48,7 @@ def build_store(
         DiskError: the disk is too small.
     """
     splits = read_splits(splits_dir)
-    locate = ImageFolder(root, layout).file if layout else root.joinpath
+    images = images_of(root, layout)
     size, channels = pixels.size, pixels.channels
     described: dict[str, dict[str, Any]] = {}
     for name, frame in splits.items():
@@ -57,7 +57,9 @@ def build_store(
 
         with atomic_path(out_dir / f"{name}.npy") as temporary:
             shape = (len(frame), size, size, channels)
-            digest = _fill(temporary, name, frame, lambda path: pixels.of(locate(path)), shape, threads)
+            digest = _fill(
+                temporary, name, frame, lambda path: pixels.of(images.picture(path)), shape, threads
+            )
         described[name] = {
             "n": len(frame),
             "sha256": digest,

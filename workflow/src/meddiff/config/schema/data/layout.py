@@ -39,4 +39,11 @@ class TableFormat(Strict):
     image_dir: InnerPath = "."
 
 
-Format = Annotated[CheXpertFormat | ISICFormat | TableFormat, Field(discriminator="kind")]
+class ArraysFormat(Strict):
+    """One `.npz` file with arrays `{train,val,test}_images` and `{train,val,test}_labels`, as MedMNIST's."""
+
+    kind: Literal["arrays"]
+    file: InnerPath = Field(description="such as pneumoniamnist_224.npz, below the dataset's folder")
+
+
+Format = Annotated[CheXpertFormat | ISICFormat | TableFormat | ArraysFormat, Field(discriminator="kind")]

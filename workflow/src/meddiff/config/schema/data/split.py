@@ -57,4 +57,15 @@ class OfficialSplit(Strict):
     recipe: RecipeSplit = RecipeSplit()
 
 
-Split = Annotated[RecipeSplit | GivenSplit | OfficialSplit, Field(discriminator="kind")]
+class ArraysSplit(Strict):
+    """The splits of the file of a dataset whose format is `arrays`: its train, val and test arrays.
+
+    As published splits they are taken as they are.
+    """
+
+    kind: Literal["arrays"]
+
+
+Split = Annotated[RecipeSplit | GivenSplit | OfficialSplit | ArraysSplit, Field(discriminator="kind")]
+# Somebody's published splits, which are what they are: what is doubtful about them is reported.
+PUBLISHED = (OfficialSplit, ArraysSplit)
