@@ -69,7 +69,8 @@ rule validate_dataset:
         "logs/data/{dataset}/validate.log",
     conda:
         "../../envs/cpu.yaml"
-    threads: 2
+    # All there are; on a cluster as slurm/config.yaml says.
+    threads: workflow.cores or 8
     resources:
         mem_mb=4000,
         runtime=60,
@@ -81,7 +82,7 @@ rule validate_dataset:
     shell:
         "python -m meddiff validate --params {params.settings:q} --manifest {input.manifest:q}"
         " --root {resources.root:q} --official data/{wildcards.dataset:q}/official --table {output.table:q}"
-        " --flow {output.flow:q} > {log:q} 2>&1"
+        " --flow {output.flow:q} --threads {threads:q} > {log:q} 2>&1"
 
 
 rule split_dataset:
@@ -127,7 +128,7 @@ rule build_store:
         "logs/data/{dataset}/store-{size}.log",
     conda:
         "../../envs/cpu.yaml"
-    threads: 2
+    threads: workflow.cores or 8
     resources:
         mem_mb=8000,
         runtime=120,
@@ -140,7 +141,8 @@ rule build_store:
         "Decoding and resizing {wildcards.dataset} to {wildcards.size} px"
     shell:
         "python -m meddiff store --params {params.settings:q} --size {wildcards.size:q}"
-        " --splits-dir {params.splits:q} --root {resources.root:q} --out-dir {params.out:q} > {log:q} 2>&1"
+        " --splits-dir {params.splits:q} --root {resources.root:q} --out-dir {params.out:q}"
+        " --threads {threads:q} > {log:q} 2>&1"
 
 
 # Images unlike those of a dataset, to try scores of that on.

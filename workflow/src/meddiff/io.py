@@ -79,9 +79,19 @@ def atomic_path(target: str | os.PathLike[str], *, durable: bool = False) -> Ite
         DiskError: there is no space for it.
     """
     target = Path(target)
+    with disk_errors(target), _temporary_path(target, durable) as path:
+        yield path
+
+
+@contextmanager
+def disk_errors(target: Path) -> Iterator[None]:
+    """What fails in the block for lack of space becomes a `DiskError` that names `target`.
+
+    Raises:
+        DiskError: there is no space.
+    """
     try:
-        with _temporary_path(target, durable) as path:
-            yield path
+        yield
     except MeddiffError:
         raise
     except Exception as error:
@@ -142,7 +152,7 @@ def allocate(handle: int, size: int) -> None:
     """Give an open file `size` bytes, and take the space for them now where the system can do so.
 
     Raises:
-        OSError: there is no space; inside `atomic_path` this becomes a `DiskError`.
+        OSError: there is no space; inside `atomic_path` or `disk_errors` this becomes a `DiskError`.
     """
     try:
         os.posix_fallocate(handle, 0, size)

@@ -1,4 +1,4 @@
-"""Folders of resume states: one run at a time works in each."""
+"""Folders in which one process at a time works, such as those of resume states."""
 
 from __future__ import annotations
 
@@ -101,3 +101,24 @@ def reserved(folder: Path, stop: Callable[[], bool]) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+@contextmanager
+def locked(path: Path, what: str) -> Iterator[None]:
+    """Hold an exclusive lock; wait for it. The system frees it when this process ends, however it ends.
+
+    Args:
+        path: a file for it, made where it is missing, in a folder that is there.
+        what: is locked, for messages, such as ``this store``.
+    """
+    with open(path, "w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.info("%s: another process prepares %s; waiting for it", path.parent, what)
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        except OSError as error:  # some network file systems have no locks
+            log.warning(
+                "%s: cannot be locked (%s); let no second process prepare %s now", path.parent, error, what
+            )
+        yield

@@ -48,8 +48,9 @@ def run(args: argparse.Namespace) -> None:
         splits_dir=args.splits_dir,
         root=args.root,
         out_dir=args.out_dir,
-        pixels=PixelFormat(size, dataset.channels, geometry, dataset.bits or 16),
+        pixels=PixelFormat(size, dataset.channels, geometry, dataset.bits or 16, dataset.decoding),
         class_names=[entry.name for entry in dataset.classes],
         threads=args.threads,
         layout=dataset.format,
+        listing=raw_manifest(args.out_dir),
     )

@@ -17,7 +17,7 @@ from meddiff.config.schema.data.layout import Format
 from meddiff.config.schema.data.participants import ParticipantsConfig
 from meddiff.config.schema.data.source import Source
 from meddiff.config.schema.data.split import OfficialSplit, Split
-from meddiff.config.schema.dataset import Bits, DatasetConfig
+from meddiff.config.schema.dataset import Bits, DatasetConfig, Decoding
 from meddiff.config.schema.strict import Strict
 from meddiff.errors import ConfigError
 from meddiff.text import script_safe_json
@@ -60,6 +60,7 @@ class StoreParams(Strict):
     classes: list[ClassConfig] = Field(min_length=2)
     channels: Literal[1, 3] = 3
     bits: Bits | None = None
+    decoding: Decoding = "full"
 
 
 class StratifyParams(Strict):

@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
 
+_AHEAD = 64  # items a thread: one that takes long does not hold up the others
 
-def thread_map(function: Callable[[T], R], items: Sequence[T], threads: int | None = None) -> Iterator[R]:
+
+def thread_map(function: Callable[[T], R], items: Iterable[T], threads: int | None = None) -> Iterator[R]:
     """Map over `items` in threads, in order; for functions that release the GIL (decode, hash).
+
+    Items are taken as they are needed, so that memory does not grow with their number.
 
     Args:
         function: called once for each item.
         items: the arguments.
         threads: default is the number of CPUs this process may use.
     """
-    pool = ThreadPoolExecutor(threads or usable_cpus())
+    threads = threads or usable_cpus()
+    pool, waiting = ThreadPoolExecutor(threads), deque()
     try:
-        yield from pool.map(function, items)
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) >= _AHEAD * threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 

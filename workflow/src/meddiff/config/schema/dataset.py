@@ -16,6 +16,7 @@ from meddiff.config.schema.data.split import Split
 from meddiff.config.schema.strict import NotBool, Side, Strict, Title
 
 Bits = Annotated[int, Field(ge=8, le=16)]
+Decoding = Literal["full", "reduced"]
 
 
 class DatasetConfig(Strict):
@@ -29,6 +30,12 @@ class DatasetConfig(Strict):
     channels: Annotated[Literal[1, 3], NotBool] = 3
     bits: Bits | None = Field(
         default=None, description="significant bits of 16-bit grey images: white is 2^bits - 1; default 16"
+    )
+    decoding: Decoding = Field(
+        default="full",
+        exclude_if=lambda decoding: decoding == "full",
+        description="reduced: JPEG files at least four times as large as the store's images are decoded to a "
+        "part of their size, which is faster and changes values a little",
     )
     augmentation: Augmentations = Augmentations()
     split: Split

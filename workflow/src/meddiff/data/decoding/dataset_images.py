@@ -26,8 +26,8 @@ class DatasetImages(Protocol):
         """The file on disk that has the picture, as messages name it."""
         ...
 
-    def picture(self, path: str) -> Picture:
-        """A picture, read completely; DataError if it cannot be."""
+    def picture(self, path: str, least_side: int | None = None) -> Picture:
+        """A picture, read completely (`least_side`: see `read_picture`); DataError if it cannot be."""
         ...
 
     def sha256(self, path: str) -> str:
@@ -63,9 +63,9 @@ class FileImages:
         """The file of the picture."""
         return self._locate(path)
 
-    def picture(self, path: str) -> Picture:
+    def picture(self, path: str, least_side: int | None = None) -> Picture:
         """See `read_picture`."""
-        return read_picture(self._locate(path))
+        return read_picture(self._locate(path), least_side)
 
     def sha256(self, path: str) -> str:
         """Of the file; the listed one if it has the listed size."""
@@ -86,7 +86,7 @@ class ArrayImages:
         """The file of all pictures."""
         return self._file
 
-    def picture(self, path: str) -> Picture:
+    def picture(self, path: str, least_side: int | None = None) -> Picture:
         """Grey or RGB, as the array has it."""
         part, row = place_of(path)
         if row >= self._arrays.shapes[part][0]:

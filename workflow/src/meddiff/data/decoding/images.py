@@ -80,11 +80,16 @@ class Picture:
         )
 
 
-def read_picture(path: str | os.PathLike[str]) -> Picture:
+def read_picture(path: str | os.PathLike[str], least_side: int | None = None) -> Picture:
     """Read a file completely and turn the picture as its orientation tag (EXIF) says.
 
     Viewers apply the tag, so who labelled the image has seen it turned. (torchvision's loader, which the
     authors used, does not.)
+
+    Args:
+        path: the file.
+        least_side: a JPEG file may be decoded to a half, a quarter or an eighth of its size, as long as no
+            side becomes shorter than this, in pixels. That is faster, and after resizing nearly the same.
 
     Raises:
         DataError: no such file, no regular file, not an image of the formats that are read, truncated, or
@@ -98,6 +103,8 @@ def read_picture(path: str | os.PathLike[str]) -> Picture:
                     "is meant is not known; save that one by itself"
                 )
             deep_colour = _has_deep_colour(image)
+            if least_side is not None and image.format == "JPEG":
+                image.draft(None, (least_side, least_side))
             # Pillow turns a TIFF by itself. Of the others the tag may come after the pixels.
             turned = image.format == "TIFF" and image.tag_v2.get(_ORIENTATION, _UPRIGHT) != _UPRIGHT
             image.load()

@@ -8,9 +8,14 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
+from meddiff.config.schema.dataset import Decoding
 from meddiff.data.decoding.images import Picture
 
 Geometry = Literal["squash", "crop"]
+
+# Half of what is decoded is then left for the filter of `resize`: what a JPEG decoder's own reduction does to
+# the pixels is small.
+_MARGIN = 2
 
 
 @dataclass(frozen=True)
@@ -22,12 +27,20 @@ class PixelFormat:
         channels: 1 grey, 3 RGB.
         geometry: see `resize`.
         bits: significant bits of 16-bit grey (`decode`).
+        decoding: ``full``, or ``reduced``: a JPEG file of at least four times `size` is decoded to a half, a
+            quarter or an eighth of its size, but at least twice `size`.
     """
 
     size: int
     channels: Literal[1, 3]
     geometry: Geometry = "squash"
     bits: int = 16
+    decoding: Decoding = "full"
+
+    @property
+    def least_side(self) -> int | None:
+        """The side in pixels that has to be decoded; None for all there is (`read_picture`)."""
+        return _MARGIN * self.size if self.decoding == "reduced" else None
 
     def of(self, picture: Picture) -> np.ndarray:
         """uint8 [size, size, channels] of a picture.

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from meddiff.config.schema.data.source import PackageSource
 from meddiff.data.obtain.archive import Archive
 from meddiff.errors import DataError
 from meddiff.io import read_json, sha256_file, write_json
+from meddiff.state_folder import locked
 
 ARCHIVE, RECORD, LOCK = "archive.zip", "archive.json", ".lock"
 SPLITS_FOLDER = "splits"
@@ -42,7 +41,7 @@ def prepare(name: str, source: PackageSource, packages: Path) -> None:
     """
     package = packages / source.file_id
     package.mkdir(parents=True, exist_ok=True)
-    with _locked(package / LOCK):
+    with locked(package / LOCK, "this package"):
         archive, folder = package / ARCHIVE, package / source.folder
         unpacked = package / f"{source.folder}.unpacked.json"
         record = _read_record(package / RECORD)
@@ -163,17 +162,3 @@ def _read_record(path: Path) -> dict[str, object] | None:
     if not isinstance(record, dict) or set(record) != {"size", "sha256"}:
         raise DataError(f"{path}: expected size and sha256 of the archive; delete it")
     return record
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock; the system frees it when this process ends, however it ends."""
-    with open(path, "w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            log.info("%s: another process prepares this package; waiting for it", path.parent)
-            fcntl.flock(stream, fcntl.LOCK_EX)
-        except OSError as error:  # some network file systems have no locks
-            log.warning("%s: cannot be locked (%s); let no second process prepare it now", path.parent, error)
-        yield
