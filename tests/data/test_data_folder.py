@@ -32,7 +32,7 @@ def test_films_have_one_name_wherever_they_lie(tmp_path: Path, make_dataset, whe
     (tmp_path / where / "train.csv").write_text("Path,Pleural Effusion,No Finding\n")
     folder = ImageFolder(tmp_path, CHEXPERT)
     assert folder.file(FILM) == file
-    assert folder.csv() == tmp_path / where / "train.csv"
+    assert folder.table(CHEXPERT.csv) == tmp_path / where / "train.csv"
     fetch("chexpert", make_dataset(format={"kind": "chexpert"}), tmp_path, tmp_path / "raw.json")
     assert set(read_manifest(tmp_path / "raw.json")["files"]) == {FILM, "CheXpert-v1.0-small/train.csv"}
 
@@ -44,7 +44,7 @@ def test_lesions_have_one_name_wherever_they_lie(tmp_path: Path, make_dataset, w
     csv.write_text("image_name,target\n")
     folder = ImageFolder(tmp_path, ISIC)
     assert folder.file(LESION) == file
-    assert folder.csv() == csv
+    assert folder.table(ISIC.csv) == csv
     fetch("isic", make_dataset(format={"kind": "isic"}), tmp_path, tmp_path / "raw.json")
     assert set(read_manifest(tmp_path / "raw.json")["files"]) == {LESION, "metadata.csv"}
 

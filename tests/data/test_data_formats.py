@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from meddiff.data.layouts.rows import canonical_label, read_table
+from meddiff.data.layouts.rows import read_table
+from meddiff.data.layouts.values import canonical_label
 from meddiff.data.tables import read_csv
 from meddiff.errors import DataError
 

@@ -23,13 +23,16 @@ _LISTED = 20
 Rows = list[tuple[int, list[str]]]
 
 
-def read_rows(path: str | os.PathLike[str], *, ours: bool, repair: str = "") -> tuple[list[str], Rows]:
+def read_rows(
+    path: str | os.PathLike[str], *, ours: bool, repair: str = "", delimiter: str = ","
+) -> tuple[list[str], Rows]:
     """Header and rows of a comma-separated file, as text.
 
     Args:
         path: the file (UTF-8, with or without byte order mark).
         ours: whether this workflow wrote it: then quotes are right, and the last line ends with a line break.
         repair: what to do about a file that is not right, for messages.
+        delimiter: what stands between cells.
 
     Returns:
         Names of the columns, and for each row the line on which it ends (the header is line 1) and its cells.
@@ -48,7 +51,7 @@ def read_rows(path: str | os.PathLike[str], *, ours: bool, repair: str = "") -> 
         raise DataError(f"{path}: there is no such file{what_to_do}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read as a UTF-8 CSV file: {error}{what_to_do}") from error
-    reader = csv.reader(io.StringIO(text, newline=""), strict=ours)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=ours, delimiter=delimiter)
     try:
         header = [name.strip() for name in next(reader, [])]
         rows = [(reader.line_num, row) for row in reader if row]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -11,11 +11,13 @@ import pandas as pd
 
 from meddiff.config.dataset_slices import StratifyParams
 from meddiff.config.schema.audit import ALL_IMAGES, AuditConfig, ColumnValue, ImageIdValue, Stratum
-from meddiff.config.schema.data.layout import CheXpertFormat, Format, ISICFormat
+from meddiff.config.schema.data.layout import CheXpertFormat, Format, PlacesBase
 from meddiff.config.schema.dataset import DatasetConfig
+from meddiff.data.layouts.cells import column, read_text_table
 from meddiff.data.layouts.folder import ImageFolder
-from meddiff.data.layouts.rows import canonical_label
-from meddiff.data.tables import raise_problems, read_csv, read_table_csv
+from meddiff.data.layouts.tabular import image_cells, source_of
+from meddiff.data.layouts.values import canonical_label
+from meddiff.data.tables import raise_problems, read_table_csv
 from meddiff.errors import ConfigError, DataError
 from meddiff.io import sha256_file
 
@@ -99,33 +101,44 @@ def column_values(
     Raises:
         DataError: if file or column are missing, the file has changed, an image has no row, or rows differ.
     """
-    folder, name = ImageFolder(root, layout), value.csv or layout.csv
-    path = folder.csv() if value.csv is None else folder.file(name)
-    id_column = value.id_column or _id_column(layout)
-    rows = read_csv(path, [id_column, value.column])
-    recorded = manifest.get("files", {}).get(name)
-    if recorded is not None and sha256_file(path) != recorded["sha256"]:
-        raise DataError(f"{path}: has changed since it was recorded in raw.json; start Snakemake again")
+    folder = ImageFolder(root, layout)
+    source, cells = _cells(value, layout, folder, manifest)
     wanted = set(ids)
-    found: dict[str, tuple[int, str]] = {}
+    found: dict[str, tuple[str, str]] = {}
     problems = []
-    for row, (cell, text) in zip(rows.index, rows[[id_column, value.column]].to_numpy(), strict=True):
+    for where, cell, text in cells:
         image_id = cell if cell in wanted else _image_id(cell, layout, of_format=value.csv is None)
         if image_id in wanted:
-            first, before = found.setdefault(image_id, (row, text))
+            first, before = found.setdefault(image_id, (where, text))
             if before != text:
                 problems.append(
-                    f"row {row}: {value.column} of {image_id!r} is {text!r}, in row {first} it is {before!r}"
+                    f"{where}: {value.column} of {image_id!r} is {text!r}, in {first} it is {before!r}"
                 )
     problems += [f"no row of image {image_id!r}" for image_id in ids if image_id not in found]
-    raise_problems(f"{path} ({key})", problems)
+    raise_problems(f"{source} ({key})", problems)
     return pd.Series({image_id: text for image_id, (_, text) in found.items()}, dtype=object)
 
 
-def _id_column(layout: Format) -> str:
-    if isinstance(layout, CheXpertFormat):
-        return "Path"
-    return "image_name" if isinstance(layout, ISICFormat) else layout.image_column
+def _cells(
+    value: ColumnValue, layout: Format, folder: ImageFolder, manifest: Mapping[str, Any]
+) -> tuple[str, Iterable[tuple[str, str, str]]]:
+    """What a column is read from; and where each row stands, its image, and its cell."""
+    recorded = manifest.get("files", {})
+    read = [value.csv] if value.csv is not None else layout.tables
+    for name in read:
+        path = folder.file(name) if value.csv is not None else folder.table(name)
+        if name in recorded and sha256_file(path) != recorded[name]["sha256"]:
+            raise DataError(f"{path}: has changed since it was recorded in raw.json; start Snakemake again")
+    if value.csv is None and isinstance(layout, PlacesBase):
+        cells = image_cells(layout, folder, recorded, value.column)
+        return source_of(layout, folder), ((image_id, image_id, text) for image_id, text in cells.items())
+    path = folder.file(value.csv) if value.csv is not None else folder.table(layout.csv)
+    id_column = value.id_column or ("Path" if isinstance(layout, CheXpertFormat) else "image_name")
+    rows = read_text_table(path)
+    for name in (id_column, value.column):
+        column(rows, name, str(path))
+    named = zip(rows.index, rows[id_column], rows[value.column], strict=True)
+    return str(path), ((f"row {row}", cell, text) for row, cell, text in named)
 
 
 def _image_id(cell: str, layout: Format, of_format: bool) -> str:

@@ -34,7 +34,7 @@ def list_problems(what: str, problems: Sequence[str], listed: int = 20) -> str:
 
 
 def read_csv(
-    path: str | os.PathLike[str], columns: Sequence[str] = (), *, ours: bool = False
+    path: str | os.PathLike[str], columns: Sequence[str] = (), *, ours: bool = False, delimiter: str = ","
 ) -> pd.DataFrame:
     """Read a comma-separated file; every cell is a stripped string, so ids keep their leading zeros.
 
@@ -42,6 +42,7 @@ def read_csv(
         path: the file (UTF-8, with or without byte order mark).
         columns: the columns that must be there; others are kept as well.
         ours: whether this workflow wrote it (`meddiff.csv_text.read_rows`).
+        delimiter: what stands between cells.
 
     Returns:
         One row a record. The index is the line on which the record ends, the header being line 1.
@@ -49,7 +50,7 @@ def read_csv(
     Raises:
         DataError: as `meddiff.csv_text.read_rows`, or a required column is missing.
     """
-    header, rows = read_rows(path, ours=ours, repair=_REPAIR if ours else "")
+    header, rows = read_rows(path, ours=ours, repair=_REPAIR if ours else "", delimiter=delimiter)
     if missing := [name for name in columns if name not in header]:
         there = ", ".join(header) or "none"
         raise DataError(f"{path}: no column {', '.join(missing)}; the columns there are: {there}")

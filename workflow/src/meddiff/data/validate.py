@@ -12,14 +12,16 @@ from typing import Any
 import pandas as pd
 
 from meddiff.config.dataset_slices import ValidateParams
-from meddiff.config.schema.data.layout import ArraysFormat
-from meddiff.config.schema.data.split import PUBLISHED, OfficialSplit
+from meddiff.config.schema.data.split import OfficialSplit, is_published
 from meddiff.config.schema.dataset import DatasetConfig
 from meddiff.data.decoding.checks import Checked, check_image, depth_problem
 from meddiff.data.decoding.dataset_images import images_of
 from meddiff.data.flow import Flow
+from meddiff.data.layouts.canonical import SPLIT, Rows
+from meddiff.data.layouts.files import advice
 from meddiff.data.layouts.folder import ImageFolder
 from meddiff.data.layouts.rows import read_published, read_rows
+from meddiff.data.layouts.tabular import source_of
 from meddiff.data.leaks.looks import LOOK
 from meddiff.data.tables import TABLE_COLUMNS, list_problems, raise_problems, shared_rows
 from meddiff.devices.cpus import thread_map
@@ -76,10 +78,11 @@ def validate_dataset(
         source, (table, problems) = official, official_rows(dataset, official)
         flow = Flow(len(table))  # all rows, or there are problems
     else:
-        source = _own_csv(dataset, folder)
-        rows = read_rows(dataset, source)
-        table, problems = rows.table.rename(index=lambda row: f"row {row}"), rows.problems
-        flow = rows.flow
+        _tables_are_there(dataset, folder)
+        source = source_of(dataset.format, folder)
+        rows = read_rows(dataset, folder, manifest.get("files", {}))
+        table, problems, flow = rows.table, list(rows.problems), rows.flow
+        problems += _not_there(rows, folder, manifest)
     problems += _duplicates(table)
     check = partial(check_image, images_of(root, dataset.format, manifest.get("files")), dataset.bits)
     results = thread_map(check, list(table["path"]), threads)
@@ -89,7 +92,7 @@ def validate_dataset(
     names = [entry.name for entry in dataset.classes]
     doubtful = [f"{where}: {c.flaw}" for where, c in zip(table.index, checked, strict=True) if c.flaw]
     doubtful += _contradictions(table, names)
-    if isinstance(dataset.split, PUBLISHED) and doubtful:
+    if is_published(dataset.split) and doubtful:
         log.warning("%s", list_problems(f"{source}: published splits are used as they are", doubtful))
     elif doubtful:
         problems += doubtful
@@ -98,7 +101,8 @@ def validate_dataset(
     problems += _empty_classes(table["label"], names)
     raise_problems(str(source), problems)
     _report(source, table, checked)
-    return Validated(table[[*TABLE_COLUMNS, LOOK]].sort_values("image_id", ignore_index=True), flow)
+    columns = [*TABLE_COLUMNS, LOOK, *[SPLIT] * (SPLIT in table)]
+    return Validated(table[columns].sort_values("image_id", ignore_index=True), flow)
 
 
 def official_rows(dataset: DatasetConfig | ValidateParams, folder: Path) -> tuple[pd.DataFrame, list[str]]:
@@ -108,7 +112,7 @@ def official_rows(dataset: DatasetConfig | ValidateParams, folder: Path) -> tupl
     """
     splits, problems = read_published(dataset.format, dataset.classes, folder)
     tables = [
-        table.rename(index=lambda row, name=name: f"{name}.csv row {row}") for name, table in splits.items()
+        table.rename(index=lambda row, name=name: f"{name}.csv {row}") for name, table in splits.items()
     ]
     return pd.concat(tables), problems
 
@@ -151,15 +155,26 @@ def check_splits(
     raise_problems("splits", problems if published else problems + identical)
 
 
-def _own_csv(dataset: DatasetConfig | ValidateParams, folder: ImageFolder) -> Path:
-    csv = folder.csv()
-    if not csv.is_file() and not isinstance(dataset.format, ArraysFormat):
-        others = sorted(path.name for place in {csv.parent, folder.root} for path in place.glob("*.csv"))
-        raise DataError(
-            f"{csv}: there is no such file (format.csv); CSV files there: {', '.join(others) or 'none'}. "
-            "Splits that are not published ones need the dataset's own labels"
-        )
-    return csv
+def _tables_are_there(dataset: DatasetConfig | ValidateParams, folder: ImageFolder) -> None:
+    for name in dataset.format.tables:
+        path = folder.table(name)
+        if not path.is_file():
+            others = sorted(file.name for place in {path.parent, folder.root} for file in place.glob("*.csv"))
+            raise DataError(
+                f"{path}: there is no such file (format); CSV files there: {', '.join(others) or 'none'}. "
+                "Splits that are not published ones need the dataset's own labels"
+            )
+
+
+def _not_there(rows: Rows, folder: ImageFolder, manifest: Mapping[str, Any]) -> list[str]:
+    """What to do about images of the table that are not there; the checks of single images name each."""
+    paths = rows.table["path"].reindex([where for where, _ in rows.missing])
+    lost = [name for (_, name), path in zip(rows.missing, paths, strict=True) if _is_lost(folder, path)]
+    return [advice(lost, len(rows.table), folder, manifest.get("files", {}))] if lost else []
+
+
+def _is_lost(folder: ImageFolder, path: Any) -> bool:
+    return isinstance(path, str) and not folder.file(path).is_file()
 
 
 def _contradictions(table: pd.DataFrame, class_names: Sequence[str]) -> list[str]:
@@ -176,7 +191,7 @@ def _contradictions(table: pd.DataFrame, class_names: Sequence[str]) -> list[str
     return problems
 
 
-def _report(source: Path, table: pd.DataFrame, checked: Sequence[Checked]) -> None:
+def _report(source: Path | str, table: pd.DataFrame, checked: Sequence[Checked]) -> None:
     """Say in the log what is no problem, but worth knowing."""
     copies, turned = int(table["sha256"].duplicated().sum()), sum(c.turned for c in checked)
     if copies:

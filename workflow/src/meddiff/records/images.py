@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from meddiff.config import Config
-from meddiff.config.schema.data.layout import ArraysFormat
 from meddiff.config.schema.data.source import PhantomSource
 from meddiff.config.schema.dataset import DatasetConfig
 from meddiff.data.layouts.folder import ImageFolder
@@ -57,5 +56,5 @@ def _locate(dataset: DatasetConfig, root: Path):
     if isinstance(dataset.source, PhantomSource):
         return root.joinpath
     folder = ImageFolder(root, dataset.format)
-    csv = None if isinstance(dataset.format, ArraysFormat) else PurePosixPath(dataset.format.csv).as_posix()
-    return lambda path: folder.csv() if path == csv else folder.file(path)
+    tables = set(dataset.format.tables)
+    return lambda path: folder.table(path) if path in tables else folder.file(path)

@@ -49,12 +49,21 @@ class DatasetConfig(Strict):
 
     @model_validator(mode="after")
     def _classes_are_distinct(self) -> DatasetConfig:
-        for attribute, same in (("value", as_label), ("name", str.casefold)):
-            values = [getattr(c, attribute) for c in self.classes]
+        for attribute, same, values in (
+            ("value", as_label, [value for c in self.classes for value in c.all_values]),
+            ("name", str.casefold, [c.name for c in self.classes]),
+        ):
             if len({same(value) for value in values}) != len(values):
                 raise ValueError(f"classes: every {attribute} must be different, got {values}")
         if self.sizes is not None and len(self.sizes) != 3:
             raise ValueError(f"sizes: expected train, valid and test, got {', '.join(self.sizes)}")
+        if self.split.kind == "official" and self.format.kind not in ("chexpert", "isic"):
+            raise ValueError(
+                "split: `kind: official` goes with the formats chexpert and isic; a table or folders say "
+                "which split a row is of with `kind: column` (and `lists` under format), or `kind: files`"
+            )
+        if self.split.kind == "column" and self.format.kind in ("chexpert", "isic"):
+            raise ValueError("split: `kind: column` goes with the formats table and folders")
         if self.source.kind == "phantom" and self.format.kind not in ("chexpert", "isic"):
             raise ValueError("format: a phantom is generated in the layout of 'chexpert' or 'isic'")
         return self

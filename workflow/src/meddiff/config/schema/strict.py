@@ -27,6 +27,17 @@ def _inside(path: str) -> str:
     return path
 
 
+def _all_inside(given: str | list[str]) -> str | list[str]:
+    paths = given if isinstance(given, list) else [given]
+    if not paths or len(set(paths)) < len(paths):
+        raise ValueError(f"expected at least one path, and each once, got {given}")
+    for path in paths:
+        if not 0 < len(path) <= 500 or any(ord(character) < 32 or character == "\x7f" for character in path):
+            raise ValueError(f"expected a path of 1 to 500 printable characters, got {path!r}")
+        _inside(path)
+    return given
+
+
 # What NumPy, PyTorch and scikit-learn all take.
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 # One line: it stands in tables, captions and figures.
@@ -46,6 +57,8 @@ InnerPath = Annotated[
     Field(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$"),
     AfterValidator(_inside),
 ]
+# One such path, or several.
+InnerPaths = Annotated[str | list[str], AfterValidator(_all_inside)]
 # A file that the user has, wherever it is.
 FilePath = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
-from meddiff.config.schema.data.layout import ArraysFormat, CheXpertFormat, Format, TableFormat
+from meddiff.config.schema.data.layout import ArraysFormat, CheXpertFormat, Format, PlacesBase
 from meddiff.errors import DataError
 
 _DEEPEST = 3
@@ -26,6 +27,7 @@ class ImageFolder:
         root: the folder as named.
         prefix: the canonical path of `base`; everything below it may lie anywhere under `root`.
         base: the folder on disk that `prefix` stands for.
+        names: folders of images as the layout names them, or patterns of such.
     """
 
     def __init__(self, root: Path, layout: Format) -> None:
@@ -37,13 +39,15 @@ class ImageFolder:
         self.root = root
         self._layout = layout
         if isinstance(layout, CheXpertFormat):
-            self.prefix = PurePosixPath(layout.csv).parent
+            self.names = [str(PurePosixPath(layout.csv).parent)]
         elif isinstance(layout, ArraysFormat):
-            self.prefix = PurePosixPath()
+            self.names = ["."]
         else:
-            self.prefix = PurePosixPath(layout.image_dir)
+            self.names = layout.image_dirs if isinstance(layout, PlacesBase) else [layout.image_dir]
+        literal = len(self.names) == 1 and not _is_pattern(self.names[0])
+        self.prefix = PurePosixPath(self.names[0] if literal else ".")
         self.base = root / self.prefix
-        if isinstance(layout, TableFormat | ArraysFormat) or self._has_images(self.base):
+        if isinstance(layout, PlacesBase | ArraysFormat) or self._has_images(self.base):
             return
         found = self._search()
         if len(found) > 1:
@@ -59,17 +63,51 @@ class ImageFolder:
             return self.base / canonical.relative_to(self.prefix)
         return self.root / canonical
 
-    def csv(self) -> Path:
-        """The file with the labels; beside the images where it is not below the folder as named."""
-        if isinstance(self._layout, ArraysFormat):
-            return self.root / self._layout.file
-        path = self.file(self._layout.csv)
-        beside = self.base.parent / PurePosixPath(self._layout.csv).name
+    def table(self, name: str) -> Path:
+        """A file that the format names beside images; also beside these where it is not as named."""
+        path = self.file(name)
+        if isinstance(self._layout, PlacesBase | ArraysFormat):
+            return path
+        beside = self.base.parent / PurePosixPath(name).name
         return beside if not path.is_file() and beside.is_file() else path
 
+    @property
+    def first(self) -> str:
+        """The first folder of images, as the layout names it."""
+        return self.names[0]
+
+    def has(self, path: str) -> bool:
+        """Whether a canonical path is in one of the folders of images."""
+        return any(_below(path, name) is not None for name in self.names)
+
+    def dirs(self, paths: Iterable[str]) -> list[str]:
+        """The folders of images that files are in, in the order of the layout and their names."""
+        found: dict[str, None] = {}
+        parents = {str(PurePosixPath(path).parent) for path in paths}
+        for name in self.names:
+            matched = {_below(f"{parent}/x", name) for parent in parents} if _is_pattern(name) else {name}
+            found |= dict.fromkeys(sorted(matched - {None}))
+        return list(found)
+
+    def missing_dirs(self) -> list[str]:
+        """Folders of images that are not there, as the layout names them."""
+        return [name for name in self.names if not any(path.is_dir() for path in self._places(name))]
+
     def walk(self) -> Iterator[str]:
-        """Canonical paths of all files below `base`."""
-        yield from (str(self.prefix / path) for path in walk_files(self.base))
+        """Canonical paths of all files below the folders of images."""
+        seen: set[str] = set()
+        for name in self.names:
+            for place in self._places(name):
+                prefix = self.prefix if place == self.base else PurePosixPath(place.relative_to(self.root))
+                paths = [str(prefix / path) for path in walk_files(place)]
+                yield from (path for path in paths if path not in seen)
+                seen.update(paths)
+
+    def _places(self, name: str) -> list[Path]:
+        """The folders on disk that a name of the layout means."""
+        if _is_pattern(name):
+            return sorted(path for path in self.root.glob(name) if path.is_dir())
+        return [self.base if len(self.names) == 1 else self.root / name]
 
     def _has_images(self, folder: Path) -> bool:
         if not isinstance(self._layout, CheXpertFormat):
@@ -93,6 +131,20 @@ class ImageFolder:
         if isinstance(self._layout, CheXpertFormat):
             return self._has_images(folder)
         return folder.name == self.prefix.name
+
+
+def _is_pattern(name: str) -> bool:
+    return any(character in name for character in "*?[")
+
+
+def _below(path: str, name: str) -> str | None:
+    """The folder that `name` (which may be a pattern) means for a path below it; None for one that is not."""
+    parts, wanted = PurePosixPath(path).parts, PurePosixPath(name).parts
+    if len(parts) <= len(wanted):
+        return None
+    if all(fnmatchcase(part, pattern) for part, pattern in zip(parts, wanted, strict=False)):
+        return str(PurePosixPath(*parts[: len(wanted)]))
+    return None
 
 
 def walk_files(folder: Path) -> Iterator[str]:

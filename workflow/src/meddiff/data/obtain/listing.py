@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import logging
 from collections.abc import Iterable, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from meddiff.config.dataset_slices import FetchParams
-from meddiff.config.schema.data.layout import ArraysFormat, CheXpertFormat, TableFormat
+from meddiff.config.schema.data.layout import ArraysFormat, CheXpertFormat, PlacesBase
 from meddiff.config.schema.data.source import PhantomSource
 from meddiff.config.schema.dataset import DatasetConfig
 from meddiff.data.decoding.images import is_image
@@ -33,10 +33,10 @@ def seen_path(name: str) -> Path:
 
 
 def find_files(name: str, dataset: DatasetConfig | FetchParams, root: Path) -> dict[str, Path]:
-    """Canonical path -> file: all images and the CSV of a folder, or whatever a phantom generated.
+    """Canonical path -> file: all images and tables of a folder, or whatever a phantom generated.
 
     Raises:
-        DataError: the folder is not there, has no images, or no file that the format cannot do without.
+        DataError: the folder is not there, has no images, or not the tables that its format names.
     """
     if isinstance(dataset.source, PhantomSource):
         return {path: root / path for path in walk_files(root)}
@@ -49,19 +49,18 @@ def find_files(name: str, dataset: DatasetConfig | FetchParams, root: Path) -> d
             raise DataError(f"dataset {name}: {root} has no file {layout.file} (format.file); {how}")
         return {PurePosixPath(layout.file).as_posix(): root / layout.file}
     folder = ImageFolder(root, layout)
-    csv_file = folder.csv()
+    tables = {path: folder.table(path) for path in layout.tables}
     # The other formats may do without: published splits have labels of their own.
-    if isinstance(layout, TableFormat) and not csv_file.is_file():
-        raise DataError(f"dataset {name}: {root} has no file {layout.csv} (format.csv); {how}")
-    if not folder.base.is_dir():
+    for path, file in tables.items() if isinstance(layout, PlacesBase) else ():
+        if not file.is_file():
+            raise DataError(f"dataset {name}: {root} has no file {path} (format); {how}")
+    if missing := folder.missing_dirs():
         key = "format.csv" if isinstance(layout, CheXpertFormat) else "format.image_dir"
-        raise DataError(f"dataset {name}: {root} has no folder {folder.prefix} ({key}); {how}")
+        raise DataError(f"dataset {name}: {root} has no folder {missing[0]} ({key}); {how}")
     files = {path: folder.file(path) for path in folder.walk() if is_image(path)}
     if not files:
         raise DataError(f"dataset {name}: there are no image files below {folder.base}; {how}")
-    if csv_file.is_file():
-        files[PurePosixPath(layout.csv).as_posix()] = csv_file
-    return files
+    return files | {path: file for path, file in tables.items() if file.is_file()}
 
 
 class SeenFiles:
@@ -169,11 +168,7 @@ def refresh_manifest(
         ) from error
     folder = ImageFolder(root, dataset.format)
     files = {path: folder.file(path) for path in used}
-    csv_path = (
-        None if isinstance(dataset.format, ArraysFormat) else PurePosixPath(dataset.format.csv).as_posix()
-    )
-    if csv_path in recorded:
-        files[csv_path] = folder.csv()
+    files |= {path: folder.table(path) for path in dataset.format.tables if path in recorded}
     record = SeenFiles(seen)
     changed = [path for path, entry in record.entries(name, files).items() if entry != recorded.get(path)]
     if not changed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,17 +12,20 @@ import pandas as pd
 
 from meddiff.config.dataset_slices import SplitParams
 from meddiff.config.schema.data.split import (
-    PUBLISHED,
     ArraysSplit,
+    ColumnSplit,
     GivenSplit,
     OfficialSplit,
     RecipeSplit,
     Split,
+    is_published,
 )
 from meddiff.config.schema.dataset import DatasetConfig
 from meddiff.data.groups import connected
 from meddiff.data.layouts.arrays import split_of
-from meddiff.data.layouts.rows import canonical_label, read_published
+from meddiff.data.layouts.canonical import SPLIT
+from meddiff.data.layouts.rows import read_published
+from meddiff.data.layouts.values import canonical_label
 from meddiff.data.leaks.looks import LOOK, alike_across
 from meddiff.data.tables import SPLIT_COLUMNS, SPLITS, list_problems, raise_problems, read_csv, write_csv
 from meddiff.data.validate import check_splits
@@ -56,13 +60,15 @@ def make_splits(
         splits = given_splits(table, split)
     elif isinstance(split, ArraysSplit):
         splits = array_splits(table)
+    elif isinstance(split, ColumnSplit):
+        splits = column_splits(table, split)
     elif official is None:
         raise DataError("split: official: the folder with the split files is missing; run `getsplits`")
     else:
         splits = official_splits(table, dataset, official)
     names = [entry.name for entry in dataset.classes]
     hashes = dict(zip(table["image_id"], table["sha256"], strict=True))
-    check_splits(splits, hashes, names, published=isinstance(split, PUBLISHED))
+    check_splits(splits, hashes, names, published=is_published(split))
     if LOOK in table:
         _report_alike(splits, dict(zip(table["image_id"], table[LOOK], strict=True)), hashes)
     return splits
@@ -100,6 +106,13 @@ def origin_note(split: Split) -> str:
         return "The splits of the dataset's owners: the train, val and test arrays of their file."
     if isinstance(split, GivenSplit):
         return f"Given splits ({split.train}, {split.valid}, {split.test}); not the paper's."
+    if isinstance(split, ColumnSplit):
+        drawn = (
+            ""
+            if isinstance(split.valid, list)
+            else f"; validation drawn from training, {split.valid:g} of it"
+        )
+        return f"Splits of the dataset's own table (column {split.column}{drawn}); not the paper's."
     shares = f"{split.valid:g} for validation, {split.test:g} for test, seed {split.seed}"
     return f"Splits drawn by this workflow (shares of {shares}); not the paper's."
 
@@ -113,24 +126,51 @@ def draw_splits(table: pd.DataFrame, recipe: RecipeSplit) -> dict[str, pd.DataFr
     order of `table`'s rows; rows are sorted by image id. Without groups each class count is within one
     or two images of its target.
     """
+    shares = {"train": 1 - recipe.valid - recipe.test, "valid": recipe.valid, "test": recipe.test}
+    return drawn(table, shares, recipe.seed)
+
+
+def drawn(table: pd.DataFrame, shares: Mapping[str, float], seed: int) -> dict[str, pd.DataFrame]:
+    """As `draw_splits`, for splits of any names.
+
+    Args:
+        table: canonical table with `sha256`.
+        shares: name of a split -> its share of the images; they sum to 1.
+        seed: of the order among units of one size.
+    """
     table = table.sort_values("image_id", ignore_index=True)
     component = connected(table[["group", "sha256"]])
     unit = table["group"].groupby(component).transform("min")
     counts = pd.crosstab(unit, table["label"])
-    draw = {u: hashlib.sha256(f"split/{recipe.seed}/{u}".encode()).hexdigest() for u in counts.index}
+    draw = {u: hashlib.sha256(f"split/{seed}/{u}".encode()).hexdigest() for u in counts.index}
     rows = dict(zip(counts.index, counts.to_numpy(), strict=True))
     order = sorted(counts.index, key=lambda u: (-int(rows[u].sum()), draw[u]))
-    shares = {"train": 1 - recipe.valid - recipe.test, "valid": recipe.valid, "test": recipe.test}
-    target = np.array([shares[name] for name in SPLITS])[:, None] * counts.to_numpy().sum(axis=0)
+    target = np.array(list(shares.values()))[:, None] * counts.to_numpy().sum(axis=0)
     have = np.zeros_like(target)
     chosen: dict[str, str] = {}
     for name in order:
         gain = (rows[name] * (rows[name] + 2 * (have - target)) / target).sum(axis=1)
         best = int(np.argmin(gain))
         have[best] += rows[name]
-        chosen[name] = SPLITS[best]
+        chosen[name] = list(shares)[best]
     split = unit.map(chosen)
-    return {name: table.loc[split == name, SPLIT_COLUMNS].reset_index(drop=True) for name in SPLITS}
+    return {name: table.loc[split == name, SPLIT_COLUMNS].reset_index(drop=True) for name in shares}
+
+
+def column_splits(table: pd.DataFrame, split: ColumnSplit) -> dict[str, pd.DataFrame]:
+    """Take the splits from the column ``split`` of the table, and draw validation images where it has none.
+
+    Raises:
+        DataError: `table` was made without such a column.
+    """
+    if SPLIT not in table:
+        raise DataError("split: column: the table has no column 'split'; run `validate` again")
+    table = table.sort_values("image_id", ignore_index=True)
+    parts = {name: table[table[SPLIT] == name] for name in SPLITS}
+    if not isinstance(split.valid, list):
+        shares = {"train": 1 - split.valid, "valid": split.valid}
+        parts |= drawn(parts["train"], shares, split.seed)
+    return {name: part[SPLIT_COLUMNS].reset_index(drop=True) for name, part in parts.items()}
 
 
 def given_splits(table: pd.DataFrame, given: GivenSplit) -> dict[str, pd.DataFrame]:
@@ -188,7 +228,7 @@ def official_splits(
     for name, frame in frames.items():
         for row, image_id, label in zip(frame.index, frame["image_id"], frame["label"], strict=True):
             if image_id not in known.index or known.at[image_id, "label"] != label:
-                problems.append(f"{name}.csv row {row}: {image_id!r} is not in the table with this label")
+                problems.append(f"{name}.csv {row}: {image_id!r} is not in the table with this label")
         splits[name] = frame.reset_index(drop=True)
     raise_problems(f"{folder}: not the files that the table was made from (run `validate` again)", problems)
     return splits

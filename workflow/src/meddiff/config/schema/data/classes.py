@@ -5,24 +5,46 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from meddiff.config.schema.strict import Prompt, Strict, Title
 
-Label = int | Annotated[str, Field(min_length=1, max_length=500)]
+# A switch is what R and pandas write for it: TRUE, True or true.
+Label = bool | int | float | Annotated[str, Field(min_length=1, max_length=500)]
 
 
 class ClassConfig(Strict):
-    """One class: the value in the label column, and the name shown in tables."""
+    """One class: its value in the label column, or its values, and the name shown in tables."""
 
-    value: Label
+    value: Label | None = Field(
+        default=None, exclude_if=lambda value: value is None, description="what the label column has"
+    )
+    values: list[Label] | None = Field(
+        default=None,
+        exclude_if=lambda values: values is None,
+        min_length=1,
+        description="several such values, any of which makes the class",
+    )
     name: Title
     prompt: Prompt | None = Field(
         default=None, description="what a text-to-image model is told; the class's name where not given"
     )
 
+    @model_validator(mode="after")
+    def _says_its_values_once(self) -> ClassConfig:
+        if (self.value is None) == (self.values is None):
+            raise ValueError("give value, or values for several, not both and not neither")
+        return self
+
+    @property
+    def all_values(self) -> list[Label]:
+        """Its values."""
+        return [self.value] if self.values is None else self.values
+
 
 def as_label(value: Label) -> float | str:
-    """What a label column holds: there 1, 1.0 and "1" are one label."""
+    """What a label column holds: there 1, 1.0 and "1" are one label, and so are true and "True"."""
     text = str(value).strip()
+    if text.lower() in ("true", "false"):
+        return text.lower()
     return float(text) if re.fullmatch(r"[-+]?\d{1,300}(\.\d*)?", text) else text

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from meddiff.config.schema.strict import FilePath, Seed, Sha256, Strict
+from meddiff.config.schema.data.classes import Label
+from meddiff.config.schema.strict import Column, FilePath, Seed, Sha256, Strict
 
 
 class RecipeSplit(Strict):
@@ -57,6 +58,37 @@ class OfficialSplit(Strict):
     recipe: RecipeSplit = RecipeSplit()
 
 
+Values = Annotated[list[Label], Field(min_length=1)]
+
+
+class ColumnSplit(Strict):
+    """A column of the dataset's table says which split a row is of, such as one made by `lists`.
+
+    Rows with another cell are in no split, and are left out.
+    """
+
+    kind: Literal["column"]
+    column: Column
+    train: Values = Field(description="cells of training rows")
+    valid: Values | Annotated[float, Field(gt=0, lt=1)] = Field(
+        description="cells of validation rows; or the share of the training rows that is drawn for validation"
+    )
+    test: Values = Field(description="cells of test rows")
+    seed: Seed = Field(default=0, description="of the draw, where `valid` is a share")
+    published: bool = Field(
+        default=False,
+        description="somebody else's split, taken as it is: what its parts share is reported, and no error",
+    )
+
+    @model_validator(mode="after")
+    def _cells_are_of_one_split(self) -> ColumnSplit:
+        valid = self.valid if isinstance(self.valid, list) else []
+        cells = [str(cell) for cell in (*self.train, *valid, *self.test)]
+        if twice := sorted({cell for cell in cells if cells.count(cell) > 1}):
+            raise ValueError(f"{', '.join(twice)}: every cell must be of one split")
+        return self
+
+
 class ArraysSplit(Strict):
     """The splits of the file of a dataset whose format is `arrays`: its train, val and test arrays.
 
@@ -66,6 +98,13 @@ class ArraysSplit(Strict):
     kind: Literal["arrays"]
 
 
-Split = Annotated[RecipeSplit | GivenSplit | OfficialSplit | ArraysSplit, Field(discriminator="kind")]
-# Somebody's published splits, which are what they are: what is doubtful about them is reported.
-PUBLISHED = (OfficialSplit, ArraysSplit)
+Split = Annotated[
+    RecipeSplit | GivenSplit | ColumnSplit | OfficialSplit | ArraysSplit, Field(discriminator="kind")
+]
+
+
+def is_published(split: Split) -> bool:
+    """Whether a split is somebody else's: it is what it is, and what is doubtful about it is reported."""
+    return isinstance(split, OfficialSplit | ArraysSplit) or (
+        isinstance(split, ColumnSplit) and split.published
+    )
