@@ -37,6 +37,13 @@ def run(args: argparse.Namespace) -> None:
 
     dataset = parse_slice(args.params, ValidateParams)
     manifest = read_manifest(args.manifest)
-    found = validate_dataset(dataset, args.root, manifest, args.threads, args.official)
+    found = validate_dataset(
+        dataset,
+        args.root,
+        manifest,
+        args.threads,
+        args.official,
+        missing=args.table.with_name("missing.csv"),
+    )
     write_csv(found.table, args.table)
     write_flow(found.flow, args.flow)

@@ -23,7 +23,7 @@ from meddiff.data.layouts.folder import ImageFolder
 from meddiff.data.layouts.rows import read_published, read_rows
 from meddiff.data.layouts.tabular import source_of
 from meddiff.data.leaks.looks import LOOK
-from meddiff.data.tables import TABLE_COLUMNS, list_problems, raise_problems, shared_rows
+from meddiff.data.tables import TABLE_COLUMNS, list_problems, raise_problems, shared_rows, write_csv
 from meddiff.devices.cpus import thread_map
 from meddiff.errors import DataError
 from meddiff.progress import track
@@ -50,6 +50,7 @@ def validate_dataset(
     manifest: Mapping[str, Any],
     threads: int | None = None,
     official: Path | None = None,
+    missing: Path | None = None,
 ) -> Validated:
     """Read the dataset's table, decode every image of it, and check what the table says.
 
@@ -60,6 +61,7 @@ def validate_dataset(
         threads: for decoding; default all CPUs of this process.
         official: folder with the published ``{train,valid,test}.csv``; where the dataset's split is one of
             these, they are the table, and the dataset's own CSV is not needed.
+        missing: CSV to write, with every row whose image is not there; none is written where all are.
 
     Returns:
         The table, with columns `image_id, path, label, group, sha256, look`, sorted by image id, index
@@ -83,6 +85,7 @@ def validate_dataset(
         rows = read_rows(dataset, folder, manifest.get("files", {}))
         table, problems, flow = rows.table, list(rows.problems), rows.flow
         problems += _not_there(rows, folder, manifest)
+        _list_missing(rows, missing)
     problems += _duplicates(table)
     check = partial(check_image, images_of(root, dataset.format, manifest.get("files")), dataset.bits)
     results = thread_map(check, list(table["path"]), threads)
@@ -171,6 +174,16 @@ def _not_there(rows: Rows, folder: ImageFolder, manifest: Mapping[str, Any]) -> 
     paths = rows.table["path"].reindex([where for where, _ in rows.missing])
     lost = [name for (_, name), path in zip(rows.missing, paths, strict=True) if _is_lost(folder, path)]
     return [advice(lost, len(rows.table), folder, manifest.get("files", {}))] if lost else []
+
+
+def _list_missing(rows: Rows, path: Path | None) -> None:
+    """Write all rows whose image is not there, since messages have but the first of them."""
+    if path is None:
+        return
+    path.unlink(missing_ok=True)
+    if rows.missing:
+        write_csv(pd.DataFrame(rows.missing, columns=["row", "image"]), path)
+        log.warning("%s: has the %d rows whose image was not found", path, len(rows.missing))
 
 
 def _is_lost(folder: ImageFolder, path: Any) -> bool:

@@ -59,7 +59,9 @@ def read_labels(layout: RowsBase, classes: Sequence[ClassConfig], cells: pd.Data
     index = found.map(lambda of: next(iter(of)) if len(of) == 1 else -1).astype("int64")
     bad = pd.Series(False, index=cells.index)
     bad[[where for where, _ in problems]] = True
-    blank, several = open_ & ~bad & (values.map(len) == 0), open_ & ~bad & (number > 1)
+    # A row without a 1 says something: that it is of none of these classes.
+    blank = open_ & ~bad & (values.map(len) == 0) & (layout.one_hot is None)
+    several = open_ & ~bad & (number > 1)
     others = open_ & ~bad & ~blank & (number == 0)
     texts = [f"{where}: {text}" for where, text in problems]
     for rows, rule, why, advice in (
@@ -75,7 +77,7 @@ def read_labels(layout: RowsBase, classes: Sequence[ClassConfig], cells: pd.Data
                 for where in cells.index[rows]
             ]
     index = index.where(open_ & ~bad & (number == 1), -1)
-    return Labels(index, left_out, texts, values[others].map(", ".join))
+    return Labels(index, left_out, texts, values[others].map(lambda of: ", ".join(of) or "none"))
 
 
 def _wrong(why: str, values: Sequence[str], classes: Sequence[ClassConfig]) -> str:
@@ -83,6 +85,8 @@ def _wrong(why: str, values: Sequence[str], classes: Sequence[ClassConfig]) -> s
         return f"no label; known are {known_values(classes)}"
     if why == SEVERAL:
         return f"labels {', '.join(values)} are of several classes"
+    if not values:
+        return "a 1 in none of the columns of one_hot"
     return f"unknown label {', '.join(map(repr, values))}; known are {known_values(classes)}"
 
 

@@ -47,7 +47,7 @@ def find_files(name: str, dataset: DatasetConfig | FetchParams, root: Path) -> d
     if isinstance(layout, ArraysFormat):
         if not (root / layout.file).is_file():
             raise DataError(f"dataset {name}: {root} has no file {layout.file} (format.file); {how}")
-        return {PurePosixPath(layout.file).as_posix(): root / layout.file}
+        return {layout.tables[0]: root / layout.file}
     folder = ImageFolder(root, layout)
     tables = {path: folder.table(path) for path in layout.tables}
     # The other formats may do without: published splits have labels of their own.
