@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -56,8 +57,11 @@ def locate(names: pd.Series, folder: ImageFolder, files: Iterable[str]) -> Locat
     several, outside = [], []
     path: dict[str, str] = {}
     for name, paths in found.items():
-        relative = _relative(name, folder)
-        path[name] = paths[0] if paths else str(PurePosixPath(folder.first, relative))
+        if paths:
+            path[name] = paths[0]
+        else:
+            relative = _relative(name, folder)
+            path[name] = str(PurePosixPath(folder.first, relative))
         if len(paths) > 1:
             several.append(name)
         elif not paths and _leads_out(relative):
@@ -119,19 +123,24 @@ class _Index:
         below = [path for path in self._paths if folder.has(path)]
         self._dirs = folder.dirs(below)
         self._stems: Mapping[str, list[str]] = _by(below, lambda path: path.rsplit(".", 1)[0])
-        self._names = _by(below, lambda path: PurePosixPath(path).name)
-        self._bare = _by(below, lambda path: PurePosixPath(path).name.rsplit(".", 1)[0])
+        self._names = _by(below, _bare)
+        self._bare = _by(below, lambda path: _bare(path).rsplit(".", 1)[0])
 
-    def find(self, relative: str) -> list[str]:
-        """The files that can be meant; none, one, or several."""
+    def find(self, relative: str, anywhere: bool = True) -> list[str]:
+        """The files that can be meant; none, one, or several.
+
+        Args:
+            relative: path below a folder of images.
+            anywhere: whether one without a folder may lie in any folder below these.
+        """
         if not relative or _leads_out(relative):
             return []
-        places = [str(PurePosixPath(place, relative)) for place in self._dirs]
+        places = [relative if place == "." else f"{place}/{relative}" for place in self._dirs]
         if exact := [path for path in places if path in self._paths]:
             return exact
         if ending := sorted({path for place in places for path in self._stems.get(place, ())}):
             return ending
-        if "/" in relative:
+        if "/" in relative or not anywhere:
             return []
         return self._names.get(relative) or self._bare.get(relative) or []
 
@@ -145,7 +154,7 @@ def _without_leading_folders(lost: Mapping[str, str], index: _Index) -> dict[str
         found = {
             name: paths
             for name, of in parts.items()
-            if len(of) > taken and (paths := index.find("/".join(of[taken:])))
+            if len(of) > taken and (paths := index.find("/".join(of[taken:]), anywhere=False))
         }
         if len(found) > len(best):
             best = found
@@ -167,15 +176,19 @@ def _relative(name: str, folder: ImageFolder) -> str:
                     str(inner.relative_to(folder.first)) if inner.is_relative_to(folder.first) else str(inner)
                 )
         return path
-    return str(PurePosixPath(path)) if path else ""
+    return posixpath.normpath(path) if path and ".." not in path.split("/") else path
+
+
+def _bare(path: str) -> str:
+    return path.rpartition("/")[2]
 
 
 def _bare_name(name: str) -> str:
-    return PurePosixPath(name.replace("\\", "/")).name.casefold()
+    return _bare(name.replace("\\", "/")).casefold()
 
 
 def _leads_out(path: str) -> bool:
-    return path.startswith("/") or ".." in PurePosixPath(path).parts
+    return path.startswith("/") or ".." in path.split("/")
 
 
 def _by(paths: Iterable[str], key: Callable[[str], str]) -> dict[str, list[str]]:

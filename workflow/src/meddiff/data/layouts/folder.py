@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 from meddiff.config.schema.data.layout import ArraysFormat, CheXpertFormat, Format, PlacesBase
@@ -78,14 +79,15 @@ class ImageFolder:
 
     def has(self, path: str) -> bool:
         """Whether a canonical path is in one of the folders of images."""
-        return any(_below(path, name) is not None for name in self.names)
+        parent = path.rpartition("/")[0]
+        return any(_below(parent, name) is not None for name in self.names)
 
     def dirs(self, paths: Iterable[str]) -> list[str]:
         """The folders of images that files are in, in the order of the layout and their names."""
         found: dict[str, None] = {}
-        parents = {str(PurePosixPath(path).parent) for path in paths}
+        parents = {path.rpartition("/")[0] for path in paths}
         for name in self.names:
-            matched = {_below(f"{parent}/x", name) for parent in parents} if _is_pattern(name) else {name}
+            matched = {_below(parent, name) for parent in parents} if _is_pattern(name) else {name}
             found |= dict.fromkeys(sorted(matched - {None}))
         return list(found)
 
@@ -137,10 +139,16 @@ def _is_pattern(name: str) -> bool:
     return any(character in name for character in "*?[")
 
 
-def _below(path: str, name: str) -> str | None:
-    """The folder that `name` (which may be a pattern) means for a path below it; None for one that is not."""
-    parts, wanted = PurePosixPath(path).parts, PurePosixPath(name).parts
-    if len(parts) <= len(wanted):
+@cache
+def _below(parent: str, name: str) -> str | None:
+    """The folder that `name` (which may be a pattern) means for files in `parent`; None if it is not above.
+
+    Args:
+        parent: canonical path of a folder, blank for the dataset's own.
+        name: as a layout names a folder of images.
+    """
+    parts, wanted = PurePosixPath(parent).parts, PurePosixPath(name).parts
+    if len(parts) < len(wanted):
         return None
     if all(fnmatchcase(part, pattern) for part, pattern in zip(parts, wanted, strict=False)):
         return str(PurePosixPath(*parts[: len(wanted)]))

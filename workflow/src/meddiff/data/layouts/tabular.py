@@ -131,11 +131,8 @@ def _image_ids(paths: pd.Series, layout: PlacesBase, folder: ImageFolder) -> pd.
     by_path = layout.kind == "folders" if layout.image_id is None else layout.image_id == "path"
     if not by_path:
         return paths.map(lambda path: PurePosixPath(path).stem)
-    prefix = PurePosixPath(folder.prefix)
-    inner = paths.map(lambda path: PurePosixPath(path))
-    return inner.map(
-        lambda path: str((path.relative_to(prefix) if path.is_relative_to(prefix) else path).with_suffix(""))
-    )
+    prefix = "" if str(folder.prefix) == "." else f"{folder.prefix}/"
+    return paths.map(lambda path: str(PurePosixPath(path.removeprefix(prefix)).with_suffix("")))
 
 
 def _parts(cells: pd.DataFrame, split: ColumnSplit) -> pd.Series:

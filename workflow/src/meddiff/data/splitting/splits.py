@@ -170,7 +170,30 @@ def column_splits(table: pd.DataFrame, split: ColumnSplit) -> dict[str, pd.DataF
     if not isinstance(split.valid, list):
         shares = {"train": 1 - split.valid, "valid": split.valid}
         parts |= drawn(parts["train"], shares, split.seed)
+    if split.published:
+        parts = _apart(parts)
     return {name: part[SPLIT_COLUMNS].reset_index(drop=True) for name, part in parts.items()}
+
+
+def _apart(parts: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """Give groups that are in several published parts a name in each, since files of splits share none.
+
+    Within a part images stay together, which intervals need.
+    """
+    where = pd.concat([part.assign(part=name)[["group", "part"]] for name, part in parts.items()])
+    several = where.groupby("group")["part"].nunique()
+    shared = set(several.index[several > 1])
+    if shared:
+        log.warning(
+            "THE PUBLISHED SPLITS SHARE GROUPS: %d of them, with %d images, the first is %r: results on them "
+            "are too good by as much",
+            len(shared), int(where["group"].isin(shared).sum()), min(shared),
+        )  # fmt: skip
+    named = {
+        name: part["group"].where(~part["group"].isin(shared), part["group"] + f" ({name})")
+        for name, part in parts.items()
+    }
+    return {name: part.assign(group=named[name]) for name, part in parts.items()}
 
 
 def given_splits(table: pd.DataFrame, given: GivenSplit) -> dict[str, pd.DataFrame]:
