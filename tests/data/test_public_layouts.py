@@ -10,7 +10,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from meddiff.config.dataset_slices import FetchParams, StoreParams, ValidateParams, parse_slice, slice_of
 from meddiff.config.load import load_dataset
+from meddiff.data.layouts.rows import read_table
 from meddiff.data.obtain.fetch import fetch, read_manifest
 from meddiff.data.splitting.splits import make_splits
 from meddiff.data.validate import Validated, validate_dataset
@@ -253,3 +255,36 @@ def test_equal_names_in_different_folders_are_different_images(tmp_path: Path) -
     found, splits = made("mura", mura, tmp_path)
     assert "train/XR_WRIST/patient00001/study1_negative/image1" in set(found.table["image_id"])
     assert set(splits["test"]["group"]) == {f"patient{i + 11185:05d}" for i in range(12)}
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (CONFIG / "datasets").glob("*.yaml")))
+def test_rules_get_what_the_file_says(name: str) -> None:
+    dataset = load_dataset(name, CONFIG)
+    seen = parse_slice(slice_of(dataset, ValidateParams), ValidateParams)
+    assert seen.format == dataset.format
+    assert [one.all_values for one in seen.classes] == [one.all_values for one in dataset.classes]
+
+
+@pytest.mark.parametrize("slice_model", [FetchParams, StoreParams])
+def test_what_becomes_of_rows_reads_no_image_again(slice_model) -> None:
+    padchest = load_dataset("padchest", CONFIG)
+    changed = padchest.model_copy(
+        update={"format": padchest.format.model_copy(update={"others": "error", "where": []})}
+    )
+    assert slice_of(changed, slice_model) == slice_of(padchest, slice_model)
+    assert slice_of(changed, ValidateParams) != slice_of(padchest, ValidateParams)
+
+
+def test_chexpert_small_is_read_as_the_file_of_the_full_one_says(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "CheXpert-v1.0-small")
+    chexpert_full(folder)
+    (folder.root / "train").mkdir()
+    for film in folder.root.glob("*train [123])/*"):
+        film.rename(folder.root / "train" / film.name)
+    table = (folder.root / "CheXpert-v1.0 batch 1 (validate & csv)/train.csv").read_text()
+    (folder.root / "train.csv").write_text(table.replace("CheXpert-v1.0/", "CheXpert-v1.0-small/"))
+    dataset = load_dataset("chexpert_full", CONFIG)
+    small = dataset.format.model_copy(update={"csv": "train.csv", "image_dir": "train"})
+    found = read_table(dataset.model_copy(update={"format": small}), folder.root)
+    assert found["label"].value_counts().to_dict() == {0: 18, 1: 18}
+    assert found["path"].iloc[0] == "train/patient00001/study1/view1_frontal.jpg"

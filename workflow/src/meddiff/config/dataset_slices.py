@@ -7,7 +7,7 @@ The commands also take the complete document and read their slice out of it.
 from __future__ import annotations
 
 import json
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError
 
@@ -78,6 +78,11 @@ class DescribeParams(Strict):
     participants: ParticipantsConfig | None = None
 
 
+_ABOUT_ROWS = {
+    *("columns", "where", "label_separator", "blank", "others", "several", "group_columns", "keep"),
+    *("repeats", "missing", "image_id"),
+}
+
 Slice = TypeVar(
     "Slice",
     FetchParams,
@@ -94,13 +99,13 @@ def slice_of(dataset: DatasetConfig, slice_model: type[Slice]) -> str:
     """The JSON string that a rule passes as ``--params``: the fields of `slice_model` only.
 
     Of published splits the checksums say all: where the files are found and what could be drawn instead are
-    left out. Prompts are, since only text-to-image models depend on them.
+    left out. Prompts are, since only text-to-image models depend on them. Of a format, files and stores of
+    images depend on where these lie, and not on what becomes of the rows.
     """
-    document = dataset.model_dump(
-        mode="json",
-        include=set(slice_model.model_fields),
-        exclude={"classes": {"__all__": {"prompt"}}, "split": {"url", "recipe"}},
-    )
+    exclude: dict[str, Any] = {"classes": {"__all__": {"prompt"}}, "split": {"url", "recipe"}}
+    if slice_model in (FetchParams, StoreParams):
+        exclude["format"] = _ABOUT_ROWS
+    document = dataset.model_dump(mode="json", include=set(slice_model.model_fields), exclude=exclude)
     return script_safe_json(document)
 
 
