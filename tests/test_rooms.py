@@ -60,7 +60,7 @@ LINES = {
     "workflow/src/meddiff/evaluate/*.py": 2400,
     "workflow/src/meddiff/evaluate/metrics/*.py": 900,
     "workflow/src/meddiff/artifacts/*.py": 1160,  # what artifacts share, pairs of datasets among it
-    "workflow/rules/*.smk": 1100,  # at most 90 a stage, and one file a stage
+    "workflow/rules/*.smk": 1130,  # at most 90 a stage, and one file a stage; 30 of them: what splits share
 }
 # What must know the workflow; everything else is in `meddiff.pipeline`, with tests.
 FUNCTIONS_IN_RULES = {"common.smk": {"told_by_snakemake"}}

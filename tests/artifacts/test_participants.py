@@ -13,7 +13,7 @@ from meddiff.artifacts.tables import flow, participants
 from meddiff.cli import main
 from meddiff.config import DatasetConfig
 from meddiff.config.dataset_slices import DescribeParams, FetchParams, SplitParams, ValidateParams, slice_of
-from meddiff.data.flow import read_flow, read_left_out
+from meddiff.data.flow import read_flow, read_origin
 from meddiff.data.participants import describe, read_participants
 from meddiff.data.tables import read_splits
 from meddiff.errors import DataError
@@ -93,7 +93,7 @@ def test_the_flow_adds_up_to_the_rows_of_the_file(made: Path) -> None:
     assert found.left_out["Pleural Effusion and No Finding: neither or both"] > 0
     assert next(iter(found.left_out)).startswith("not the frontal film")  # as they are left out
     assert list(found.left_out)[-1].startswith("drawn by lot")
-    assert read_left_out(made / "splits/origin.json") == 0
+    assert read_origin(made / "splits/origin.json").left_out == 0
 
 
 def test_tables_of_participants_and_their_flow(made: Path, tmp_path: Path) -> None:
@@ -147,14 +147,14 @@ def test_images_in_no_split_are_counted(made: Path, tmp_path: Path) -> None:
     command = ["split", "--params", json.dumps(json.loads(slice_of(DATASET, SplitParams)) | {"split": given})]
     command += ["--table", str(made / "table.csv"), "--out-dir", str(tmp_path / "splits")]
     assert main(command) == 0
-    assert read_left_out(tmp_path / "splits/origin.json") == 3
+    assert read_origin(tmp_path / "splits/origin.json").left_out == 3
     files = {"origin": [tmp_path / "splits/origin.json"], "flow": [made / "flow.json"]}
     table, (grid,) = flow.make(flow.Settings(**PARAMS), files | {"participants": [made / "participants.csv"]})
     assert table.query("reason == 'in no split'")["images"].tolist() == [3]
     assert ["left out: in no split", "−3"] in [[cell.value for cell in row] for row in grid.blocks[0].rows]
     (tmp_path / "splits/origin.json").write_text("{}")
     with pytest.raises(DataError, match="does not say how many images are in no split"):
-        read_left_out(tmp_path / "splits/origin.json")
+        read_origin(tmp_path / "splits/origin.json")
 
 
 def test_images_that_models_of_another_dataset_have_no_class_for(made: Path) -> None:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import io
-import logging
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from PIL import Image
 
-from meddiff.data.leaks.looks import ALIKE, BITS, alike_across, look, nearest
-from meddiff.data.splitting.splits import make_splits
-from meddiff.data.validate import validate_dataset
+from meddiff.data.decoding.images import decode
+from meddiff.data.leaks.looks import ALIKE, alike, look, pixel_hash
 
 
 def scene(seed: int) -> Image.Image:
@@ -61,49 +58,35 @@ def test_real_films_of_the_same_kind_do_not(nih_cxr: Path) -> None:
     assert sorted(pairs)[0] == 0 and sorted(pairs)[1] > ALIKE + 10
 
 
-def test_nearest_is_the_nearest_of_all_pairs() -> None:
+def test_pixels_are_those_of_the_picture_not_of_the_file(tmp_path: Path) -> None:
+    picture = scene(1)
+    saved = [("a.png", picture, {}), ("b.bmp", picture, {}), ("c.tif", picture.convert("RGB"), {})]
+    hashes = []
+    for name, image, options in saved:
+        image.save(tmp_path / name, **options)
+        hashes.append(pixel_hash(decode(tmp_path / name, 3)))
+    assert len(set(hashes)) == 1 and len(hashes[0]) == 32
+    assert pixel_hash(as_jpeg(picture, 90).convert("RGB")) != hashes[0]
+    tall, wide = Image.new("RGB", (2, 8), 7), Image.new("RGB", (8, 2), 7)
+    assert pixel_hash(tall) != pixel_hash(wide)
+
+
+@pytest.mark.parametrize("most", [0, ALIKE, 40])
+def test_alike_are_all_pairs_of_few_bits(most: int) -> None:
     """Against all pairs one by one: copies with up to 60 flipped bits, more than one block of rows."""
     rng = np.random.default_rng(0)
     others = rng.integers(0, 256, (150, 32), dtype=np.uint8)
+    others[7] = others[3]
     mine = np.unpackbits(others, axis=1)[rng.integers(0, 150, 200)]
     for row in mine:
         row[rng.choice(256, rng.integers(0, 60), replace=False)] ^= 1
     looks = [np.packbits(row).tobytes().hex() for row in mine]
     known = [row.tobytes().hex() for row in others]
-    found, bits = nearest(looks, known)
-    expected = [min((differing(text, other), i) for i, other in enumerate(known)) for text in looks]
-    assert found.tolist() == [i if distance <= ALIKE else -1 for distance, i in expected]
-    assert bits.tolist() == [distance if distance <= ALIKE else BITS for distance, _ in expected]
-    assert 0 < (found >= 0).sum() < 200
-
-
-def test_copies_are_left_to_another_report() -> None:
-    looks, hashes = dict.fromkeys("abcd", "00" * 32), {"a": "x", "b": "y", "c": "x", "d": "z"}
-    frames = {name: pd.DataFrame({"image_id": list(ids)}) for name, ids in (("train", "ab"), ("test", "cd"))}
-    assert alike_across(frames, looks, hashes) == [
-        "train row 2 (a) and test row 3 (d): look alike (0 of 255 bits differ)"
+    found = [
+        pair
+        for block in alike(looks, known, most)
+        for pair in zip(*map(np.ndarray.tolist, block), strict=True)
     ]
-
-
-def test_what_looks_alike_in_two_splits_is_reported(tmp_path: Path, make_dataset, caplog) -> None:
-    (tmp_path / "images").mkdir()
-    rows = ["file,patient,diagnosis"]
-    for i in range(12):
-        scene(i).save(tmp_path / f"images/{i:02d}.png")
-        rows.append(f"{i:02d}.png,p{i},{i % 2}")
-    as_jpeg(scene(3), 80).save(tmp_path / "images/again.png")
-    (tmp_path / "labels.csv").write_text("\n".join([*rows, "again.png,q,1"]) + "\n")
-    split = {name: tmp_path / f"{name}.csv" for name in ("train", "valid", "test")}
-    ids = {"train": range(8), "valid": range(8, 10), "test": range(10, 12)}
-    for name, path in split.items():
-        path.write_text("\n".join(["image_id", *(f"{i:02d}" for i in ids[name])]) + "\n")
-    dataset = make_dataset(split={"kind": "files"} | {name: str(path) for name, path in split.items()})
-    table = validate_dataset(dataset, tmp_path, {"files": {}}).table
-    with caplog.at_level(logging.INFO, "meddiff"):
-        make_splits(dataset, table)
-    assert "no image looks like one of another split" in caplog.text
-    split["test"].write_text(split["test"].read_text() + "again\n")
-    with caplog.at_level(logging.WARNING, "meddiff"):
-        make_splits(dataset, table)
-    assert "look alike (if one is a copy, give both the same group): 1 problem" in caplog.text
-    assert "train row 5 (03) and test row 4 (again): look alike" in caplog.text
+    every = [(i, differing(text, other), j) for i, text in enumerate(looks) for j, other in enumerate(known)]
+    assert found == [(i, j, bits) for i, bits, j in sorted(every) if bits <= most]
+    assert 0 < len(found) < 200

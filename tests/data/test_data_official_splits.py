@@ -16,8 +16,16 @@ from PIL import Image
 
 from meddiff.cli import main
 from meddiff.config import DatasetConfig, load_dataset
-from meddiff.config.dataset_slices import FetchParams, OfficialParams, SplitParams, ValidateParams, slice_of
+from meddiff.config.dataset_slices import (
+    FetchParams,
+    LeaksParams,
+    OfficialParams,
+    SplitParams,
+    ValidateParams,
+    slice_of,
+)
 from meddiff.data.layouts.rows import read_split_rows
+from meddiff.data.leaks.report import find_leaks
 from meddiff.data.obtain import official_splits
 from meddiff.data.obtain.fetch import fetch, read_manifest
 from meddiff.data.obtain.official_splits import collect_official, places_to_look
@@ -121,6 +129,8 @@ def test_published_lesions_through_all_commands(official: Path, tmp_path: Path, 
              "--flow", str(tmp_path / "flow.json")],
             ["split", "--params", slice_of(dataset, SplitParams), "--table", table, "--official", str(out),
              "--out-dir", str(tmp_path / "splits")],
+            ["leaks", "--params", slice_of(dataset, LeaksParams), "--table", table,
+             "--splits-dir", str(tmp_path / "splits"), "--out-dir", str(tmp_path / "splits")],
         ):  # fmt: skip
             assert main(command) == 0, caplog.text
     for split, frame in read_splits(tmp_path / "splits").items():
@@ -230,9 +240,12 @@ def test_problems_name_file_and_row(small) -> None:
 def test_identical_images_are_an_error_only_in_splits_of_ones_own(small, caplog) -> None:
     dataset, folder, root = small()
     shutil.copy2(root / "images/ISIC_0000001.jpg", root / "images/ISIC_2000007.jpg")
-    splits_of(dataset, root, folder)
+    out = root.parent / "official"
+    splits = splits_of(dataset, root, folder)
+    found = find_leaks(dataset, splits, validate_dataset(dataset, root, {"files": {}}, official=out).table)
+    assert "ISIC_2000007" in found.pairs.query("kind == 'same_pixels'")["image_id"].tolist()
     assert "THE PUBLISHED SPLITS SHARE IMAGES" in caplog.text
-    assert "train row 2 (ISIC_0000001) and test row 2 (ISIC_2000007): identical files" in caplog.text
+    assert "train row 2 (ISIC_0000001) and test row 2 (ISIC_2000007): the same pixels" in caplog.text
     ids = {name: folder / f"ids-{name}.csv" for name in SPLITS}
     for name, path in ids.items():
         text = (folder / f"isic-{name}.csv").read_text()
@@ -241,8 +254,8 @@ def test_identical_images_are_an_error_only_in_splits_of_ones_own(small, caplog)
     given = {"kind": "files", **{name: str(path) for name, path in ids.items()}}
     own = dataset.model_copy(update={"split": DatasetConfig.model_validate(
         dataset.model_dump() | {"split": given}).split})  # fmt: skip
-    with pytest.raises(DataError, match="identical files"):
-        make_splits(own, validate_dataset(own, root, {"files": {}}).table)
+    with pytest.raises(DataError, match="identical images"):
+        validate_dataset(own, root, {"files": {}})
 
 
 def test_a_patient_in_two_published_splits_is_an_error(tmp_path: Path, make_dataset) -> None:

@@ -23,6 +23,7 @@ from meddiff.config.folders import check_checkout, check_folders
 from meddiff.config.dataset_slices import (
     DescribeParams,
     FetchParams,
+    LeaksParams,
     OfficialParams,
     SplitParams,
     StoreParams,

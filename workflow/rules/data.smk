@@ -113,9 +113,40 @@ rule split_dataset:
         " --official data/{wildcards.dataset:q}/official --out-dir {params.out:q} > {log:q} 2>&1"
 
 
+# Before anything is stored or trained, since it may refuse the splits; what it reports makes no store stale.
+rule find_leaks:
+    input:
+        table="data/{dataset}/table.csv",
+        train="splits/{dataset}/train.csv",
+        valid="splits/{dataset}/valid.csv",
+        test="splits/{dataset}/test.csv",
+        groups=DATA.leak_groups,
+        code=code_of("meddiff.data.leaks.report"),
+    output:
+        leaks="splits/{dataset}/leaks.csv",
+        shared="splits/{dataset}/shared.csv",
+    log:
+        "logs/data/{dataset}/leaks.log",
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        settings=DATA.settings(LeaksParams),
+        splits=subpath(input.train, parent=True),
+        out=subpath(output.leaks, parent=True),
+    message:
+        "Looking for what the splits of {wildcards.dataset} share"
+    shell:
+        "python -m meddiff leaks --params {params.settings:q} --table {input.table:q}"
+        " --splits-dir {params.splits:q} --out-dir {params.out:q} > {log:q} 2>&1"
+
+
 rule build_store:
     input:
         manifest="data/{dataset}/raw.json",
+        leaks=ancient("splits/{dataset}/leaks.csv"),
         train="splits/{dataset}/train.csv",
         valid="splits/{dataset}/valid.csv",
         test="splits/{dataset}/test.csv",

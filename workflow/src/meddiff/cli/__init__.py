@@ -43,6 +43,7 @@ RULES: dict[str, str] = {
     "getsplits": "find published split files and check them",
     "validate": "check a dataset and write its canonical table",
     "split": "make the train, valid and test tables",
+    "leaks": "find what splits share: images, looks, groups of a file",
     "stratify": "find the stratum of every image, for the audit of shortcuts",
     "describe": "count the images and people of each split, for the table of participants",
     "store": "decode and resize every image once into memory-mapped arrays",

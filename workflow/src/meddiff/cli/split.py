@@ -33,13 +33,22 @@ def run(args: argparse.Namespace) -> None:
     import logging
 
     from meddiff.config.dataset_slices import SplitParams, parse_slice
-    from meddiff.data.splitting.splits import make_splits, origin_note, write_origin, write_splits
+    from meddiff.data.splitting.splits import (
+        make_splits,
+        origin_note,
+        report_splits,
+        separated,
+        write_origin,
+        write_splits,
+    )
     from meddiff.data.tables import read_table_csv
 
     dataset = parse_slice(args.params, SplitParams)
     table = read_table_csv(args.table)
-    splits = make_splits(dataset, table, args.official)
+    splits, moved = separated(dataset, make_splits(dataset, table, args.official), table)
+    report_splits(splits, [entry.name for entry in dataset.classes])
     write_splits(splits, args.out_dir)
-    write_origin(dataset.split, args.out_dir, len(table) - sum(map(len, splits.values())))
+    left_out = len(table) - sum(map(len, splits.values()))
+    write_origin(dataset.split, splits, args.out_dir, left_out, moved)
     sizes = ", ".join(f"{name} {len(frame)}" for name, frame in splits.items())
     logging.getLogger("meddiff").info("%s: %s. %s", args.out_dir, sizes, origin_note(dataset.split))

@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError
 from meddiff.config.schema.audit import AuditConfig
 from meddiff.config.schema.data.classes import ClassConfig
 from meddiff.config.schema.data.layout import Format
+from meddiff.config.schema.data.leaks import LeaksConfig
 from meddiff.config.schema.data.participants import ParticipantsConfig
 from meddiff.config.schema.data.source import Source
 from meddiff.config.schema.data.split import OfficialSplit, Split
@@ -46,11 +47,23 @@ class ValidateParams(Strict):
 
 
 class SplitParams(Strict):
-    """What `split` depends on; the format is that of published split files."""
+    """What `split` depends on; the format is that of published split files.
+
+    Of `leaks` it is what moves images to another split: what is only reported changes no split.
+    """
 
     format: Format
     classes: list[ClassConfig] = Field(min_length=2)
     split: Split
+    leaks: LeaksConfig = LeaksConfig()
+
+
+class LeaksParams(Strict):
+    """What `leaks` depends on, beside the splits; the kind of split says whether these are published."""
+
+    classes: list[ClassConfig] = Field(min_length=2)
+    split: Split
+    leaks: LeaksConfig = LeaksConfig()
 
 
 class StoreParams(Strict):
@@ -89,6 +102,7 @@ Slice = TypeVar(
     OfficialParams,
     ValidateParams,
     SplitParams,
+    LeaksParams,
     StoreParams,
     StratifyParams,
     DescribeParams,
@@ -106,6 +120,9 @@ def slice_of(dataset: DatasetConfig, slice_model: type[Slice]) -> str:
     if slice_model in (FetchParams, StoreParams):
         exclude["format"] = _ABOUT_ROWS
     document = dataset.model_dump(mode="json", include=set(slice_model.model_fields), exclude=exclude)
+    if slice_model is SplitParams:
+        moves = document.pop("leaks") and dataset.leaks.what_moves()
+        document |= {"leaks": moves} if moves else {}
     return script_safe_json(document)
 
 

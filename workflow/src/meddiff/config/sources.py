@@ -42,6 +42,9 @@ def sources(config: Config) -> list[Source]:
             for split in SPLITS:
                 key = f"{config.root}/datasets/{name}.yaml: split.{split}"
                 found.append(Source(key, getattr(dataset.split, split), f"splits/{name}/"))
+        if dataset.leaks.groups is not None:
+            key = f"{config.root}/datasets/{name}.yaml: leaks.groups.csv"
+            found.append(Source(key, dataset.leaks.groups.csv, f"splits/{name}/"))
     settings = config.experiment.counterfactuals
     for option in ("oracle", "features"):
         folder = getattr(settings, option, None)

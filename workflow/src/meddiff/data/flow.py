@@ -53,16 +53,33 @@ def read_flow(path: Path) -> Flow:
         raise DataError(f"{path}: is not the flow of a dataset's rows; {_REPAIR}") from error
 
 
-def read_left_out(origin: Path) -> int:
-    """Images that are in no split, as ``origin.json`` beside the splits says.
+@dataclass(frozen=True)
+class Origin:
+    """What became of the images of a dataset's table when they were split.
+
+    Attributes:
+        left_out: images in no split.
+        moved: split -> images of it that are in train, because others of theirs are.
+        groups: whether it is known of any image of which patient or lesion it is.
+    """
+
+    left_out: int
+    moved: Mapping[str, int]
+    groups: bool
+
+
+def read_origin(origin: Path) -> Origin:
+    """What ``origin.json`` beside the splits says.
 
     Raises:
         DataError: if it cannot be read, or does not say.
     """
+    content = _read(origin)
     try:
-        return int(_read(origin)["left_out"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{origin}: does not say how many images are in no split; {_REPAIR}") from error
+        moved = {str(split): int(number) for split, number in content["moved"].items()}
+        return Origin(int(content["left_out"]), moved, bool(content["groups"]))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{origin}: does not say what is in no split or moved; {_REPAIR}") from error
 
 
 def _read(path: Path) -> Any:

@@ -22,7 +22,7 @@ from meddiff.data.layouts.files import advice
 from meddiff.data.layouts.folder import ImageFolder
 from meddiff.data.layouts.rows import read_published, read_rows
 from meddiff.data.layouts.tabular import source_of
-from meddiff.data.leaks.looks import LOOK
+from meddiff.data.leaks.looks import LOOK, PIXELS
 from meddiff.data.tables import TABLE_COLUMNS, list_problems, raise_problems, shared_rows, write_csv
 from meddiff.devices.cpus import thread_map
 from meddiff.errors import DataError
@@ -91,7 +91,7 @@ def validate_dataset(
     results = thread_map(check, list(table["path"]), threads)
     checked = list(track(results, "checking images", total=len(table)))
     problems += [f"{where}: {c.problem}" for where, c in zip(table.index, checked, strict=True) if c.problem]
-    table = table.assign(sha256=[c.sha256 for c in checked], look=[c.look for c in checked])
+    table = table.assign(**{name: [getattr(c, name) for c in checked] for name in ("sha256", PIXELS, LOOK)})
     names = [entry.name for entry in dataset.classes]
     doubtful = [f"{where}: {c.flaw}" for where, c in zip(table.index, checked, strict=True) if c.flaw]
     doubtful += _contradictions(table, names)
@@ -104,7 +104,7 @@ def validate_dataset(
     problems += _empty_classes(table["label"], names)
     raise_problems(str(source), problems)
     _report(source, table, checked)
-    columns = [*TABLE_COLUMNS, LOOK, *[SPLIT] * (SPLIT in table)]
+    columns = [*TABLE_COLUMNS, PIXELS, LOOK, *[SPLIT] * (SPLIT in table)]
     return Validated(table[columns].sort_values("image_id", ignore_index=True), flow)
 
 
@@ -122,40 +122,24 @@ def official_rows(dataset: DatasetConfig | ValidateParams, folder: Path) -> tupl
 
 def check_splits(
     splits: Mapping[str, pd.DataFrame],
-    hashes: Mapping[str, str],
     class_names: Sequence[str],
-    published: bool = False,
 ) -> None:
-    """Check that splits do not leak into each other and that each has images of every class.
+    """Check that splits share no image id and no group, and that each has images of every class.
 
     Args:
         splits: name -> table with `image_id`, `label` (class index) and `group`. Rows are named by
             position, the header of the file being row 1.
-        hashes: image id -> SHA-256 of the file.
         class_names: names of the classes, in order of their index.
-        published: these are somebody's published splits, which are what they are: identical files in two of
-            them are a warning in the log and no error.
 
     Raises:
-        DataError: an image id occurs twice; a group or identical content occurs in two splits; a split
-            has no image of a class.
+        DataError: an image id occurs twice; a group occurs in two splits; a split has no image of a class.
     """
     problems: list[str] = []
     for name, frame in splits.items():
         problems += [f"{name}: {text}" for text in _empty_classes(frame["label"], class_names)]
     problems += shared_rows(splits, lambda frame: frame["image_id"], "the same image", within=True)
     problems += shared_rows(splits, lambda frame: frame["group"], "the same group", within=False)
-    identical = list(
-        shared_rows(
-            splits, lambda frame: frame["image_id"].map(hashes.__getitem__), "identical files", within=False
-        )
-    )
-    if published and identical:
-        log.warning(
-            "THE PUBLISHED SPLITS SHARE IMAGES: results on them are too good by as much. %s",
-            list_problems("identical files", identical, listed=1000),
-        )
-    raise_problems("splits", problems if published else problems + identical)
+    raise_problems("splits", problems)
 
 
 def _tables_are_there(dataset: DatasetConfig | ValidateParams, folder: ImageFolder) -> None:
@@ -191,22 +175,22 @@ def _is_lost(folder: ImageFolder, path: Any) -> bool:
 
 
 def _contradictions(table: pd.DataFrame, class_names: Sequence[str]) -> list[str]:
-    """Describe each row whose file is identical to that of an earlier row with another label."""
+    """Describe each row whose pixels are those of an earlier row with another label."""
     first: dict[str, tuple[str, int]] = {}
     problems = []
-    for where, sha256, label in zip(table.index, table["sha256"], table["label"], strict=True):
-        before, other = first.setdefault(sha256, (where, label))
-        if sha256 and other != label:
+    for where, pixels, label in zip(table.index, table[PIXELS], table["label"], strict=True):
+        before, other = first.setdefault(pixels, (where, label))
+        if pixels and other != label:
             labels = f"{class_names[other]!r} and {class_names[label]!r}"
             problems.append(
-                f"{before} and {where}: identical files with the labels {labels}; keep the row that is right"
+                f"{before} and {where}: identical images with the labels {labels}; keep the row that is right"
             )
     return problems
 
 
 def _report(source: Path | str, table: pd.DataFrame, checked: Sequence[Checked]) -> None:
     """Say in the log what is no problem, but worth knowing."""
-    copies, turned = int(table["sha256"].duplicated().sum()), sum(c.turned for c in checked)
+    copies, turned = int(table[PIXELS].duplicated().sum()), sum(c.turned for c in checked)
     if copies:
         log.info("%s: %d images are copies of others; drawn splits keep copies together", source, copies)
     if turned:

@@ -46,6 +46,11 @@ class Data:
         split = self._config.every_dataset[wildcards.dataset].split
         return [getattr(split, name) for name in SPLITS] if isinstance(split, GivenSplit) else []
 
+    def leak_groups(self, wildcards: Wildcards) -> list[str]:
+        """The file of groups that ``leaks:`` of the dataset names, if it does."""
+        groups = self._config.every_dataset[wildcards.dataset].leaks.groups
+        return [groups.csv] if groups is not None else []
+
     def official_splits(self, wildcards: Wildcards) -> list[str]:
         """The checked copies of published split files, if the dataset's splits are these."""
         return official_splits(self._experiment, wildcards.dataset)

@@ -209,6 +209,10 @@ class Experiment:
         """Numbers of images and people of a dataset."""
         return f"data/{dataset}/participants.csv"
 
+    def leaks(self, dataset: str) -> list[str]:
+        """What the splits of a dataset share: pairs of images, and numbers by class."""
+        return [f"splits/{dataset}/{name}.csv" for name in ("leaks", "shared")]
+
     def trained(self, run: TrainedRun) -> str:
         """Folder of a trained model."""
         return f"{self.results}/{run.dataset}/{run.model}/seed{run.seed}"

@@ -81,6 +81,7 @@ class Outputs:
             f"data/{dataset}/flow.json",
             *(f"splits/{dataset}/{split}.csv" for split in SPLITS),
             f"splits/{dataset}/origin.json",
+            *self._experiment.leaks(dataset),
             self._experiment.participants(dataset),
         ]
 

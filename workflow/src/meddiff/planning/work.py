@@ -23,7 +23,7 @@ _AUTOMATIC_INPUTS = 128  # of a batch; large cards take more
 
 STAGES = {
     "download": ("fetch", "getsplits", "pretrained", "listing", "released"),
-    "prepare": ("validate", "split", "stratify", "describe", "store", "shift"),
+    "prepare": ("validate", "split", "leaks", "stratify", "describe", "store", "shift"),
     "weights": ("generate", "zeroshot", "select", "convert"),
     "train": ("train",),
     "score": ("score", "gather"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -20,7 +21,7 @@ CAPTION = """\
 Flow of participants: how many images every dataset's list has, how many are left out and why, and how many
 are used for training, validation and test.
 """
-FOUND, LEFT_OUT, CHECKED, TEST_SPLIT = "found", "left out", "checked", "test split"
+FOUND, LEFT_OUT, CHECKED, MOVED, TEST_SPLIT = "found", "left out", "checked", "moved", "test split"
 COLUMNS = ["dataset", "step", "reason", "images"]
 _TITLES = {
     FOUND: "Images in the dataset's list",
@@ -77,7 +78,7 @@ def plan(experiment: Experiment) -> list[Wanted]:
 
 def make(settings: Settings, files: Files) -> tuple[pd.DataFrame, list[Grid]]:
     """The table from what `validate`, `split` and `describe` wrote, one file each a dataset."""
-    from meddiff.data.flow import read_flow, read_left_out
+    from meddiff.data.flow import read_flow, read_origin
     from meddiff.data.participants import read_participants
 
     named = {
@@ -85,19 +86,26 @@ def make(settings: Settings, files: Files) -> tuple[pd.DataFrame, list[Grid]]:
         for name in ("flow", "origin", "participants")
     }
     rows: list[list] = []
+    ungrouped = []
     tables: dict[str, pd.DataFrame] = {}
     for (entry, flow), (_, origin), (_, participants) in zip(*named.values(), strict=True):
-        listed, unused = read_flow(flow), read_left_out(origin)
+        listed, split_up = read_flow(flow), read_origin(origin)
+        ungrouped += [entry.title] * (not split_up.groups)
         rows.append([entry.name, FOUND, "", listed.found])
         rows += [[entry.name, LEFT_OUT, reason, number] for reason, number in listed.left_out.items()]
         rows.append([entry.name, CHECKED, "", listed.used])
-        rows += [[entry.name, LEFT_OUT, "in no split", unused]] * bool(unused)
+        rows += [[entry.name, LEFT_OUT, "in no split", split_up.left_out]] * bool(split_up.left_out)
+        rows += [
+            [entry.name, MOVED, f"from {split} to train", number]
+            for split, number in split_up.moved.items()
+            if number
+        ]
         table = tables[entry.name] = read_participants(participants)
         sizes = table[table["what"] == "images"].set_index("split")["images"]
         rows += [[entry.name, split, "", int(sizes[split])] for split in ("train", "valid", "test")]
     rows += [row for entry in settings.elsewhere for row in _elsewhere(entry, tables[entry.tested_on])]
     table = pd.DataFrame(rows, columns=COLUMNS)
-    return table, [grid_of(table, settings)]
+    return table, [grid_of(table, settings, ungrouped)]
 
 
 def _elsewhere(entry: TestedEntry, participants: pd.DataFrame) -> list[list]:
@@ -115,8 +123,14 @@ def _elsewhere(entry: TestedEntry, participants: pd.DataFrame) -> list[list]:
     ]
 
 
-def grid_of(table: pd.DataFrame, settings: Settings) -> Grid:
-    """The flow for reading, one block a dataset."""
+def grid_of(table: pd.DataFrame, settings: Settings, ungrouped: Sequence[str] = ()) -> Grid:
+    """The flow for reading, one block a dataset.
+
+    Args:
+        table: as `make` returns it.
+        settings: what is shown.
+        ungrouped: titles of datasets of whose images it is not known which are of one patient or lesion.
+    """
     blocks = [
         Block(entry.title, [_row(row) for row in table[table["dataset"] == entry.name].itertuples()])
         for entry in [*settings.datasets, *settings.elsewhere]
@@ -125,12 +139,21 @@ def grid_of(table: pd.DataFrame, settings: Settings) -> Grid:
         "Flow of participants. Images that are damaged, that show nothing, or whose label is not known are "
         "not left out but end the run, but for published splits, which are used as they are."
     )
+    if (table["step"] == MOVED).any():
+        caption += " Moved are images that share pixels or looks with an earlier split, and their groups."
+    if ungrouped:
+        caption += (
+            f" Without groups: {', '.join(ungrouped)}. There each image is its own group; if patients have "
+            "several images, those of one may be in two splits."
+        )
     return Grid(caption, "flow", [Column(""), Column("Images")], blocks)
 
 
 def _row(row: object) -> list[Cell]:
     if row.step == LEFT_OUT:
         return [Cell(f"left out: {row.reason}"), Cell(f"−{row.images:,}" if row.images else "0")]
+    if row.step == MOVED:
+        return [Cell(f"moved {row.reason}"), Cell(f"{row.images:,}")]
     return [Cell(_TITLES[row.step]), Cell(f"{row.images:,}")]
 
 

@@ -19,6 +19,7 @@ CAPTION = """\
 Participants: images of every split, the patients or lesions that they are of, their classes, and age, sex and
 view where the dataset has them.
 """
+FEW = 10  # test images of a class: of nine, one more or less is 11 %
 SPLIT_TITLES = {"train": "Training", "valid": "Validation", "test": "Test", "all": "All"}
 _TITLES = {"class": "Class", "sex": "Sex", "view": "View"}
 
@@ -65,11 +66,23 @@ def grid_of(table: pd.DataFrame, settings: Settings) -> Grid:
     caption = (
         "Participants: numbers of images, with their share of the split. Where it is not known which images "
         "are of one patient or lesion, each counts as its own."
-        + " Ages are medians with quartiles, over images."
-        * aged
+        + " Ages are medians with quartiles, over images." * aged
+        + _few(table, settings)
     )
     columns = [Column(""), *map(Column, SPLIT_TITLES.values())]
     return Grid(caption, "participants", columns, blocks)
+
+
+def _few(table: pd.DataFrame, settings: Settings) -> str:
+    """A warning of classes with few test images."""
+    titles = {entry.name: entry.title for entry in settings.datasets}
+    rows = table[(table["split"] == "test") & (table["what"] == "class") & (table["images"] < FEW)]
+    few = [f"{row.level} ({titles[row.dataset]}, {int(row.images)})" for row in rows.itertuples()]
+    return (
+        f" Classes with fewer than {FEW} test images, which tell little of them: {', '.join(few)}."
+        if few
+        else ""
+    )
 
 
 def _title(what: str, level: str) -> str:

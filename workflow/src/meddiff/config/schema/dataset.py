@@ -10,9 +10,10 @@ from meddiff.config.schema.audit import AuditConfig
 from meddiff.config.schema.augmentation import Augmentations
 from meddiff.config.schema.data.classes import ClassConfig, as_label
 from meddiff.config.schema.data.layout import Format
+from meddiff.config.schema.data.leaks import LeaksConfig
 from meddiff.config.schema.data.participants import ParticipantsConfig
 from meddiff.config.schema.data.source import Source
-from meddiff.config.schema.data.split import Split
+from meddiff.config.schema.data.split import Split, is_published
 from meddiff.config.schema.strict import NotBool, Side, Strict, Title
 
 Bits = Annotated[int, Field(ge=8, le=16)]
@@ -46,6 +47,17 @@ class DatasetConfig(Strict):
     participants: ParticipantsConfig | None = Field(
         default=None, description="columns that describe the people in the images, for the table of them"
     )
+
+    leaks: LeaksConfig = Field(default=LeaksConfig(), description="what splits may have in common")
+
+    @model_validator(mode="after")
+    def _published_splits_stay(self) -> DatasetConfig:
+        if is_published(self.split) and self.leaks.moves:
+            raise ValueError(
+                "leaks: published splits are reported on and never changed, so nothing can be moved to "
+                "train; say `report`, or draw splits of your own: `split: {kind: recipe}`"
+            )
+        return self
 
     @model_validator(mode="after")
     def _classes_are_distinct(self) -> DatasetConfig:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from meddiff.data.decoding.dataset_images import DatasetImages
 from meddiff.data.decoding.images import Picture
-from meddiff.data.leaks.looks import look
+from meddiff.data.leaks.looks import look, pixel_hash
 from meddiff.errors import DataError
 
 
@@ -19,6 +19,7 @@ class Checked:
 
     Attributes:
         sha256: of the file; blank where it could not be read.
+        pixels: `meddiff.data.leaks.looks.pixel_hash`; blank where it could not be read.
         look: `meddiff.data.leaks.looks.look`; blank where it could not be read.
         problem: why it cannot be used.
         flaw: why it can be read, but shows nothing.
@@ -27,6 +28,7 @@ class Checked:
     """
 
     sha256: str = ""
+    pixels: str = ""
     look: str = ""
     problem: str | None = None
     flaw: str | None = None
@@ -48,6 +50,7 @@ def check_image(images: DatasetImages, bits: int | None, path: str) -> Checked:
         pixels = picture.to_8_bit(3, bits or 16)
         return Checked(
             sha256=sha256,
+            pixels=pixel_hash(pixels),
             look=look(pixels),
             flaw=f"{path}: {flaw}" if (flaw := _flaw(picture, pixels)) else None,
             turned=picture.turned,

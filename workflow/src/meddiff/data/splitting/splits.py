@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,13 +26,15 @@ from meddiff.data.layouts.arrays import split_of
 from meddiff.data.layouts.canonical import SPLIT
 from meddiff.data.layouts.rows import read_published
 from meddiff.data.layouts.values import canonical_label
-from meddiff.data.leaks.looks import LOOK, alike_across
-from meddiff.data.tables import SPLIT_COLUMNS, SPLITS, list_problems, raise_problems, read_csv, write_csv
+from meddiff.data.leaks.looks import PIXELS
+from meddiff.data.leaks.policy import moved_to_train
+from meddiff.data.tables import SPLIT_COLUMNS, SPLITS, raise_problems, read_csv, write_csv
 from meddiff.data.validate import check_splits
 from meddiff.errors import DataError
 from meddiff.io import write_json
 
 ORIGIN = "origin.json"
+FEW = 10  # test images of a class: of nine, one more or less is 11 %
 
 log = logging.getLogger("meddiff")
 
@@ -44,7 +46,7 @@ def make_splits(
 
     Args:
         dataset: its classes, format and split are used.
-        table: canonical table with `image_id, path, label, group, sha256`, and `look` if `validate` made it.
+        table: canonical table with `image_id, path, label, group, sha256`, and `pixels` of `validate`.
         official: folder with the published ``{train,valid,test}.csv``, for a split that is one of these.
 
     Returns:
@@ -67,20 +69,52 @@ def make_splits(
     else:
         splits = official_splits(table, dataset, official)
     names = [entry.name for entry in dataset.classes]
-    hashes = dict(zip(table["image_id"], table["sha256"], strict=True))
-    check_splits(splits, hashes, names, published=is_published(split))
-    if LOOK in table:
-        _report_alike(splits, dict(zip(table["image_id"], table[LOOK], strict=True)), hashes)
+    check_splits(splits, names)
     return splits
 
 
-def _report_alike(splits: dict[str, pd.DataFrame], looks: dict[str, str], hashes: dict[str, str]) -> None:
-    """Warn of images that look like one of another split: no proof of a leak, so no error."""
-    if lines := alike_across(splits, looks, hashes):
-        what = "images of different splits that look alike (if one is a copy, give both the same group)"
-        log.warning("%s", list_problems(what, lines))
-    else:
-        log.info("no image looks like one of another split")
+def separated(
+    dataset: DatasetConfig | SplitParams, splits: dict[str, pd.DataFrame], table: pd.DataFrame
+) -> tuple[dict[str, pd.DataFrame], dict[str, int]]:
+    """Move to the training split what the others share with it, where ``leaks:`` of the dataset says so.
+
+    Args:
+        dataset: its classes, split and `leaks` are used. Published splits stay as they are.
+        splits: as `make_splits` makes them.
+        table: canonical table with the columns `pixels` and `look`.
+
+    Returns:
+        The splits, and how many images are moved from valid and from test
+        (`meddiff.data.leaks.policy.moved_to_train`).
+
+    Raises:
+        DataError: no image of a class is left in a split.
+    """
+    if not dataset.leaks.moves or is_published(dataset.split):
+        return splits, {}
+    splits, moved = moved_to_train(splits, table, dataset.leaks)
+    counts = " and ".join(f"{number} of {name}" for name, number in moved.items())
+    log.info("moved to train, since they or their groups share pixels or looks with it: %s", counts)
+    check_splits(splits, [entry.name for entry in dataset.classes])
+    return splits, moved
+
+
+def report_splits(splits: dict[str, pd.DataFrame], class_names: Sequence[str]) -> None:
+    """Warn in the log of splits without groups, and of classes with few test images."""
+    if not has_groups(splits):
+        log.warning(
+            "no groups: an image is its own group; if patients have several images, name the column that "
+            "says of which patient (`group_column` below `format`), or images of one may train and test"
+        )
+    numbers = splits["test"]["label"].value_counts()
+    for index, name in enumerate(class_names):
+        if (number := int(numbers.get(index, 0))) < FEW:
+            log.warning("class %s has %d test images: fewer than %d tell little of it", name, number, FEW)
+
+
+def has_groups(splits: dict[str, pd.DataFrame]) -> bool:
+    """Whether any image is known to be of a patient or a lesion; without one each is its own group."""
+    return any((frame["group"] != frame["image_id"]).any() for frame in splits.values())
 
 
 def write_splits(splits: dict[str, pd.DataFrame], folder: Path) -> None:
@@ -89,13 +123,17 @@ def write_splits(splits: dict[str, pd.DataFrame], folder: Path) -> None:
         write_csv(splits[name][SPLIT_COLUMNS], folder / f"{name}.csv")
 
 
-def write_origin(split: Split, folder: Path, left_out: int) -> None:
+def write_origin(
+    split: Split, splits: dict[str, pd.DataFrame], folder: Path, left_out: int, moved: dict[str, int]
+) -> None:
     """Write ``<folder>/origin.json``.
 
-    It has the `kind` of split, a `note` that says where the rows come from, and how many images of the table
-    are in no split (`left_out`).
+    It has the `kind` of split, a `note` that says where the rows come from, how many images of the table are
+    in no split (`left_out`), how many are `moved` to train from the other splits, and whether there are
+    `groups`.
     """
-    write_json(folder / ORIGIN, {"kind": split.kind, "note": origin_note(split), "left_out": left_out})
+    content = {"kind": split.kind, "note": origin_note(split), "left_out": left_out}
+    write_json(folder / ORIGIN, content | {"moved": moved, "groups": has_groups(splits)})
 
 
 def origin_note(split: Split) -> str:
@@ -120,7 +158,7 @@ def origin_note(split: Split) -> str:
 def draw_splits(table: pd.DataFrame, recipe: RecipeSplit) -> dict[str, pd.DataFrame]:
     """Draw splits that keep groups together and the shares of all classes alike.
 
-    Groups with an identical file are one unit. Units are taken from large to small, in an order that
+    Groups with an image of equal pixels are one unit. Units are taken from large to small, in an order that
     a hash of seed and unit draws among equals, and each goes to the split whose class counts n it brings
     closest to their targets T, measured by the sum of (n - T)^2 / T. The result does not depend on the
     order of `table`'s rows; rows are sorted by image id. Without groups each class count is within one
@@ -139,7 +177,7 @@ def drawn(table: pd.DataFrame, shares: Mapping[str, float], seed: int) -> dict[s
         seed: of the order among units of one size.
     """
     table = table.sort_values("image_id", ignore_index=True)
-    component = connected(table[["group", "sha256"]])
+    component = connected(table[["group", PIXELS if PIXELS in table else "sha256"]])
     unit = table["group"].groupby(component).transform("min")
     counts = pd.crosstab(unit, table["label"])
     draw = {u: hashlib.sha256(f"split/{seed}/{u}".encode()).hexdigest() for u in counts.index}
