@@ -49,6 +49,12 @@ def nih_cxr() -> Path:
     return _shared("real/nih-cxr")
 
 
+@pytest.fixture(scope="session")
+def medmnist() -> Path:
+    """PneumoniaMNIST and BreastMNIST as their owners ship them."""
+    return _shared("real/medmnist")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> Iterator[None]:
     """Tiny tensors: threads would only wait for each other."""

@@ -153,7 +153,7 @@ def test_images_in_no_split_are_counted(made: Path, tmp_path: Path) -> None:
     assert table.query("reason == 'in no split'")["images"].tolist() == [3]
     assert ["left out: in no split", "−3"] in [[cell.value for cell in row] for row in grid.blocks[0].rows]
     (tmp_path / "splits/origin.json").write_text("{}")
-    with pytest.raises(DataError, match="does not say how many images are in no split"):
+    with pytest.raises(DataError, match="does not say what is in no split or moved"):
         read_origin(tmp_path / "splits/origin.json")
 
 

@@ -28,6 +28,8 @@ from meddiff.data.leaks.policy import moved_to_train
 from meddiff.data.leaks.report import find_leaks
 from meddiff.data.leaks.shares import count_shared, read_shared
 from meddiff.data.leaks.user_groups import read_groups
+from meddiff.data.obtain.fetch import fetch, read_manifest
+from meddiff.data.splitting.splits import make_splits
 from meddiff.data.tables import SPLITS, read_splits, write_csv
 from meddiff.data.validate import validate_dataset
 from meddiff.errors import DataError
@@ -260,6 +262,23 @@ def test_the_published_isic_split_leaks_as_was_measured(official: Path, root: Pa
     assert shared.loc[("patient_id", "all", "all"), "known"] == 578
     listed = found.pairs.query("split == 'test' and other_split == 'train' and column == 'patient_id'")
     assert listed["image_id"].nunique() == 511 and listed.groupby("image_id").size().max() == LISTED
+
+
+@pytest.mark.parametrize(
+    "name, expected", [("pneumoniamnist", ("valid", "train", 8)), ("breastmnist", ("test", "train", 1))]
+)
+def test_real_sets_share_the_images_that_are_known(
+    medmnist: Path, root: Path, tmp_path: Path, name: str, expected: tuple[str, str, int], caplog
+) -> None:
+    """The numbers of ../shared/real/medmnist/README.md."""
+    dataset = load_dataset(name, root / "config")
+    fetch(name, dataset, medmnist, tmp_path / "raw.json")
+    table = validate_dataset(dataset, medmnist, read_manifest(tmp_path / "raw.json")).table
+    found = find_leaks(dataset, make_splits(dataset, table), table)
+    pairs = found.pairs.query("kind == 'same_pixels'")
+    numbers = pairs.groupby(["split", "other_split"])["image_id"].nunique()
+    assert list(numbers.items()) == [(expected[:2], expected[2])]
+    assert "THE PUBLISHED SPLITS SHARE IMAGES" in caplog.text
 
 
 looks = st.sampled_from([bytes([first] * 32).hex() for first in (0, 1, 3, 255)])
