@@ -24,6 +24,7 @@ from meddiff.data.layouts.array_file import ArrayFile
 from meddiff.data.layouts.rows import read_table
 from meddiff.data.obtain.fetch import fetch, read_manifest
 from meddiff.data.obtain.listing import refresh_manifest
+from meddiff.data.leaks.report import find_leaks
 from meddiff.data.splitting.splits import make_splits, write_splits
 from meddiff.data.stores.build import build_store
 from meddiff.data.stores.store import Store
@@ -86,7 +87,9 @@ def stored(root: Path, out: Path, dataset: DatasetConfig) -> dict[str, Store]:
     """Fetch, validate, split and store, as the rules do."""
     fetch("some", dataset, root, out / "raw.json")
     table = validate_dataset(dataset, root, read_manifest(out / "raw.json")).table
-    write_splits(make_splits(dataset, table), out / "splits")
+    splits = make_splits(dataset, table)
+    find_leaks(dataset, splits, table)
+    write_splits(splits, out / "splits")
     pixels = PixelFormat(dataset.image_size, dataset.channels)
     names = [entry.name for entry in dataset.classes]
     build_store(out / "splits", root, out / "store", pixels, names, layout=dataset.format)
