@@ -22,9 +22,9 @@ from meddiff.data.decoding.pixels import PixelFormat
 from meddiff.data.layouts import array_file
 from meddiff.data.layouts.array_file import ArrayFile
 from meddiff.data.layouts.rows import read_table
+from meddiff.data.leaks.report import find_leaks
 from meddiff.data.obtain.fetch import fetch, read_manifest
 from meddiff.data.obtain.listing import refresh_manifest
-from meddiff.data.leaks.report import find_leaks
 from meddiff.data.splitting.splits import make_splits, write_splits
 from meddiff.data.stores.build import build_store
 from meddiff.data.stores.store import Store

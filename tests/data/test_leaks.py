@@ -109,8 +109,10 @@ def test_what_is_reported(made, caplog) -> None:
     assert set(alike.index) == ALIKE_ONLY and alike.between(0, ALIKE).all()
     assert set(pairs["split"]) == {"test"} and set(pairs["other_split"]) == {"train"}
     assert (pairs["other_label"] == 1).all() and (pairs["others"] == 1).all()
-    shared = read_shared(folder / "shared.csv").set_index(["kind", "split", "other_split", "class"])
-    numbers = shared.loc[("anything", "test", "train or valid"), :]
+    shared = (
+        read_shared(folder / "shared.csv").set_index(["kind", "split", "other_split", "class"]).sort_index()
+    )
+    numbers = shared.loc[("anything", "test", "train or valid")]
     assert numbers.loc["all", "shared"] == 4 and numbers.loc["healthy", "shared"] == 0
     assert numbers.loc["all", "images"] == 10
     assert "test: 4 of 10 images share anything with train or valid (40.0 %)" in caplog.text
@@ -299,7 +301,7 @@ def arranged(rows: list) -> tuple[dict[str, pd.DataFrame], pd.DataFrame]:
     return splits, table
 
 
-@examples(max_examples=60)
+@examples(max_examples=20)
 @given(images, st.randoms(use_true_random=False))
 def test_pairs_are_all_there_are_in_any_order(rows: list, random) -> None:
     splits, table = arranged(rows)
@@ -317,7 +319,7 @@ def test_pairs_are_all_there_are_in_any_order(rows: list, random) -> None:
     pd.testing.assert_frame_equal(find_pairs(mixed, table.sample(frac=1, random_state=1)), found)
 
 
-@examples(max_examples=60)
+@examples(max_examples=20)
 @given(images)
 def test_after_moving_nothing_is_shared_and_no_image_is_lost(rows: list) -> None:
     splits, table = arranged(rows)
