@@ -30,6 +30,8 @@ from meddiff.progress import track
 
 log = logging.getLogger("meddiff")
 
+_HASHES = ("sha256", PIXELS, LOOK)
+
 
 @dataclass(frozen=True)
 class Validated:
@@ -64,14 +66,14 @@ def validate_dataset(
         missing: CSV to write, with every row whose image is not there; none is written where all are.
 
     Returns:
-        The table, with columns `image_id, path, label, group, sha256, look`, sorted by image id, index
-        0..n-1; and what was left out of it.
+        The table, with columns `image_id, path, label, group, sha256, pixels, look`, sorted by image id,
+        index 0..n-1; and what was left out of it.
 
     Raises:
         DataError: one error that lists the first 20 problems and their rows: unknown labels, images
             that are missing, damaged or changed since `fetch`, duplicate ids, a class without images. Images
-            that show nothing and identical files with different labels are among them, too, but of published
-            splits, which are what they are, only a warning.
+            that show nothing and identical ones with different labels are among them, too, but of published
+            splits only a warning.
     """
     folder = ImageFolder(root, dataset.format)
     if isinstance(dataset.split, OfficialSplit):
@@ -91,20 +93,19 @@ def validate_dataset(
     results = thread_map(check, list(table["path"]), threads)
     checked = list(track(results, "checking images", total=len(table)))
     problems += [f"{where}: {c.problem}" for where, c in zip(table.index, checked, strict=True) if c.problem]
-    table = table.assign(**{name: [getattr(c, name) for c in checked] for name in ("sha256", PIXELS, LOOK)})
+    table = table.assign(**{name: [getattr(c, name) for c in checked] for name in _HASHES})
     names = [entry.name for entry in dataset.classes]
     doubtful = [f"{where}: {c.flaw}" for where, c in zip(table.index, checked, strict=True) if c.flaw]
     doubtful += _contradictions(table, names)
-    if is_published(dataset.split) and doubtful:
-        log.warning("%s", list_problems(f"{source}: published splits are used as they are", doubtful))
-    elif doubtful:
+    if not is_published(dataset.split):
         problems += doubtful
+    elif doubtful:
+        log.warning("%s", list_problems(f"{source}: published splits are used as they are", doubtful))
     if dataset.bits is None and (problem := depth_problem([c.peak for c in checked])):
         problems.append(problem)
-    problems += _empty_classes(table["label"], names)
-    raise_problems(str(source), problems)
+    raise_problems(str(source), problems + _empty_classes(table["label"], names))
     _report(source, table, checked)
-    columns = [*TABLE_COLUMNS, PIXELS, LOOK, *[SPLIT] * (SPLIT in table)]
+    columns = [*TABLE_COLUMNS, *_HASHES[1:], *[SPLIT] * (SPLIT in table)]
     return Validated(table[columns].sort_values("image_id", ignore_index=True), flow)
 
 
