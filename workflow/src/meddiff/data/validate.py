@@ -90,8 +90,9 @@ def validate_dataset(
         _list_missing(rows, missing)
     problems += _duplicates(table)
     check = partial(check_image, images_of(root, dataset.format, manifest.get("files")), dataset.bits)
-    results = thread_map(check, list(table["path"]), threads)
-    checked = list(track(results, "checking images", total=len(table)))
+    checked = list(
+        track(thread_map(check, list(table["path"]), threads), "checking images", total=len(table))
+    )
     problems += [f"{where}: {c.problem}" for where, c in zip(table.index, checked, strict=True) if c.problem]
     table = table.assign(**{name: [getattr(c, name) for c in checked] for name in _HASHES})
     names = [entry.name for entry in dataset.classes]
