@@ -63,7 +63,7 @@ def test_store_is_what_torchvision_makes_of_each_image(
 
     rgb = np.random.default_rng(1).integers(0, 256, (40, 30, 3), dtype=np.uint8)
     Image.fromarray(rgb).save(local_root / "images/000.png")
-    make_store(local_root, tmp_path, make_dataset(channels=channels))
+    make_store(local_root, tmp_path, make_dataset(channels=channels, convert=["grey_to_rgb", "rgb_to_grey"]))
     transform = Resize((SIZE, SIZE), InterpolationMode.BILINEAR, antialias=True)
     for name, frame in read_splits(tmp_path / "splits").items():
         store = Store.open(tmp_path / "store", name)
@@ -335,7 +335,7 @@ def test_a_full_disk_is_said_before_an_image_is_read(tmp_path: Path, stored: Pat
         "import resource, sys; from pathlib import Path\n"
         "from meddiff.data.decoding import dataset_images, pixels; from meddiff.data.stores import build\n"
         "from meddiff.errors import DiskError\n"
-        "dataset_images.read_picture = lambda *_: sys.exit('an image was read')\n"
+        "dataset_images.reading = lambda *_: sys.exit('an image was read')\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
         "splits, root, out = map(Path, sys.argv[1:])\n"
         "try: build.build_store(splits, root, out, pixels.PixelFormat(12, 1), ['healthy', 'sick'])\n"

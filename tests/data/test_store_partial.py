@@ -14,7 +14,7 @@ from PIL import Image
 
 from meddiff.config.dataset_slices import StoreParams, parse_slice, slice_of
 from meddiff.data.decoding import dataset_images
-from meddiff.data.decoding.images import read_picture
+from meddiff.data.decoding.images import read_picture, reading
 from meddiff.data.decoding.pixels import PixelFormat
 from meddiff.data.layouts.rows import read_table
 from meddiff.data.splitting.splits import draw_splits, write_splits
@@ -33,13 +33,13 @@ from pathlib import Path
 from meddiff.data.decoding import dataset_images
 from meddiff.data.decoding.pixels import PixelFormat
 from meddiff.data.stores.build import build_store
-read, seen = dataset_images.read_picture, []
+read, seen = dataset_images.reading, []
 def read_or_die(*arguments):
     seen.append(1)
     if len(seen) > int(sys.argv[5]):
         os.kill(os.getpid(), signal.SIGKILL)
     return read(*arguments)
-dataset_images.read_picture = read_or_die
+dataset_images.reading = read_or_die
 splits, root, out, listing = map(Path, sys.argv[1:5])
 build_store(splits, root, out, PixelFormat(12, 1), ["healthy", "sick"], 1, listing=listing)
 """
@@ -78,9 +78,9 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def read(path: Path, *arguments):
         names.append(path.name)
-        return read_picture(path, *arguments)
+        return reading(path, *arguments)
 
-    monkeypatch.setattr(dataset_images, "read_picture", read)
+    monkeypatch.setattr(dataset_images, "reading", read)
     return names
 
 

@@ -48,7 +48,9 @@ def run(args: argparse.Namespace) -> None:
         splits_dir=args.splits_dir,
         root=args.root,
         out_dir=args.out_dir,
-        pixels=PixelFormat(size, dataset.channels, geometry, dataset.bits or 16, dataset.decoding),
+        pixels=PixelFormat(
+            size, dataset.channels, geometry, dataset.bits, dataset.decoding, dataset.intensity
+        ),
         class_names=[entry.name for entry in dataset.classes],
         threads=args.threads,
         layout=dataset.format,

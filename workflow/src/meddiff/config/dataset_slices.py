@@ -13,12 +13,13 @@ from pydantic import Field, ValidationError
 
 from meddiff.config.schema.audit import AuditConfig
 from meddiff.config.schema.data.classes import ClassConfig
+from meddiff.config.schema.data.intensity import Intensity
 from meddiff.config.schema.data.layout import Format
 from meddiff.config.schema.data.leaks import LeaksConfig
 from meddiff.config.schema.data.participants import ParticipantsConfig
 from meddiff.config.schema.data.source import Source
 from meddiff.config.schema.data.split import OfficialSplit, Split
-from meddiff.config.schema.dataset import Bits, DatasetConfig, Decoding
+from meddiff.config.schema.dataset import Bits, Conversions, DatasetConfig, Decoding
 from meddiff.config.schema.strict import Strict
 from meddiff.errors import ConfigError
 from meddiff.text import script_safe_json
@@ -42,7 +43,10 @@ class ValidateParams(Strict):
 
     format: Format
     classes: list[ClassConfig] = Field(min_length=2)
+    channels: Literal[1, 3] = 3
+    convert: Conversions = ()
     bits: Bits | None = None
+    intensity: Intensity | None = None
     split: Split
 
 
@@ -74,6 +78,7 @@ class StoreParams(Strict):
     channels: Literal[1, 3] = 3
     bits: Bits | None = None
     decoding: Decoding = "full"
+    intensity: Intensity | None = None
 
 
 class StratifyParams(Strict):

@@ -14,8 +14,9 @@ import pandas as pd
 from meddiff.config.dataset_slices import ValidateParams
 from meddiff.config.schema.data.split import OfficialSplit, is_published
 from meddiff.config.schema.dataset import DatasetConfig
-from meddiff.data.decoding.checks import Checked, check_image, depth_problem
+from meddiff.data.decoding.checks import Checked, check_image, depth_problems
 from meddiff.data.decoding.dataset_images import images_of
+from meddiff.data.decoding.summary import conversion_problems, notes
 from meddiff.data.flow import Flow
 from meddiff.data.layouts.canonical import SPLIT, Rows
 from meddiff.data.layouts.files import advice
@@ -57,7 +58,7 @@ def validate_dataset(
     """Read the dataset's table, decode every image of it, and check what the table says.
 
     Args:
-        dataset: its format, classes, bits and split are used.
+        dataset: its format, classes, split and what it says of pixels are used.
         root: the dataset's folder.
         manifest: ``{"files": {path: {"size": bytes, "sha256": hex}}}`` as `fetch` writes it.
         threads: for decoding; default all CPUs of this process.
@@ -89,23 +90,20 @@ def validate_dataset(
         problems += _not_there(rows, folder, manifest)
         _list_missing(rows, missing)
     problems += _duplicates(table)
-    check = partial(check_image, images_of(root, dataset.format, manifest.get("files")), dataset.bits)
-    checked = list(
-        track(thread_map(check, list(table["path"]), threads), "checking images", total=len(table))
-    )
+    check = partial(check_image, images_of(root, dataset.format, manifest.get("files")), dataset)
+    results = thread_map(check, list(table["path"]), threads)
+    checked = list(track(results, "checking images", total=len(table)))
     problems += [f"{where}: {c.problem}" for where, c in zip(table.index, checked, strict=True) if c.problem]
     table = table.assign(**{name: [getattr(c, name) for c in checked] for name in _HASHES})
-    names = [entry.name for entry in dataset.classes]
-    doubtful = [f"{where}: {c.flaw}" for where, c in zip(table.index, checked, strict=True) if c.flaw]
-    doubtful += _contradictions(table, names)
+    doubtful = _doubts(dataset, table, checked)
     if not is_published(dataset.split):
         problems += doubtful
     elif doubtful:
         log.warning("%s", list_problems(f"{source}: published splits are used as they are", doubtful))
-    if dataset.bits is None and (problem := depth_problem([c.peak for c in checked])):
-        problems.append(problem)
-    raise_problems(str(source), problems + _empty_classes(table["label"], names))
-    _report(source, table, checked)
+    problems += depth_problems(table["path"].tolist(), checked)
+    problems += _empty_classes(table["label"], [entry.name for entry in dataset.classes])
+    _report(source, table, notes(dataset, checked))
+    raise_problems(str(source), problems)
     columns = [*TABLE_COLUMNS, *_HASHES[1:], *[SPLIT] * (SPLIT in table)]
     return Validated(table[columns].sort_values("image_id", ignore_index=True), flow)
 
@@ -176,6 +174,15 @@ def _is_lost(folder: ImageFolder, path: Any) -> bool:
     return isinstance(path, str) and not folder.file(path).is_file()
 
 
+def _doubts(
+    dataset: DatasetConfig | ValidateParams, table: pd.DataFrame, checked: Sequence[Checked]
+) -> list[str]:
+    """What is wrong with images that can be read, and what nobody can mend in published splits."""
+    doubts = [f"{where}: {c.flaw}" for where, c in zip(table.index, checked, strict=True) if c.flaw]
+    doubts += _contradictions(table, [entry.name for entry in dataset.classes])
+    return doubts + conversion_problems(dataset, table["path"].tolist(), checked)
+
+
 def _contradictions(table: pd.DataFrame, class_names: Sequence[str]) -> list[str]:
     """Describe each row whose pixels are those of an earlier row with another label."""
     first: dict[str, tuple[str, int]] = {}
@@ -190,13 +197,13 @@ def _contradictions(table: pd.DataFrame, class_names: Sequence[str]) -> list[str
     return problems
 
 
-def _report(source: Path | str, table: pd.DataFrame, checked: Sequence[Checked]) -> None:
-    """Say in the log what is no problem, but worth knowing."""
-    copies, turned = int(table[PIXELS].duplicated().sum()), sum(c.turned for c in checked)
+def _report(source: Path | str, table: pd.DataFrame, lines: Sequence[str]) -> None:
+    """Say in the log what is no problem, but worth knowing; `lines` are of the images themselves."""
+    for line in lines:
+        log.info("%s: %s", source, line)
+    copies = int(table[PIXELS].duplicated().sum())
     if copies:
         log.info("%s: %d images are copies of others; drawn splits keep copies together", source, copies)
-    if turned:
-        log.info("%s: %d images are turned as their orientation tag says", source, turned)
 
 
 def _duplicates(table: pd.DataFrame) -> list[str]:

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from meddiff.config.schema.audit import AuditConfig
 from meddiff.config.schema.augmentation import Augmentations
 from meddiff.config.schema.data.classes import ClassConfig, as_label
+from meddiff.config.schema.data.intensity import Conversion, Intensity
 from meddiff.config.schema.data.layout import Format
 from meddiff.config.schema.data.leaks import LeaksConfig
 from meddiff.config.schema.data.participants import ParticipantsConfig
@@ -16,6 +17,7 @@ from meddiff.config.schema.data.source import Source
 from meddiff.config.schema.data.split import Split, is_published
 from meddiff.config.schema.strict import NotBool, Side, Strict, Title
 
+Conversions = Annotated[tuple[Conversion, ...], Field(strict=False, max_length=4)]
 Bits = Annotated[int, Field(ge=8, le=16)]
 Decoding = Literal["full", "reduced"]
 
@@ -37,6 +39,14 @@ class DatasetConfig(Strict):
         exclude_if=lambda decoding: decoding == "full",
         description="reduced: JPEG files at least four times as large as the store's images are decoded to a "
         "part of their size, which is faster and changes values a little",
+    )
+    intensity: Intensity | None = Field(
+        default=None,
+        description="how more than 8 bits become 8; a DICOM file's own window, and the full range of others",
+        exclude_if=lambda rule: rule is None,
+    )
+    convert: Conversions = Field(
+        default=(), description="what may be done to images that are not as `channels` says"
     )
     augmentation: Augmentations = Augmentations()
     split: Split

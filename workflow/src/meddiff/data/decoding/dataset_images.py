@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol
 
 from PIL import Image
 
 from meddiff.config.schema.data.layout import ArraysFormat, Format
-from meddiff.data.decoding.images import Picture, read_picture
+from meddiff.data.decoding.images import Picture, reading
 from meddiff.data.layouts.array_file import ArrayFile
 from meddiff.data.layouts.arrays import place_of
 from meddiff.data.layouts.folder import ImageFolder
@@ -26,8 +27,8 @@ class DatasetImages(Protocol):
         """The file on disk that has the picture, as messages name it."""
         ...
 
-    def picture(self, path: str, least_side: int | None = None) -> Picture:
-        """A picture, read completely (`least_side`: see `read_picture`); DataError if it cannot be."""
+    def reading(self, path: str, least_side: int | None = None) -> AbstractContextManager[Picture]:
+        """A picture, read completely (`images.reading`); DataError if it cannot be."""
         ...
 
     def sha256(self, path: str) -> str:
@@ -63,9 +64,9 @@ class FileImages:
         """The file of the picture."""
         return self._locate(path)
 
-    def picture(self, path: str, least_side: int | None = None) -> Picture:
-        """See `read_picture`."""
-        return read_picture(self._locate(path), least_side)
+    def reading(self, path: str, least_side: int | None = None) -> AbstractContextManager[Picture]:
+        """See `meddiff.data.decoding.images.reading`."""
+        return reading(self._locate(path), least_side)
 
     def sha256(self, path: str) -> str:
         """Of the file; the listed one if it has the listed size."""
@@ -86,18 +87,21 @@ class ArrayImages:
         """The file of all pictures."""
         return self._file
 
-    def picture(self, path: str, least_side: int | None = None) -> Picture:
+    def reading(self, path: str, least_side: int | None = None) -> AbstractContextManager[Picture]:
         """Grey or RGB, as the array has it."""
+        return nullcontext(Picture(path, self._image(path), turned=False, deep_colour=False))
+
+    def _image(self, path: str) -> Image.Image:
         part, row = place_of(path)
         if row >= self._arrays.shapes[part][0]:
             raise DataError(f"{path}: {self._file} has {self._arrays.shapes[part][0]} images in {part}")
         with self._lock:  # the first one reads the array
             pixels = self._arrays.image(part, row)
-        return Picture(path, Image.fromarray(pixels), turned=False, deep_colour=False)
+        return Image.fromarray(pixels)
 
     def sha256(self, path: str) -> str:
         """Of mode, size and pixels: the file is one for all."""
-        image = self.picture(path).image
+        image = self._image(path)
         return hashlib.sha256(f"{image.mode} {image.size} ".encode() + image.tobytes()).hexdigest()
 
 

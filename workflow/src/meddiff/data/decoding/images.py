@@ -3,88 +3,54 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from meddiff.config.schema.data.intensity import Intensity
+from meddiff.data.decoding.deep import Deep
+from meddiff.data.decoding.dicom import (
+    DICOM_SUFFIXES,
+    DicomFile,
+    has_dicom_content,
+    has_dicom_name,
+    open_dicom,
+)
+from meddiff.data.decoding.picture import Picture
 from meddiff.data.decoding.pictures import FORMATS, open_picture
+from meddiff.data.decoding.turns import Turns
 from meddiff.errors import DataError
+from meddiff.io import regular_file
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".gif", ".webp")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".gif", ".webp", *DICOM_SUFFIXES)
 
-_EIGHT_BIT = {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV", "LAB"}
 _SIXTEEN_BIT = {"I;16", "I;16L", "I;16B", "I;16N"}
+_SAMPLE_FORMAT = 339
 _ORIENTATION, _UPRIGHT = ExifTags.Base.Orientation, 1
 # Cameras put a small preview after the picture (MPO), which the standard says is the first one.
 _PICTURE_AND_PREVIEW = "MPO"
+# JPEG files of more pixels are read at half, a quarter or an eighth of their size, whichever is the first
+# below: this is what Pillow by itself warns of, and no store is larger than 4096 x 4096.
+_READ_SMALLER = 89_478_485
+# Of all threads together, in pixels: as many as some mammograms have.
+_TURNS = Turns(1 << 27)
 
 
-@dataclass(frozen=True)
-class Picture:
-    """A picture file, read completely.
-
-    Attributes:
-        path: the file, for messages.
-        image: its one frame, upright.
-        turned: whether the orientation tag had it turned.
-        deep_colour: it has 16 bits a channel, of which `image` has the upper eight.
-    """
-
-    path: str | os.PathLike[str]
-    image: Image.Image
-    turned: bool
-    deep_colour: bool
-
-    @property
-    def is_deep_grey(self) -> bool:
-        """Whether `image` has 16-bit values."""
-        return self.image.mode in _SIXTEEN_BIT
-
-    @property
-    def peak(self) -> int:
-        """The largest value, between 0 and 65535, of a picture with 16 bits a channel; 0 for others."""
-        if self.is_deep_grey:
-            return int(np.asarray(self.image).max())
-        if self.deep_colour:
-            bands = self.image.convert("RGB").getextrema()
-            return max(high for _, high in bands) * 256 + 255
-        return 0
-
-    def to_8_bit(self, channels: Literal[1, 3], bits: int = 16) -> Image.Image:
-        """Mode ``L`` (`channels` 1) or ``RGB`` (3).
-
-        8-bit pictures are converted as `PIL.Image.convert` does it (palettes resolved, alpha dropped). 16-bit
-        grey is scaled by 255 / (2^bits - 1) and rounded.
-
-        Raises:
-            DataError: a pixel format with no obvious 8-bit form, or a value above 2^bits - 1.
-        """
-        mode = "L" if channels == 1 else "RGB"
-        if self.is_deep_grey:
-            return _scale_to_8_bit(self.path, self.image, bits).convert(mode)
-        if self.deep_colour and bits < 16:
-            raise DataError(
-                f"{self.path}: has 16-bit colour, of which the upper 8 bits are read, so `bits: {bits}` "
-                "cannot be applied; convert it to 8-bit colour"
-            )
-        if self.image.mode in _EIGHT_BIT:
-            try:
-                return self.image.convert(mode)
-            except ValueError as error:
-                raise DataError(f"{self.path}: {error}; convert it to grey or RGB") from error
-        raise DataError(
-            f"{self.path}: pixel format {self.image.mode!r} has no fixed range; convert it to 8- or 16-bit"
-        )
-
-
-def read_picture(path: str | os.PathLike[str], least_side: int | None = None) -> Picture:
+@contextmanager
+def reading(path: str | os.PathLike[str], least_side: int | None = None) -> Iterator[Picture]:
     """Read a file completely and turn the picture as its orientation tag (EXIF) says.
 
     Viewers apply the tag, so who labelled the image has seen it turned. (torchvision's loader, which the
-    authors used, does not.)
+    authors used, does not.) While threads have pictures in this way, large ones wait for each other.
+
+    Args:
+        path: the file.
+        least_side: a JPEG file may be decoded to a half, a quarter or an eighth of its size, as long as no
+            side becomes shorter than this, in pixels. That is faster, and after resizing nearly the same.
 
     Args:
         path: the file.
@@ -92,54 +58,169 @@ def read_picture(path: str | os.PathLike[str], least_side: int | None = None) ->
             side becomes shorter than this, in pixels. That is faster, and after resizing nearly the same.
 
     Raises:
-        DataError: no such file, no regular file, not an image of the formats that are read, truncated, or
-            several pictures in one file.
+        DataError: no such file, no regular file, not an image of the formats that are read, truncated,
+            several pictures in one file, or larger than `pictures.MOST_PIXELS`.
     """
-    try:
-        with open_picture(path) as image:
-            if getattr(image, "is_animated", False) and image.format != _PICTURE_AND_PREVIEW:
-                raise DataError(
-                    f"{path}: has several pictures (a {image.format} of more than one frame), and which one "
-                    "is meant is not known; save that one by itself"
-                )
-            deep_colour = _has_deep_colour(image)
-            if least_side is not None and image.format == "JPEG":
-                image.draft(None, (least_side, least_side))
-            # Pillow turns a TIFF by itself. Of the others the tag may come after the pixels.
-            turned = image.format == "TIFF" and image.tag_v2.get(_ORIENTATION, _UPRIGHT) != _UPRIGHT
-            image.load()
-            if _orientation(image) != _UPRIGHT:
-                turned = True
-                ImageOps.exif_transpose(image, in_place=True)
-            return Picture(path, image, turned, deep_colour and image.mode not in _SIXTEEN_BIT)
-    except DataError:
-        raise
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: there is no such file") from error
-    except UnidentifiedImageError as error:
-        raise DataError(f"{path}: is not an image that can be read ({', '.join(FORMATS)})") from error
-    # Pillow's plugins report damage with whatever comes up where it is; nothing else runs in this block.
-    except Exception as error:
-        raise DataError(f"{path}: cannot be decoded: {error or type(error).__name__}") from error
+    with ExitStack() as stack:
+        with _damage_named(path):
+            file = _opened(path)
+            if isinstance(file, Image.Image):
+                stack.enter_context(file)
+            stack.enter_context(_TURNS.of(file.width * file.height))
+            picture = _load(path, file, least_side) if isinstance(file, Image.Image) else _load_dicom(file)
+        yield picture
 
 
-def decode(path: str | os.PathLike[str], channels: Literal[1, 3], bits: int = 16) -> Image.Image:
-    """Decode one image completely (`read_picture`), to mode ``L`` (`channels` 1) or ``RGB`` (3).
+def read_picture(path: str | os.PathLike[str], least_side: int | None = None) -> Picture:
+    """As `reading`, where one picture is needed and no other thread has any."""
+    with reading(path, least_side) as picture:
+        return picture
+
+
+def decode(
+    path: str | os.PathLike[str],
+    channels: Literal[1, 3],
+    bits: int | None = None,
+    intensity: Intensity | None = None,
+) -> Image.Image:
+    """Decode one image completely (`reading`), to mode ``L`` (`channels` 1) or ``RGB`` (3).
 
     Args:
         path: the file.
         channels: 1 grey, 3 RGB.
-        bits: significant bits of 16-bit grey; white is 2^bits - 1.
+        bits: see `Picture.to_8_bit`.
+        intensity: likewise.
 
     Raises:
-        DataError: see `read_picture` and `Picture.to_8_bit`.
+        DataError: see `reading` and `Picture.to_8_bit`.
     """
-    return read_picture(path).to_8_bit(channels, bits)
+    with reading(path) as picture:
+        return picture.to_8_bit(channels, bits, intensity)
 
 
 def is_image(path: str | os.PathLike[str]) -> bool:
     """Whether the file name ends like an image's."""
     return Path(path).suffix.lower() in SUFFIXES
+
+
+def is_image_file(file: Path) -> bool:
+    """Whether a file is one: by its ending, or where it has none if it begins as DICOM files do."""
+    if is_image(file):
+        return True
+    if not has_dicom_name(file) or file.name.upper() == "DICOMDIR":
+        return False
+    try:
+        regular_file(file)
+        return has_dicom_content(file)
+    except (OSError, DataError):
+        return False
+
+
+def is_listed_image(path: str | os.PathLike[str]) -> bool:
+    """Whether a file that `fetch` has listed is an image, of which those without an ending are DICOM."""
+    return is_image(path) or has_dicom_name(path)
+
+
+def without_ending(path: str) -> str:
+    """A path without the ending of its name; the number at the end of a UID is none."""
+    whole = PurePosixPath(path)
+    return str(whole if whole.suffix[1:].isdigit() else whole.with_suffix(""))
+
+
+@contextmanager
+def _damage_named(path: str | os.PathLike[str]) -> Iterator[None]:
+    try:
+        yield
+    except DataError:
+        raise
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: there is no such file") from error
+    except UnidentifiedImageError as error:
+        formats = ", ".join((*FORMATS, "DICOM"))
+        raise DataError(f"{path}: is not an image that can be read ({formats})") from error
+    # Pillow's plugins and pydicom report damage with whatever comes up where it is; nothing else runs in this
+    # block.
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"{path}: cannot be decoded: {reason}") from error
+
+
+def _opened(path: str | os.PathLike[str]) -> Image.Image | DicomFile:
+    """A file whose header is read."""
+    regular_file(path)
+    if has_dicom_content(path):
+        return open_dicom(path)
+    try:
+        return open_picture(path)
+    except UnidentifiedImageError:
+        if not has_dicom_name(path):
+            raise
+        try:
+            found = open_dicom(path)
+        except DataError:
+            raise
+        except Exception:  # it has no beginning that says what it is
+            found = None
+        if found is None:
+            raise
+        return found
+
+
+def _load(path: str | os.PathLike[str], image: Image.Image, least_side: int | None) -> Picture:
+    if getattr(image, "is_animated", False) and image.format != _PICTURE_AND_PREVIEW:
+        raise DataError(
+            f"{path}: has several pictures (a {image.format} of more than one frame), and which one "
+            "is meant is not known; save that one by itself"
+        )
+    deep_colour = _has_deep_colour(image)
+    # Pillow turns a TIFF by itself. Of the others the tag may come after the pixels.
+    tags = image.tag_v2 if image.format == "TIFF" else {}
+    turned = tags.get(_ORIENTATION, _UPRIGHT) != _UPRIGHT
+    reduced = False
+    if image.format in ("JPEG", _PICTURE_AND_PREVIEW):
+        reduced = _decode_in_part(image, least_side)
+    image.load()
+    if _orientation(image) != _UPRIGHT:
+        turned = True
+        ImageOps.exif_transpose(image, in_place=True)
+    found = _deep_grey(image, tags)
+    if found is not None:
+        return Picture(path, None, turned, False, found)
+    return Picture(path, image, turned, deep_colour, reduced=reduced)
+
+
+def _decode_in_part(image: Image.Image, least_side: int | None) -> bool:
+    """Have an open JPEG file decoded to a part of its size; whether that is because it is very large."""
+    whole = image.size
+    if least_side is not None and image.format == "JPEG":
+        image.draft(None, (least_side, least_side))
+    if image.size != whole:
+        return False
+    divisor = next(d for d in (1, 2, 4, 8) if whole[0] * whole[1] <= _READ_SMALLER * d * d)
+    if divisor > 1:
+        image.draft(None, (whole[0] // divisor, whole[1] // divisor))
+    return image.size != whole
+
+
+def _deep_grey(image: Image.Image, tags: Mapping[int, Any]) -> Deep | None:
+    """Values of grey of more than 8 bits, of an image whose pixels are read; None of others."""
+    white_is_zero = tags.get(ExifTags.Base.PhotometricInterpretation) == 0  # Pillow heeds it of 8 bits only
+    if image.mode in _SIXTEEN_BIT:
+        return Deep(np.asarray(image), bits=16, inverted=white_is_zero)
+    if image.mode not in ("I", "F"):
+        return None
+    values = np.asarray(image)
+    unsigned = tags.get(_SAMPLE_FORMAT, (1,)) == (1,)
+    if image.mode == "I" and unsigned and tags.get(ExifTags.Base.BitsPerSample) == (32,):
+        values = values.view(np.uint32)  # Pillow reads them as signed
+    return Deep(values, bits=None, inverted=white_is_zero)
+
+
+def _load_dicom(file: DicomFile) -> Picture:
+    deep = file.read()
+    if deep.values.ndim == 3 and deep.values.dtype == np.uint8 and deep.bits == 8:
+        return Picture(file.path, Image.fromarray(deep.values), False, False)
+    return Picture(file.path, None, False, False, deep)
 
 
 def _has_deep_colour(image: Image.Image) -> bool:
@@ -154,13 +235,3 @@ def _orientation(image: Image.Image) -> int:
         return image.getexif().get(_ORIENTATION, _UPRIGHT)
     except Exception:  # a damaged tag says nothing about an image that is sound itself
         return _UPRIGHT
-
-
-def _scale_to_8_bit(path: str | os.PathLike[str], image: Image.Image, bits: int) -> Image.Image:
-    values, white = np.asarray(image, dtype=np.float64), 2**bits - 1
-    if values.max(initial=0) > white:
-        raise DataError(
-            f"{path}: has the value {int(values.max())}, but with `bits: {bits}` white is {white}; give the "
-            "dataset more bits or mend the file"
-        )
-    return Image.fromarray(np.rint(values * (255 / white)).astype(np.uint8))

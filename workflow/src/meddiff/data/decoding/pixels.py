@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
+from meddiff.config.schema.data.intensity import Intensity
 from meddiff.config.schema.dataset import Decoding
 from meddiff.data.decoding.images import Picture
 
@@ -26,20 +27,22 @@ class PixelFormat:
         size: side in pixels.
         channels: 1 grey, 3 RGB.
         geometry: see `resize`.
-        bits: significant bits of 16-bit grey (`decode`).
+        bits: significant bits of 16-bit values (`Picture.to_8_bit`).
         decoding: ``full``, or ``reduced``: a JPEG file of at least four times `size` is decoded to a half, a
             quarter or an eighth of its size, but at least twice `size`.
+        intensity: how values of more than 8 bits become 8 (`Picture.to_8_bit`).
     """
 
     size: int
     channels: Literal[1, 3]
     geometry: Geometry = "squash"
-    bits: int = 16
+    bits: int | None = None
     decoding: Decoding = "full"
+    intensity: Intensity | None = None
 
     @property
     def least_side(self) -> int | None:
-        """The side in pixels that has to be decoded; None for all there is (`read_picture`)."""
+        """The side in pixels that has to be decoded; None for all there is (`reading`)."""
         return _MARGIN * self.size if self.decoding == "reduced" else None
 
     def of(self, picture: Picture) -> np.ndarray:
@@ -48,7 +51,8 @@ class PixelFormat:
         Raises:
             DataError: if it has no form of 8 bits (`Picture.to_8_bit`).
         """
-        return resize(picture.to_8_bit(self.channels, self.bits), self.size, self.geometry)
+        image = picture.to_8_bit(self.channels, self.bits, self.intensity)
+        return resize(image, self.size, self.geometry)
 
 
 def resize(image: Image.Image, size: int, geometry: Geometry = "squash") -> np.ndarray:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from meddiff.config.schema.data.layout import FoldersFormat, PlacesBase, TableFormat
 from meddiff.config.schema.data.rows import DerivedColumn, Join
-from meddiff.data.decoding.images import is_image
+from meddiff.data.decoding.images import is_image, is_listed_image
 from meddiff.data.layouts.folder import ImageFolder
 from meddiff.data.tables import raise_problems, read_csv
 from meddiff.errors import DataError
@@ -158,7 +158,7 @@ def _joined(cells: pd.DataFrame, join: Join, folder: ImageFolder, delimiter: str
 
 def _listing(folder: ImageFolder, files: Iterable[str]) -> pd.DataFrame:
     """A row for each image file."""
-    paths = [PurePosixPath(path) for path in sorted(files) if is_image(path) and folder.has(path)]
+    paths = [PurePosixPath(path) for path in sorted(files) if is_listed_image(path) and folder.has(path)]
     rows = [[str(path), path.parent.name, path.parts[0], path.name] for path in paths]
     return pd.DataFrame(rows, index=[str(path) for path in paths], columns=list(LISTED), dtype=object)
 

@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 
 import pandas as pd
 
-from meddiff.data.decoding.images import is_image
+from meddiff.data.decoding.images import is_listed_image
 from meddiff.data.layouts.folder import ImageFolder
 
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
@@ -96,7 +96,7 @@ def advice(missing: Sequence[str], total: int, folder: ImageFolder, files: Itera
         folder: the dataset's.
         files: canonical paths of the files in it.
     """
-    there = [path for path in files if is_image(path) and folder.has(path)]
+    there = [path for path in files if is_listed_image(path) and folder.has(path)]
     endings = Counter(PurePosixPath(path).suffix for path in there)
     kinds = ", ".join(f"{number:,} {ending}" for ending, number in endings.most_common(_SHOWN))
     text = (
@@ -119,7 +119,7 @@ class _Index:
 
     def __init__(self, folder: ImageFolder, files: Iterable[str]) -> None:
         self._folder = folder
-        self._paths = {path for path in files if is_image(path)}
+        self._paths = {path for path in files if is_listed_image(path)}
         below = [path for path in self._paths if folder.has(path)]
         self._dirs = folder.dirs(below)
         self._stems: Mapping[str, list[str]] = _by(below, lambda path: path.rsplit(".", 1)[0])

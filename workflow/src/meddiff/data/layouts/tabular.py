@@ -11,6 +11,7 @@ import pandas as pd
 from meddiff.config.schema.data.classes import ClassConfig
 from meddiff.config.schema.data.layout import Format, PlacesBase, TableFormat
 from meddiff.config.schema.data.split import ColumnSplit, Split
+from meddiff.data.decoding.images import without_ending
 from meddiff.data.flow import Flow
 from meddiff.data.groups import group_names
 from meddiff.data.layouts import files as image_files
@@ -130,9 +131,9 @@ def _image_ids(paths: pd.Series, layout: PlacesBase, folder: ImageFolder) -> pd.
     """What images are called: by default their file's name, or their path where a folder is the label."""
     by_path = layout.kind == "folders" if layout.image_id is None else layout.image_id == "path"
     if not by_path:
-        return paths.map(lambda path: PurePosixPath(path).stem)
+        return paths.map(lambda path: without_ending(PurePosixPath(path).name))
     prefix = "" if str(folder.prefix) == "." else f"{folder.prefix}/"
-    return paths.map(lambda path: str(PurePosixPath(path.removeprefix(prefix)).with_suffix("")))
+    return paths.map(lambda path: without_ending(path.removeprefix(prefix)))
 
 
 def _parts(cells: pd.DataFrame, split: ColumnSplit) -> pd.Series:

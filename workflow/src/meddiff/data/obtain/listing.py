@@ -12,7 +12,7 @@ from meddiff.config.dataset_slices import FetchParams
 from meddiff.config.schema.data.layout import ArraysFormat, CheXpertFormat, PlacesBase
 from meddiff.config.schema.data.source import PhantomSource
 from meddiff.config.schema.dataset import DatasetConfig
-from meddiff.data.decoding.images import is_image
+from meddiff.data.decoding.images import is_image_file
 from meddiff.data.layouts.folder import ImageFolder, walk_files
 from meddiff.devices.cpus import thread_map
 from meddiff.errors import DataError
@@ -57,7 +57,7 @@ def find_files(name: str, dataset: DatasetConfig | FetchParams, root: Path) -> d
     if missing := folder.missing_dirs():
         key = "format.csv" if isinstance(layout, CheXpertFormat) else "format.image_dir"
         raise DataError(f"dataset {name}: {root} has no folder {missing[0]} ({key}); {how}")
-    files = {path: folder.file(path) for path in folder.walk() if is_image(path)}
+    files = {path: folder.file(path) for path in folder.walk() if is_image_file(folder.file(path))}
     if not files:
         raise DataError(f"dataset {name}: there are no image files below {folder.base}; {how}")
     return files | {path: file for path, file in tables.items() if file.is_file()}

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import PIL
 
 from meddiff.config.schema.data.layout import Format
 from meddiff.data.decoding.dataset_images import DatasetImages, images_of
+from meddiff.data.decoding.pictures import decoder_versions
 from meddiff.data.decoding.pixels import PixelFormat
 from meddiff.data.stores.partial import PartialArray, partial_arrays
 from meddiff.data.stores.store_files import FORMAT_VERSION, INDEX, MANIFEST, index_sha256
@@ -101,18 +101,20 @@ def _identity(pixels: PixelFormat, split_sha256: Mapping[str, str], listing: Pat
     """A checksum of all that decides what is in the arrays of a store; None without a listing."""
     if listing is None or not listing.is_file():
         return None
+    rule = pixels.intensity
     made_of = {
-        "pixels": dataclasses.asdict(pixels),
+        "pixels": dataclasses.asdict(pixels) | {"intensity": rule and rule.model_dump()},
         "splits": split_sha256,
         "listing": sha256_file(listing),
         "code": code_hash([__name__]),
-        "pillow": PIL.__version__,
+        "decoders": decoder_versions(),
     }
     return sha256_json(made_of)
 
 
 def _pixels(images: DatasetImages, pixels: PixelFormat, path: str) -> np.ndarray:
-    return pixels.of(images.picture(path, pixels.least_side))
+    with images.reading(path, pixels.least_side) as picture:
+        return pixels.of(picture)
 
 
 def _fill(
