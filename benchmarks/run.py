@@ -36,7 +36,7 @@ TRAINED = {
     REAL: ("nih_cxr", "nih_cxr"),
     "network": ("demo", "phantom_chest"),
 }
-PARTS = [PHANTOM, REAL, "network", "loader", "training", "evidence", "memory", "overhead"]
+PARTS = [PHANTOM, REAL, "network", "loader", "training", "evidence", "store", "memory", "overhead"]
 
 
 def main() -> None:
@@ -89,7 +89,7 @@ def _measured(part: str, runs: int) -> dict[str, Any]:
         arguments = [*arguments[: 2 if part == "network" else 4], "--runs", str(runs)]
     else:
         script = f"{part}.py"
-        arguments = ["--runs", str(runs)] if part in ("loader", "training", "evidence") else []
+        arguments = ["--runs", str(runs)] if part in ("loader", "training", "evidence", "store") else []
     command = [sys.executable, str(HERE / script), *arguments]
     return json.loads(subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.PIPE).stdout)
 
