@@ -51,21 +51,18 @@ def locate(names: pd.Series, folder: ImageFolder, files: Iterable[str]) -> Locat
         files: canonical paths of the files in it.
     """
     index = _Index(folder, files)
-    found: dict[str, list[str]] = {name: index.find(_relative(name, folder)) for name in names.unique()}
+    relative = {name: _relative(name, folder) for name in names.unique()}
+    found: dict[str, list[str]] = {name: index.find(inner) for name, inner in relative.items()}
     lost = [name for name, paths in found.items() if not paths and name]
-    found |= _without_leading_folders({name: _relative(name, folder) for name in lost}, index)
-    several, outside = [], []
+    found |= _without_leading_folders({name: relative[name] for name in lost}, index)
+    several, outside = set(), set()
     path: dict[str, str] = {}
     for name, paths in found.items():
-        if paths:
-            path[name] = paths[0]
-        else:
-            relative = _relative(name, folder)
-            path[name] = str(PurePosixPath(folder.first, relative))
+        path[name] = paths[0] if paths else str(PurePosixPath(folder.first, relative[name]))
         if len(paths) > 1:
-            several.append(name)
-        elif not paths and _leads_out(relative):
-            outside.append(name)
+            several.add(name)
+        elif not paths and _leads_out(relative[name]):
+            outside.add(name)
     problems = []
     for where, name in names.items():
         if name == "":

@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path, PurePosixPath
 
 from meddiff.config.schema.data.layout import ArraysFormat, CheXpertFormat, Format, PlacesBase
@@ -59,10 +59,17 @@ class ImageFolder:
 
     def file(self, path: str) -> Path:
         """The file on disk with this canonical path."""
-        canonical = PurePosixPath(path)
-        if canonical.is_relative_to(self.prefix):
-            return self.base / canonical.relative_to(self.prefix)
-        return self.root / canonical
+        return Path(self.name(path))
+
+    def name(self, path: str) -> str:
+        """As `file`, as text: of 100,000 files the paths would take longer than to look at them."""
+        prefix, base, root = self._as_text
+        return base + path[len(prefix) :] if path.startswith(prefix) else root + path
+
+    @cached_property
+    def _as_text(self) -> tuple[str, str, str]:
+        prefix = "" if self.prefix == PurePosixPath() else f"{self.prefix}/"
+        return prefix, os.path.join(self.base, ""), os.path.join(self.root, "")
 
     def table(self, name: str) -> Path:
         """A file that the format names beside images; also beside these where it is not as named."""
@@ -101,7 +108,8 @@ class ImageFolder:
         for name in self.names:
             for place in self._places(name):
                 prefix = self.prefix if place == self.base else PurePosixPath(place.relative_to(self.root))
-                paths = [str(prefix / path) for path in walk_files(place)]
+                start = "" if prefix == PurePosixPath() else f"{prefix}/"
+                paths = [start + path for path in walk_files(place)]
                 yield from (path for path in paths if path not in seen)
                 seen.update(paths)
 
@@ -168,8 +176,9 @@ def walk_files(folder: Path) -> Iterator[str]:
             continue
         seen.add(real)
         folders.sort()
-        below = Path(parent).relative_to(folder)
-        yield from ((below / file).as_posix() for file in files if not file.startswith("."))
+        below = Path(parent).relative_to(folder).as_posix()
+        start = "" if below == "." else f"{below}/"
+        yield from (start + file for file in files if not file.startswith("."))
 
 
 def _children(folder: Path) -> list[Path]:

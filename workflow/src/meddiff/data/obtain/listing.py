@@ -32,7 +32,7 @@ def seen_path(name: str) -> Path:
     return _SEEN / f"{name}.json"
 
 
-def find_files(name: str, dataset: DatasetConfig | FetchParams, root: Path) -> dict[str, Path]:
+def find_files(name: str, dataset: DatasetConfig | FetchParams, root: Path) -> dict[str, str | Path]:
     """Canonical path -> file: all images and tables of a folder, or whatever a phantom generated.
 
     Raises:
@@ -57,7 +57,8 @@ def find_files(name: str, dataset: DatasetConfig | FetchParams, root: Path) -> d
     if missing := folder.missing_dirs():
         key = "format.csv" if isinstance(layout, CheXpertFormat) else "format.image_dir"
         raise DataError(f"dataset {name}: {root} has no folder {missing[0]} ({key}); {how}")
-    files = {path: folder.file(path) for path in folder.walk() if is_image_file(folder.file(path))}
+    paths = {path: folder.name(path) for path in folder.walk()}
+    files: dict[str, str | Path] = {path: file for path, file in paths.items() if is_image_file(Path(file))}
     if not files:
         raise DataError(f"dataset {name}: there are no image files below {folder.base}; {how}")
     return files | {path: file for path, file in tables.items() if file.is_file()}
@@ -83,7 +84,7 @@ class SeenFiles:
             log.warning("%s: not readable (%s); files are read again", path, error)
 
     def entries(
-        self, name: str, files: Mapping[str, Path], threads: int | None = None
+        self, name: str, files: Mapping[str, str | Path], threads: int | None = None
     ) -> dict[str, Entry | None]:
         """Size and SHA-256 of every file, in the order of their paths; None for one that is gone.
 
@@ -167,7 +168,7 @@ def refresh_manifest(
             f"{manifest}: cannot be read ({error}); delete it, and it is made again from {root}"
         ) from error
     folder = ImageFolder(root, dataset.format)
-    files = {path: folder.file(path) for path in used}
+    files: dict[str, str | Path] = {path: folder.name(path) for path in used}
     files |= {path: folder.table(path) for path in dataset.format.tables if path in recorded}
     record = SeenFiles(seen)
     changed = [path for path, entry in record.entries(name, files).items() if entry != recorded.get(path)]
@@ -183,14 +184,16 @@ def _used(recorded: Mapping[str, Entry], table: Path) -> Iterable[str]:
     if not table.is_file():
         return recorded
     with open(table, newline="", encoding="utf-8") as stream:
-        return [row["path"] for row in csv.DictReader(stream) if row["path"] in recorded]
+        rows = csv.reader(stream)
+        column = next(rows, []).index("path")
+        return [row[column] for row in rows if row and row[column] in recorded]
 
 
 def _is_entry(entry: Any) -> bool:
     return isinstance(entry, list) and [type(part) for part in entry] == [int, int, str]
 
 
-def _stat(path: Path) -> list[int] | None:
+def _stat(path: str | Path) -> list[int] | None:
     try:
         status = regular_file(path)
     except FileNotFoundError:
@@ -200,7 +203,7 @@ def _stat(path: Path) -> list[int] | None:
     return [status.st_size, status.st_mtime_ns]
 
 
-def _sha256(path: Path) -> str:
+def _sha256(path: str | Path) -> str:
     try:
         return sha256_file(path)
     except OSError as error:

@@ -178,7 +178,9 @@ def drawn(table: pd.DataFrame, shares: Mapping[str, float], seed: int) -> dict[s
     """
     table = table.sort_values("image_id", ignore_index=True)
     component = connected(table[["group", PIXELS if PIXELS in table else "sha256"]])
-    unit = table["group"].groupby(component).transform("min")
+    # Of the names' order and not of themselves: pandas compares numbers much faster.
+    position, names = pd.factorize(table["group"], sort=True)
+    unit = pd.Series(names[pd.Series(position).groupby(component).transform("min")])
     counts = pd.crosstab(unit, table["label"])
     draw = {u: hashlib.sha256(f"split/{seed}/{u}".encode()).hexdigest() for u in counts.index}
     rows = dict(zip(counts.index, counts.to_numpy(), strict=True))
