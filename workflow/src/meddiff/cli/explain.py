@@ -61,6 +61,7 @@ def run(args: argparse.Namespace) -> None:
 
     from meddiff.cli.train import state_root
     from meddiff.config.schema.counterfactual import ExplainParams
+    from meddiff.data.stores.scratch import on_scratch
     from meddiff.explaining.run import ExplainFiles, explain_run
 
     params, compute = parsed(ExplainParams, args.params, "--params"), compute_of(args)
@@ -68,7 +69,7 @@ def run(args: argparse.Namespace) -> None:
         torch.set_num_threads(args.threads)
     paths = ExplainFiles(
         weights=args.weights,
-        store=args.store,
+        store=on_scratch(args.store, (args.split,), compute.scratch),
         split=args.split,
         oracle=args.oracle,
         feature_network=args.features,

@@ -131,6 +131,7 @@ def run(args: argparse.Namespace) -> None:
     import torch
 
     from meddiff.cli.train import state_root
+    from meddiff.data.stores.scratch import on_scratch
     from meddiff.scoring.images import Shard
     from meddiff.scoring.labelled_file import ScoredFiles
     from meddiff.scoring.run import score_shard
@@ -140,9 +141,10 @@ def run(args: argparse.Namespace) -> None:
     out, earlier = (None if given is None else ScoredFiles.of(given) for given in (args.out, args.earlier))
     if args.threads:
         torch.set_num_threads(args.threads)
+    store = on_scratch(args.store, (args.split,), compute.scratch)
     score_shard(
         args.weights,
-        Shard(args.store, args.split, *args.shard, relabelling_of(args.params)),
+        Shard(store, args.split, *args.shard, relabelling_of(args.params)),
         settings,
         out,
         state_root(),

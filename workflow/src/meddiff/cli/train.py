@@ -92,6 +92,7 @@ def run(args: argparse.Namespace) -> None:
     import torch
 
     from meddiff.config import parse_model
+    from meddiff.data.stores.scratch import on_scratch
     from meddiff.training.run import Execution, Training, train_model
     from meddiff.weights.approval import publication_of
 
@@ -100,7 +101,7 @@ def run(args: argparse.Namespace) -> None:
     training = Training(
         parse_model(model),
         seed,
-        args.store,
+        [on_scratch(store, ("train", "valid"), compute.scratch) for store in args.store],
         args.out,
         args.pretrained,
         publication_of(args.experiment, args.name, args.decision),

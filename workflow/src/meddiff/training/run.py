@@ -166,7 +166,7 @@ def _train(
         "best_valid_f1": history.best_f1,
         "epochs": history.epochs,
         "device": device_name(accelerator.device),
-        "compute": execution.compute.model_dump(mode="json"),
+        "compute": execution.compute.model_dump(mode="json", exclude={"scratch"}),
         "processes": processes.count,
         "hours": history.seconds / 3600,
     }
