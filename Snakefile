@@ -10,7 +10,7 @@ include: "workflow/rules/common.smk"
 
 
 wildcard_constraints:
-    dataset=one_of(CONFIG.every_dataset),
+    dataset=one_of(CONFIG.known_datasets),
     model=one_of(EXPERIMENT.models),
     seed=r"\d+",
     elsewhere=f"({ANY_ELSEWHERE})?",
@@ -18,7 +18,7 @@ wildcard_constraints:
     size=r"\d+(-crop)?",
     decision=one_of([*EXPERIMENT.settings.score.decisions, *BASELINE_DECISIONS]),
     split="test|valid|shifted",
-    decided=r"\w+/\w+/seed\d+(/tested_on/\w+)?(/votes\d+)?",
+    decided=r"[\w-]+/\w+/seed\d+(/tested_on/\w+)?(/votes\d+)?",
     further="valid|shifted|uniform|low_discrepancy|antithetic",
 
 

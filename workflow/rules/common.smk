@@ -62,7 +62,7 @@ with told_by_snakemake():
     check_checkout(Path(workflow.basedir))
     top_level([])  # Snakemake reads the file less strictly
     CONFIG = Config(config)
-    check_folders(CONFIG.results_name, CONFIG.every_dataset)
+    check_folders(CONFIG.results_name, CONFIG.known_datasets)
 
 EXPERIMENT = Experiment(CONFIG)
 DATA = Data(EXPERIMENT)

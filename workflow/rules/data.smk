@@ -87,7 +87,7 @@ rule validate_dataset:
 
 rule split_dataset:
     input:
-        table="data/{dataset}/table.csv",
+        table=DATA.on_disk("table.csv"),
         given=DATA.given_splits,
         official=DATA.official_splits,
         code=code_of("meddiff.data.splitting.splits"),
@@ -116,7 +116,7 @@ rule split_dataset:
 # Before anything is stored or trained, since it may refuse the splits; what it reports makes no store stale.
 rule find_leaks:
     input:
-        table="data/{dataset}/table.csv",
+        table=DATA.on_disk("table.csv"),
         train="splits/{dataset}/train.csv",
         valid="splits/{dataset}/valid.csv",
         test="splits/{dataset}/test.csv",
@@ -145,7 +145,7 @@ rule find_leaks:
 
 rule build_store:
     input:
-        manifest="data/{dataset}/raw.json",
+        manifest=DATA.on_disk("raw.json"),
         leaks=ancient("splits/{dataset}/leaks.csv"),
         train="splits/{dataset}/train.csv",
         valid="splits/{dataset}/valid.csv",
@@ -214,7 +214,7 @@ rule describe_participants:
         train="splits/{dataset}/train.csv",
         valid="splits/{dataset}/valid.csv",
         test="splits/{dataset}/test.csv",
-        manifest="data/{dataset}/raw.json",
+        manifest=DATA.on_disk("raw.json"),
         code=code_of("meddiff.data.participants"),
     output:
         participants="data/{dataset}/participants.csv",
@@ -245,7 +245,7 @@ if EXPERIMENT.audited_datasets():
             train="splits/{dataset}/train.csv",
             valid="splits/{dataset}/valid.csv",
             test="splits/{dataset}/test.csv",
-            manifest="data/{dataset}/raw.json",
+            manifest=DATA.on_disk("raw.json"),
             code=code_of("meddiff.data.strata"),
         output:
             strata="data/{dataset}/strata.csv",

@@ -36,7 +36,7 @@ if EXPERIMENT.located_runs():
             scores=LOCALISING.scores_valid,
             manifest=DATA.manifest,
             arrays=ancient(DATA.arrays),
-            raw="data/{dataset}/raw.json",
+            raw=DATA.on_disk("raw.json"),
             code=code_of("meddiff.localising.run"),
         output:
             measures=f"{RESULTS}/{VOTES}/localisation/measures.csv",

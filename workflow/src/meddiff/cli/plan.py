@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> None:
     config = Config(top_level(args.config))
     commands, counts = dry_run(args.config, everything=args.everything)
     given = dict(map(parse_sizes, args.images))
-    if unknown := sorted(set(given) - set(config.every_dataset)):
+    if unknown := sorted(set(given) - set(config.known_datasets)):
         raise ConfigError(f"--images {unknown[0]}: the experiment has no such dataset")
     sizes = {name: split_sizes(name, dataset, given) for name, dataset in config.every_dataset.items()}
     estimator = Estimator(config, sizes, args.training_factor)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from meddiff.config.datasets.folds import whole
 from meddiff.config.schema.data.source import LocalSource, PackageSource, PhantomSource
 from meddiff.config.schema.data.split import OfficialSplit
 from meddiff.config.schema.dataset import DatasetConfig
@@ -50,11 +51,16 @@ class DataPlaces:
                 self._roots[name] = path
 
     def root(self, dataset: str) -> str:
-        """The folder of a dataset's images: the user's, or the one where the workflow puts them."""
+        """The folder of a dataset's images: the user's, or the one where the workflow puts them.
+
+        Folds have that of their dataset.
+        """
+        dataset = whole(dataset)
         return self._roots.get(dataset) or self.workflow_root(dataset) or f"data/{dataset}/local"
 
     def workflow_root(self, dataset: str) -> str | None:
         """Where the workflow itself puts the images of a dataset; None where they are the user's."""
+        dataset = whole(dataset)
         source = self.datasets[dataset].source
         if dataset in self._roots or isinstance(source, LocalSource):
             return None

@@ -8,7 +8,7 @@ from typing import Any
 
 from meddiff.errors import ConfigError
 
-_RUN = re.compile(r"[a-z][a-z0-9_]*/[a-z][a-z0-9_]*/seed\d+")
+_RUN = re.compile(r"[a-z][a-z0-9_]*(-fold\d+)?/[a-z][a-z0-9_]*/seed\d+")
 ALL = "all"
 
 

@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from meddiff.config.data_places import DataPlaces
+from meddiff.config.datasets.elsewhere import check_elsewhere, named_datasets
+from meddiff.config.datasets.folds import folds_of, keys_of, unfold, whole
 from meddiff.config.decisions import Decisions
-from meddiff.config.elsewhere import check_elsewhere, named_datasets
 from meddiff.config.file_names import named_file
 from meddiff.config.presets import PRESETS, open_flags
 from meddiff.config.prevalence import PREVALENCE_KEY, prevalences
@@ -36,7 +37,9 @@ class Config:
         name: the experiment's name (its file's stem).
         experiment: the experiment.
         datasets: name -> dataset that models are trained on, in the experiment's order.
-        every_dataset: these, and those that models are only tested on.
+        every_dataset: these, and those that models are only tested on. Each fold is a dataset.
+        on_disk: the same as they lie on disk: all folds of a dataset are one there.
+        folds: dataset -> its folds, of those that have some.
         places: where their images and official splits lie.
         weights: pretrained and released weights.
         prevalence: dataset -> class -> share, for the datasets where probabilities are for another mix than
@@ -67,7 +70,8 @@ class Config:
             )
         named = {name: load_dataset(name, root) for name in named_datasets(self.experiment)}
         self.places = DataPlaces(named, top)
-        self.every_dataset = self.places.datasets
+        self.on_disk = self.every_dataset = self.places.datasets
+        self.folds = folds_of(self.on_disk, top)
         self.datasets = {name: self.every_dataset[name] for name in self.experiment.datasets}
         check_elsewhere(self)
         self.weights = WeightSources(self, top)
@@ -82,7 +86,13 @@ class Config:
         self._check_counterfactuals(path)
         check_published(self)
         self.prevalence = prevalences(self.experiment, path, self.datasets, top)
+        unfold(self)
         self.decisions = Decisions(top, self.trained_runs())
+
+    @property
+    def known_datasets(self) -> dict[str, DatasetConfig]:
+        """All datasets and, by the names of their files, those that folds are of."""
+        return {**self.on_disk, **self.every_dataset}
 
     def _check_model(self, name: str, dataset: str) -> None:
         model, data = self.model(name, dataset), self.datasets[dataset]
@@ -144,7 +154,7 @@ class Config:
 
     def model(self, model: str, dataset: str) -> AnyModel:
         """The configuration of `model` on `dataset`: overrides and preset applied."""
-        return load_model(model, dataset, self.preset, self.root)
+        return load_model(model, whole(dataset), self.preset, self.root)
 
     def training_model(self, model: str, dataset: str) -> AnyModel:
         """`model` without what its weights do not depend on (names), so that renaming retrains nothing."""
@@ -174,7 +184,7 @@ class Config:
 
     def _check_keys(self, top: Mapping[str, Any]) -> None:
         known = ["experiment", "preset", "weights", *self.weights.keys, *self.places.keys, *Decisions.keys]
-        known.append(PREVALENCE_KEY)
+        known += [PREVALENCE_KEY, *keys_of(self.folds)]
         for key in top:
             if key not in known:
                 raise ConfigError(f"--config {key}: unknown key; known are {', '.join(known)}")

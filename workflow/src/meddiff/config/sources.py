@@ -37,7 +37,7 @@ class Source:
 def sources(config: Config) -> list[Source]:
     """All files of the user's that rules of this experiment have as inputs, images left out."""
     found = []
-    for name, dataset in config.every_dataset.items():
+    for name, dataset in config.on_disk.items():
         if isinstance(dataset.split, GivenSplit):
             for split in SPLITS:
                 key = f"{config.root}/datasets/{name}.yaml: split.{split}"

@@ -23,7 +23,11 @@ class Data:
 
     def settings(self, slice_model: type[Slice]) -> Callable[[Wildcards], str]:
         """A params function: the part of a dataset's configuration that one rule depends on."""
-        return lambda wildcards: slice_of(self._config.every_dataset[wildcards.dataset], slice_model)
+        return lambda wildcards: slice_of(self._config.known_datasets[wildcards.dataset], slice_model)
+
+    def on_disk(self, name: str) -> Callable[[Wildcards], str]:
+        """An input function: a file about a dataset's images as they lie on disk, which its folds share."""
+        return lambda wildcards: self._experiment.on_disk(wildcards.dataset, name)
 
     def image_root(self, wildcards: Wildcards) -> str:
         """The folder of a dataset's images: the one the user named, or where the workflow puts them.
@@ -39,11 +43,11 @@ class Data:
 
     def splits_url(self, wildcards: Wildcards) -> str:
         """The web folder that is asked for published split files last, or ``none`` (a resource, too)."""
-        return self._config.every_dataset[wildcards.dataset].split.url or "none"
+        return self._config.known_datasets[wildcards.dataset].split.url or "none"
 
     def given_splits(self, wildcards: Wildcards) -> list[str]:
         """Split files that the dataset's configuration names, if it does."""
-        split = self._config.every_dataset[wildcards.dataset].split
+        split = self._config.known_datasets[wildcards.dataset].split
         return [getattr(split, name) for name in SPLITS] if isinstance(split, GivenSplit) else []
 
     def leak_groups(self, wildcards: Wildcards) -> list[str]:
@@ -72,7 +76,7 @@ class Data:
 
     def shifted_from(self, wildcards: Wildcards) -> list[str]:
         """Manifests of the stores that shifted images are made from, the dataset's own first."""
-        others = [name for name in self._experiment.datasets if name != wildcards.dataset]
+        others = self._experiment.other_datasets(wildcards.dataset)
         wanted = "other_datasets" in self._shifts.kinds(wildcards.dataset)
         names = [wildcards.dataset, *(others if wanted else ())]
         return [manifest_of(f"data/{name}/store/{wildcards.size}") for name in names]
@@ -95,7 +99,7 @@ def _is_shifted(wildcards: Wildcards) -> bool:
 
 def official_splits(experiment: Experiment, dataset: str) -> list[str]:
     """The checked copies of published split files of a dataset, if its splits are these."""
-    published = isinstance(experiment.config.every_dataset[dataset].split, OfficialSplit)
+    published = isinstance(experiment.config.known_datasets[dataset].split, OfficialSplit)
     return [f"data/{dataset}/official/{split}.csv" for split in SPLITS if published]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from meddiff.config.datasets.folds import other_datasets, whole
 from meddiff.errors import ConfigError
 from meddiff.readout.rules import RULES
 from meddiff.runs import Run, ScoringRun, TrainedRun
@@ -57,6 +58,10 @@ class Experiment:
     def datasets(self) -> list[str]:
         """Names of the datasets."""
         return list(self.config.datasets)
+
+    def other_datasets(self, dataset: str) -> list[str]:
+        """Datasets of other images than those of `dataset`; of another one's folds the first."""
+        return other_datasets(dataset, self.datasets)
 
     @property
     def models(self) -> list[str]:
@@ -200,6 +205,10 @@ class Experiment:
     def profile(self, run: ScoringRun) -> str:
         """Error profile of the validation split."""
         return f"{self.decided(run.own())}/profile.json"
+
+    def on_disk(self, dataset: str, name: str) -> str:
+        """A file about the images of a dataset as they lie on disk, which its folds share."""
+        return f"data/{whole(dataset)}/{name}"
 
     def strata(self, dataset: str) -> str:
         """Table of the strata of a dataset."""

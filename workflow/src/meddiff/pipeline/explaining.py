@@ -92,7 +92,7 @@ class Explaining:
 
     def masks_manifest(self, wildcards: Wildcards) -> list[str]:
         """What a phantom knows about its images lies beside them; other datasets have nothing like it."""
-        return [f"data/{wildcards.dataset}/raw.json"] if self._is_phantom(wildcards.dataset) else []
+        return [self._experiment.on_disk(wildcards.dataset, "raw.json")] * self._is_phantom(wildcards.dataset)
 
     def measuring_settings(self, wildcards: Wildcards) -> str:
         """Which counterfactuals are measured, and how."""

@@ -31,7 +31,8 @@ class Outputs:
 
     def datasets(self) -> list[str]:
         """Lists of images, splits, and image stores."""
-        datasets = [file for dataset in self._config.every_dataset for file in self._of_dataset(dataset)]
+        datasets = [file for name in self._config.on_disk for file in self._on_disk(name)]
+        datasets += [file for name in self._config.every_dataset for file in self._of_dataset(name)]
         stores = self._stores()
         return self._expected([*datasets, *(file for store in stores for file in _of_store(store))])
 
@@ -72,13 +73,18 @@ class Outputs:
     def _expected(self, files: Iterable[str]) -> list[str]:
         return [file for file in files if file not in self._absent]
 
-    def _of_dataset(self, dataset: str) -> list[str]:
-        """Files of one dataset, up to its splits."""
+    def _on_disk(self, dataset: str) -> list[str]:
+        """What is known of a dataset's images before they are divided."""
         return [
             f"data/{dataset}/raw.json",
             *official_splits(self._experiment, dataset),
             f"data/{dataset}/table.csv",
             f"data/{dataset}/flow.json",
+        ]
+
+    def _of_dataset(self, dataset: str) -> list[str]:
+        """Splits of one dataset, and what is in them."""
+        return [
             *(f"splits/{dataset}/{split}.csv" for split in SPLITS),
             f"splits/{dataset}/origin.json",
             *self._experiment.leaks(dataset),

@@ -16,7 +16,8 @@ class Shifts:
         """What images unlike those of `dataset` are made."""
         shifts, known = self._experiment.settings.shifts, self._experiment.config.datasets
         phantom = known[dataset].source.kind == "phantom"
-        return [] if shifts is None else [*shifts.kinds_for(phantom, len(known) - 1)]
+        others = len(self._experiment.other_datasets(dataset))
+        return [] if shifts is None else [*shifts.kinds_for(phantom, others)]
 
     def datasets(self) -> list[str]:
         """Datasets that have some."""

@@ -40,7 +40,7 @@ def refresh_manifests(experiment: Experiment) -> None:
     Raises:
         DataError: see `meddiff.data.obtain.listing.refresh_manifest`.
     """
-    for name, dataset in experiment.config.every_dataset.items():
+    for name, dataset in experiment.config.on_disk.items():
         root = Path(experiment.config.places.root(name))
         manifest, table = Path(f"data/{name}/raw.json"), Path(f"data/{name}/table.csv")
         refresh_manifest(name, dataset, root, manifest, table, seen_path(name))

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from meddiff.config.datasets.folds import whole
 from meddiff.config.schema.data.source import PhantomSource
-from meddiff.config.schema.data.split import RecipeSplit
+from meddiff.config.schema.data.split import DRAWN, FoldsSplit, RecipeSplit
 from meddiff.config.schema.dataset import DatasetConfig
 from meddiff.errors import ConfigError
 
@@ -45,18 +46,19 @@ def parse_sizes(text: str) -> tuple[str, SplitSizes]:
 def split_sizes(name: str, dataset: DatasetConfig, given: Mapping[str, SplitSizes]) -> SplitSizes:
     """The sizes of a dataset's splits.
 
-    In this order: as the user says; the tables in ``splits/<name>``; `DatasetConfig.sizes`; the number of
-    images of a phantom. Shares of a recipe are of images, so groups may shift them a little.
+    In this order: as the user says (of a fold by the name of its dataset, too); the tables in
+    ``splits/<name>``; `DatasetConfig.sizes`; the number of images of a phantom. Shares of a recipe are of
+    images, so groups may shift them a little.
 
     Raises:
         ConfigError: if none of these says it.
     """
-    if name in given:
-        return given[name]
+    if (said := given.get(name) or given.get(whole(name))) is not None:
+        return said
     tables = [Path("splits") / name / f"{split}.csv" for split in SPLITS]
     if all(table.is_file() for table in tables):
         return SplitSizes(*map(_rows, tables), source=f"splits/{name}")
-    recipe = dataset.split if isinstance(dataset.split, RecipeSplit) else None
+    recipe = dataset.split if isinstance(dataset.split, DRAWN) else None
     if dataset.sizes is not None:
         known = SplitSizes(*(dataset.sizes[split] for split in SPLITS), source="sizes in its file")
         return _by_recipe(known.total, recipe, known.source) if recipe else known
@@ -68,7 +70,7 @@ def split_sizes(name: str, dataset: DatasetConfig, given: Mapping[str, SplitSize
     )
 
 
-def _by_recipe(total: int, recipe: RecipeSplit, source: str) -> SplitSizes:
+def _by_recipe(total: int, recipe: RecipeSplit | FoldsSplit, source: str) -> SplitSizes:
     valid, test = round(total * recipe.valid), round(total * recipe.test)
     return SplitSizes(total - valid - test, valid, test, source=f"{source}, by recipe")
 

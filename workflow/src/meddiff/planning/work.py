@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from meddiff.config import Config, parse_model
+from meddiff.config.datasets.folds import other_datasets
 from meddiff.config.schema.counterfactual import ExplainParams
 from meddiff.config.schema.model import AnyModel
 from meddiff.explaining.edits import plan
@@ -166,7 +167,7 @@ class Estimator:
         if split != "shifted":
             return getattr(self._sizes[dataset], split)
         shifts = self._config.experiment.shifts
-        others = [name for name in self._config.experiment.datasets if name != dataset]
+        others = other_datasets(dataset, self._config.experiment.datasets)
         kinds = shifts.kinds_for(self._config.datasets[dataset].source.kind == "phantom", len(others))
         sources = [name for kind in kinds for name in (others if kind == "other_datasets" else [dataset])]
         return sum(min(shifts.images, self._sizes[name].test) for name in sources)

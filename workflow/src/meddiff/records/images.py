@@ -33,11 +33,11 @@ def check_images(links: list[Link], config: Config) -> int:
         if manifest.name != RAW:
             continue
         name = manifest.parent.name
-        if name not in config.every_dataset:
+        if name not in config.on_disk:
             link.gaps.append(f"{name} is not a dataset of the experiment, so its images were not checked")
             continue
         files = read_manifest(manifest)["files"]
-        locate = _locate(config.every_dataset[name], Path(config.places.root(name)))
+        locate = _locate(config.on_disk[name], Path(config.places.root(name)))
         bad = []
         for path, known in track(sorted(files.items()), f"checking {name}", total=len(files)):
             file = locate(path)

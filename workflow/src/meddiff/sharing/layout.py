@@ -91,13 +91,14 @@ def layout_of(config: Config, outputs: Iterable[str]) -> Layout:
             layout.add(Path(f"data/pretrained/{parts[2]}.dvc"), "data", "/".join(parts[:3]), shared=True)
         elif parts[:2] == ("data", "official"):
             layout.add(Path("data/official.dvc"), "data", output, shared=True)
-        elif parts[0] == "data" and parts[1] in config.every_dataset:
+        elif parts[0] == "data" and parts[1] in config.known_datasets:
             depth = 4 if parts[2] == "store" else 3
             _add_data(layout, parts[1], "/".join(parts[:depth]))
         else:
             raise ReleaseError(f"{output}: there is no place for such a file in a release")
-    for dataset in config.every_dataset:
-        _add_images(layout, config, dataset)
+    for dataset in config.known_datasets:
+        if dataset in config.on_disk:
+            _add_images(layout, config, dataset)
         if Path(f"data/{dataset}/{_PROVENANCE}").is_dir():
             _add_data(layout, dataset, f"data/{dataset}/{_PROVENANCE}")
     folder = release_path(config.results_name).parent

@@ -69,7 +69,7 @@ def plan(experiment: Experiment) -> list[Wanted]:
         ],
     )
     files = {
-        "flow": [f"data/{name}/flow.json" for name in datasets],
+        "flow": [experiment.on_disk(name, "flow.json") for name in datasets],
         "origin": [f"splits/{name}/origin.json" for name in datasets],
         "participants": list(map(experiment.participants, datasets)),
     }

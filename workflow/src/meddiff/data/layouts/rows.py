@@ -11,7 +11,7 @@ import pandas as pd
 from meddiff.config.dataset_slices import ValidateParams
 from meddiff.config.schema.data.classes import ClassConfig
 from meddiff.config.schema.data.layout import ArraysFormat, CheXpertFormat, Format, ISICFormat
-from meddiff.config.schema.data.split import RecipeSplit
+from meddiff.config.schema.data.split import DRAWN
 from meddiff.config.schema.dataset import DatasetConfig
 from meddiff.data.flow import Flow
 from meddiff.data.layouts.arrays import array_rows
@@ -68,7 +68,7 @@ def read_rows(
         rows = read_tabular(layout, dataset.classes, dataset.split, folder, files)
     table, flow = grouped(rows.table.astype({"label": "int64"}), source_of(layout, folder)), rows.flow
     # Given splits name their images; a draw here would throw some of them away.
-    if isinstance(layout, CheXpertFormat) and isinstance(dataset.split, RecipeSplit):
+    if isinstance(layout, CheXpertFormat) and isinstance(dataset.split, DRAWN):
         number, table = len(table), balanced(table, dataset.split.seed)
         flow = flow.then("drawn by lot, for classes of equal size", number - len(table))
     return replace(rows, table=table, flow=flow)

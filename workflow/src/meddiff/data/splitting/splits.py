@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from meddiff.config.dataset_slices import SplitParams
 from meddiff.config.schema.data.split import (
     ArraysSplit,
     ColumnSplit,
+    FoldsSplit,
     GivenSplit,
     OfficialSplit,
     RecipeSplit,
@@ -21,13 +20,12 @@ from meddiff.config.schema.data.split import (
     is_published,
 )
 from meddiff.config.schema.dataset import DatasetConfig
-from meddiff.data.groups import connected
 from meddiff.data.layouts.arrays import split_of
 from meddiff.data.layouts.canonical import SPLIT
 from meddiff.data.layouts.rows import read_published
 from meddiff.data.layouts.values import canonical_label
-from meddiff.data.leaks.looks import PIXELS
 from meddiff.data.leaks.policy import moved_to_train
+from meddiff.data.splitting.drawing import draw_fold, draw_splits, drawn
 from meddiff.data.tables import SPLIT_COLUMNS, SPLITS, raise_problems, read_csv, write_csv
 from meddiff.data.validate import check_splits
 from meddiff.errors import DataError
@@ -58,6 +56,8 @@ def make_splits(
     split = dataset.split
     if isinstance(split, RecipeSplit):
         splits = draw_splits(table, split)
+    elif isinstance(split, FoldsSplit):
+        splits = draw_fold(table, split)
     elif isinstance(split, GivenSplit):
         splits = given_splits(table, split)
     elif isinstance(split, ArraysSplit):
@@ -145,56 +145,17 @@ def origin_note(split: Split) -> str:
     if isinstance(split, GivenSplit):
         return f"Given splits ({split.train}, {split.valid}, {split.test}); not the paper's."
     if isinstance(split, ColumnSplit):
-        drawn = (
+        further = (
             ""
             if isinstance(split.valid, list)
             else f"; validation drawn from training, {split.valid:g} of it"
         )
-        return f"Splits of the dataset's own table (column {split.column}{drawn}); not the paper's."
-    shares = f"{split.valid:g} for validation, {split.test:g} for test, seed {split.seed}"
+        return f"Splits of the dataset's own table (column {split.column}{further}); not the paper's."
+    shares = f"{split.valid:g} for validation, {split.test:.3g} for test, seed {split.seed}"
+    if isinstance(split, FoldsSplit):
+        which = f"Fold {split.fold} of {split.folds}"
+        return f"{which}, drawn by this workflow (shares of {shares}); not the paper's."
     return f"Splits drawn by this workflow (shares of {shares}); not the paper's."
-
-
-def draw_splits(table: pd.DataFrame, recipe: RecipeSplit) -> dict[str, pd.DataFrame]:
-    """Draw splits that keep groups together and the shares of all classes alike.
-
-    Groups with an image of equal pixels are one unit. Units are taken from large to small, in an order that
-    a hash of seed and unit draws among equals, and each goes to the split whose class counts n it brings
-    closest to their targets T, measured by the sum of (n - T)^2 / T. The result does not depend on the
-    order of `table`'s rows; rows are sorted by image id. Without groups each class count is within one
-    or two images of its target.
-    """
-    shares = {"train": 1 - recipe.valid - recipe.test, "valid": recipe.valid, "test": recipe.test}
-    return drawn(table, shares, recipe.seed)
-
-
-def drawn(table: pd.DataFrame, shares: Mapping[str, float], seed: int) -> dict[str, pd.DataFrame]:
-    """As `draw_splits`, for splits of any names.
-
-    Args:
-        table: canonical table with `sha256`.
-        shares: name of a split -> its share of the images; they sum to 1.
-        seed: of the order among units of one size.
-    """
-    table = table.sort_values("image_id", ignore_index=True)
-    component = connected(table[["group", PIXELS if PIXELS in table else "sha256"]])
-    # Of the names' order and not of themselves: pandas compares numbers much faster.
-    position, names = pd.factorize(table["group"], sort=True)
-    unit = pd.Series(names[pd.Series(position).groupby(component).transform("min")])
-    counts = pd.crosstab(unit, table["label"])
-    draw = {u: hashlib.sha256(f"split/{seed}/{u}".encode()).hexdigest() for u in counts.index}
-    rows = dict(zip(counts.index, counts.to_numpy(), strict=True))
-    order = sorted(counts.index, key=lambda u: (-int(rows[u].sum()), draw[u]))
-    target = np.array(list(shares.values()))[:, None] * counts.to_numpy().sum(axis=0)
-    have = np.zeros_like(target)
-    chosen: dict[str, str] = {}
-    for name in order:
-        gain = (rows[name] * (rows[name] + 2 * (have - target)) / target).sum(axis=1)
-        best = int(np.argmin(gain))
-        have[best] += rows[name]
-        chosen[name] = list(shares)[best]
-    split = unit.map(chosen)
-    return {name: table.loc[split == name, SPLIT_COLUMNS].reset_index(drop=True) for name in shares}
 
 
 def column_splits(table: pd.DataFrame, split: ColumnSplit) -> dict[str, pd.DataFrame]:

@@ -25,6 +25,45 @@ class RecipeSplit(Strict):
         return self
 
 
+class FoldsSplit(Strict):
+    """Grouped, stratified folds: every image is in the test split of exactly one of them.
+
+    An experiment with such a dataset has one dataset a fold (`meddiff.config.datasets.folds`).
+    """
+
+    kind: Literal["folds"]
+    folds: int = Field(default=5, ge=2, le=100)
+    valid: float = Field(default=0.15, gt=0, lt=1, description="share of all images that validates a fold")
+    seed: Seed = 0
+    fold: int | None = Field(
+        default=None,
+        ge=1,
+        exclude_if=lambda fold: fold is None,
+        description="one of them alone, counted from 1; all where not given",
+    )
+
+    @model_validator(mode="after")
+    def _folds_are_possible(self) -> FoldsSplit:
+        if self.train <= 1e-9:
+            raise ValueError(
+                f"valid ({self.valid}) must leave a share for training of the {1 - self.test:.3g} of the "
+                "images that a fold does not test"
+            )
+        if self.fold is not None and self.fold > self.folds:
+            raise ValueError(f"fold: expected a number from 1 to {self.folds} (folds), got {self.fold}")
+        return self
+
+    @property
+    def test(self) -> float:
+        """Share of the images that test a fold."""
+        return 1 / self.folds
+
+    @property
+    def train(self) -> float:
+        """Share of the images that train a fold."""
+        return 1 - self.test - self.valid
+
+
 class GivenSplit(Strict):
     """Three CSV files with a column `image_id` (paths relative to the repository root)."""
 
@@ -99,8 +138,11 @@ class ArraysSplit(Strict):
 
 
 Split = Annotated[
-    RecipeSplit | GivenSplit | ColumnSplit | OfficialSplit | ArraysSplit, Field(discriminator="kind")
+    RecipeSplit | FoldsSplit | GivenSplit | ColumnSplit | OfficialSplit | ArraysSplit,
+    Field(discriminator="kind"),
 ]
+# What is drawn by the workflow, each with `seed`, and `valid` and `test`: shares of all images.
+DRAWN = (RecipeSplit, FoldsSplit)
 
 
 def is_published(split: Split) -> bool:
