@@ -58,6 +58,11 @@ def pair(trained_on: str, tested_on: str) -> str:
     return f"{trained_on}{_TESTED_ON}{tested_on}"
 
 
+def trained_on(dataset: str) -> str:
+    """The dataset that models of a pair were trained on; others as they are."""
+    return dataset.partition(_TESTED_ON)[0]
+
+
 def is_pair(dataset: str) -> bool:
     """Whether results call a pair of datasets so."""
     return _TESTED_ON in dataset

@@ -10,6 +10,7 @@ import pandas as pd
 
 from meddiff.artifacts.render import Grid
 from meddiff.artifacts.settings import DECISION_TITLES, Layout, decision_title
+from meddiff.config.datasets.folds import fold_number
 from meddiff.runs import is_pair
 
 _SEVERAL_SEEDS = (
@@ -32,6 +33,18 @@ ELSEWHERE_WORDS = (
 )
 
 
+FOLD_MEANS = "Of a dataset with folds the mean over its folds is shown; the CSV has each of them, too."
+FOLDS_WORDS = (
+    "Each fold of a dataset is shown on its own: the folds test different images and share training images."
+)
+_SEVERAL_FOLDS = (
+    "Of a dataset with folds: mean over folds ± standard deviation between folds, which test different "
+    "images and share training images; the interval is that of the mean for other images to train and to "
+    "test on, by Nadeau and Bengio's corrected variance between folds, and never narrower than the test "
+    "images alone leave open."
+)
+
+
 def with_preset(grids: Sequence[Grid], settings: Layout, *, beside_published: bool = False) -> list[Grid]:
     """`grids` whose captions say which preset their models have, and what was tested elsewhere.
 
@@ -41,6 +54,8 @@ def with_preset(grids: Sequence[Grid], settings: Layout, *, beside_published: bo
         beside_published: whether the paper's values are in them.
     """
     words = [_preset_words(settings, beside_published)] * (settings.preset is not None)
+    if settings.folds or any(fold_number(run.dataset) for run in settings.runs):
+        words.append(FOLD_MEANS if settings.folds else FOLDS_WORDS)
     words += [ELSEWHERE_WORDS] * any(is_pair(run.dataset) for run in settings.runs)
     return [replace(grid, caption=" ".join([grid.caption, *words])) for grid in grids]
 
@@ -54,15 +69,18 @@ def _preset_words(settings: Layout, beside_published: bool) -> str:
 
 
 def several_seeds(table: pd.DataFrame) -> str:
-    """What a caption says of means over seeds, if there are some.
+    """What a caption says of means over seeds and over folds, if there are some.
 
     Args:
-        table: with columns seeds and votes, as of `over_seeds`.
+        table: with columns seeds and votes, as of `over_seeds`, and folds where there are means of these.
     """
     trainings, votes = int(table["seeds"].max()), vote_seeds(table)
+    words = [_SEVERAL_FOLDS] * ("folds" in table)
     if trainings > 1:
-        return _SEVERAL_SEEDS + _SEVERAL_OF_BOTH.format(votes=votes) * (votes > 1)
-    return _SEVERAL_VOTES.format(votes=votes) if votes > 1 else ""
+        words.append(_SEVERAL_SEEDS + _SEVERAL_OF_BOTH.format(votes=votes) * (votes > 1))
+    elif votes > 1:
+        words.append(_SEVERAL_VOTES.format(votes=votes))
+    return " ".join(words)
 
 
 def vote_seeds(table: pd.DataFrame) -> int:
@@ -79,7 +97,7 @@ def image_count(row: Any) -> str:
 def in_layout_order(table: pd.DataFrame, layout: Layout) -> pd.DataFrame:
     """`table` sorted by dataset, model and decision as in the layout, then by seeds if it has them."""
     ranks = {
-        "dataset": {name: i for i, name in enumerate(layout.dataset_titles())},
+        "dataset": {name: i for i, name in enumerate(layout.dataset_order())},
         "model": {name: i for i, name in enumerate(layout.model_titles())},
         "decision": {name: i for i, name in enumerate(decisions_of(table))},
     }

@@ -69,11 +69,11 @@ def over_seeds(metrics: pd.DataFrame, confidence: float, keys: Sequence[str] = R
         if len(values) < len(part):
             table.loc[row, ["value", "sd"]] = [values.mean(), values.std(ddof=1)]
         low, high = limits_over_seeds(values, tuple(table.loc[row, _LIMITS]), confidence)
-        table.loc[row, _LIMITS] = np.clip([low, high], *_range(str(table.loc[row, "metric"])))
+        table.loc[row, _LIMITS] = np.clip([low, high], *possible_range(str(table.loc[row, "metric"])))
     return table
 
 
-def _range(metric: str) -> tuple[float, float]:
+def possible_range(metric: str) -> tuple[float, float]:
     """What values a metric can have."""
     if listed := find(metric):
         return listed.range

@@ -11,8 +11,8 @@ from meddiff.artifacts.artifact import Files, Table, Wanted
 from meddiff.artifacts.layout import in_layout_order, row_title, rows_of, several_seeds, with_preset
 from meddiff.artifacts.render import NONE, Block, Cell, Column, Grid
 from meddiff.artifacts.settings import Confidence, DecidedLayout, Line, each_with, layout, prevalences
+from meddiff.evaluate.folds.means import over_seeds_and_folds
 from meddiff.evaluate.metrics.catalogue import CALIBRATED, METRICS, OF_CALIBRATED
-from meddiff.evaluate.over_seeds import over_seeds
 from meddiff.evaluate.summary import read_all_metrics
 
 if TYPE_CHECKING:
@@ -39,9 +39,9 @@ def plan(experiment: Experiment) -> list[Wanted]:
     if not experiment.settings.score.validation:
         return []
     settings = Settings(
-        **layout(experiment, runs),
+        **layout(experiment, runs, folds=True),
         confidence=experiment.settings.evaluate.confidence,
-        prevalence=prevalences(experiment),
+        prevalence=prevalences(experiment, folds=True),
     )
     return [Wanted(settings, {"metrics": [experiment.metrics(run) for run in runs]})]
 
@@ -58,10 +58,10 @@ def table_of(metrics: pd.DataFrame, settings: Settings) -> pd.DataFrame:
 
     Returns:
         Columns dataset, model, decision, metric, raw, raw_ci_low, raw_ci_high, calibrated, calibrated_ci_low,
-        calibrated_ci_high, seeds, votes, n; rows in the order of the layout.
+        calibrated_ci_high, seeds, votes, n, folds (where there are some); rows in the order of the layout.
     """
     wanted = [*OF_CALIBRATED, *(name + CALIBRATED for name in OF_CALIBRATED)]
-    table = over_seeds(metrics[metrics["metric"].isin(wanted)], settings.confidence)
+    table = over_seeds_and_folds(metrics[metrics["metric"].isin(wanted)], settings.confidence, settings.folds)
     after = table["metric"].str.endswith(CALIBRATED)
     keys = ["dataset", "model", "decision", "metric"]
     raw = table[~after].rename(columns={"value": "raw", **{c: f"raw_{c}" for c in _PAIR}})
@@ -70,6 +70,7 @@ def table_of(metrics: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     limits = [f"calibrated_{c}" for c in _PAIR]
     both = raw.merge(calibrated[[*keys, "calibrated", *limits]], on=keys, how="left")
     columns = [*keys, "raw", *(f"raw_{c}" for c in _PAIR), "calibrated", *limits, "seeds", "votes", "n"]
+    columns += ["folds"] * bool(settings.folds)
     both["metric"] = pd.Categorical(both["metric"], OF_CALIBRATED, ordered=True)
     both = both.sort_values("metric", kind="stable").astype({"metric": str})
     return in_layout_order(both, settings)[columns]

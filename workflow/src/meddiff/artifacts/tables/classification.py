@@ -22,9 +22,10 @@ from meddiff.artifacts.settings import (
     each_with,
     layout,
 )
+from meddiff.config.datasets.folds import whole
 from meddiff.config.schema.augmentation import differences_in_words
 from meddiff.config.schema.strict import Strict
-from meddiff.evaluate.over_seeds import over_seeds
+from meddiff.evaluate.folds.means import over_seeds_and_folds, sizes_with_sums
 from meddiff.evaluate.summary import Sizes, class_sizes, is_unequal, most_frequent_share, read_all_metrics
 
 if TYPE_CHECKING:
@@ -78,11 +79,11 @@ def plan(experiment: Experiment) -> list[Wanted]:
     """Every experiment has one."""
     config, runs = experiment.config, experiment.reported_runs()
     settings = Settings(
-        **layout(experiment, runs),
+        **layout(experiment, runs, folds=True),
         confidence=experiment.settings.evaluate.confidence,
         published=config.published("classification"),
         other_splits=_other_splits(experiment) if experiment.settings.published else [],
-        classes=class_names(experiment),
+        classes=class_names(experiment, folds=True),
         augmentation=_unequal_augmentation(experiment),
     )
     return [Wanted(settings, {"metrics": [experiment.metrics(run) for run in runs]})]
@@ -90,7 +91,8 @@ def plan(experiment: Experiment) -> list[Wanted]:
 
 def _other_splits(experiment: Experiment) -> list[str]:
     datasets = experiment.config.datasets
-    return [name for name, dataset in datasets.items() if dataset.split.kind != "official"]
+    found = [whole(name) for name, dataset in datasets.items() if dataset.split.kind != "official"]
+    return list(dict.fromkeys(found))
 
 
 def _unequal_augmentation(experiment: Experiment) -> dict[str, str]:
@@ -100,7 +102,7 @@ def _unequal_augmentation(experiment: Experiment) -> dict[str, str]:
         models = [experiment.config.model(model, name) for model in experiment.models]
         trained = {model.title: model.train.augmentation for model in models if model.train}
         if words := differences_in_words(trained):
-            found[name] = words
+            found[whole(name)] = words
     return found
 
 
@@ -117,15 +119,15 @@ def table_of(metrics: pd.DataFrame, settings: Settings) -> pd.DataFrame:
 
     Returns:
         Columns dataset, family, model, decision, metric, value, ci_low, ci_high, sd, seeds, votes, n,
-        n_largest, n_by_class, published, published_split (whose images it is of), difference (ours minus
-        published, where that is of the test images), difference_ci_low, difference_ci_high (our interval
-        minus published, which is taken as exact); rows in the order of the layout.
+        n_largest, folds (where there are some), n_by_class, published, published_split (whose images it is
+        of), difference (ours minus published, where that is of the test images), difference_ci_low,
+        difference_ci_high (our interval minus published, which is taken as exact); rows in the order of the
+        layout.
     """
-    table = over_seeds(metrics[metrics["metric"].isin(SHOWN)], settings.confidence)
+    table = over_seeds_and_folds(metrics[metrics["metric"].isin(SHOWN)], settings.confidence, settings.folds)
     percent = ["value", "ci_low", "ci_high", "sd"]
     table[percent] *= 100
-    sizes = metrics.groupby("dataset")["n_by_class"].first()
-    table["n_by_class"] = table["dataset"].map(sizes)
+    table["n_by_class"] = table["dataset"].map(sizes_with_sums(metrics, settings.folds))
     table.insert(1, "family", table["model"].map({m.name: m.family for m in settings.models}))
     scores = [_published(row, settings) for row in table.itertuples()]
     table["published"] = [value for value, _ in scores]

@@ -13,6 +13,7 @@ from meddiff.artifacts.class_words import class_words, in_sentence
 from meddiff.artifacts.layout import in_layout_order, row_title, rows_of, with_preset
 from meddiff.artifacts.render import NONE, Block, Cell, Column, Grid
 from meddiff.artifacts.settings import DecidedLayout, Line, class_names, each_with, layout
+from meddiff.evaluate.folds.means import mean_values
 from meddiff.evaluate.metrics.catalogue import AT_POINT, METRICS, THRESHOLD, Metric, find
 from meddiff.evaluate.over_seeds import RESULT_KEYS
 from meddiff.evaluate.summary import read_all_metrics
@@ -37,7 +38,7 @@ class Settings(DecidedLayout):
 def plan(experiment: Experiment) -> list[Wanted]:
     """Every experiment has one."""
     runs = experiment.decided_runs()
-    settings = Settings(**layout(experiment, runs), classes=class_names(experiment))
+    settings = Settings(**layout(experiment, runs, folds=True), classes=class_names(experiment, folds=True))
     return [Wanted(settings, {"metrics": [experiment.metrics(run) for run in runs]})]
 
 
@@ -49,8 +50,9 @@ def make(settings: Settings, files: Files) -> tuple[pd.DataFrame, list[Grid]]:
 
 
 def grid_of(metrics: pd.DataFrame, settings: Settings) -> Grid:
-    """All metrics (mean over seeds and vote seeds), one block a dataset; intervals are in the CSV."""
-    table = metrics.groupby(RESULT_KEYS, sort=False)["value"].mean().reset_index()
+    """All metrics (mean over seeds, vote seeds and folds), one block a dataset; intervals are in the CSV."""
+    means = metrics.groupby(RESULT_KEYS, sort=False)["value"].mean().reset_index()
+    table = mean_values(means, settings.folds, RESULT_KEYS)
     there = [name for name in dict.fromkeys(table["metric"]) if name not in (THRESHOLD, *AT_POINT)]
     names = [name for name in METRICS if name in there] + [name for name in there if name not in METRICS]
     names = [name for name in names if not _of_calibration(find(name))]

@@ -21,8 +21,8 @@ from meddiff.artifacts.settings import (
     layout,
 )
 from meddiff.config.schema.operating_point import YOUDEN, OperatingPoint
+from meddiff.evaluate.folds.means import over_seeds_and_folds, sizes_with_sums
 from meddiff.evaluate.metrics.catalogue import AT_POINT, THRESHOLD
-from meddiff.evaluate.over_seeds import over_seeds
 from meddiff.evaluate.summary import class_sizes, read_all_metrics
 
 if TYPE_CHECKING:
@@ -55,8 +55,8 @@ def plan(experiment: Experiment) -> list[Wanted]:
     runs = [run for run in experiment.reported_runs() if run.dataset in datasets]
     if not runs:
         return []
-    fields, evaluate = layout(experiment, runs, datasets), experiment.settings.evaluate
-    names = class_names(experiment)
+    fields, evaluate = layout(experiment, runs, datasets, folds=True), experiment.settings.evaluate
+    names = class_names(experiment, folds=True)
     fields["datasets"] = [
         PairEntry(**entry, positive=names[entry["name"]][1]) for entry in fields["datasets"]
     ]
@@ -67,8 +67,9 @@ def plan(experiment: Experiment) -> list[Wanted]:
 def make(settings: Settings, files: Files) -> tuple[pd.DataFrame, list[Grid]]:
     """The table from metrics files, one a run."""
     metrics = read_all_metrics(each_with(settings.runs, files["metrics"], "metrics"))
-    table = over_seeds(metrics[metrics["metric"].isin([THRESHOLD, *AT_POINT])], settings.confidence)
-    table["n_by_class"] = table["dataset"].map(metrics.groupby("dataset")["n_by_class"].first())
+    shown = metrics[metrics["metric"].isin([THRESHOLD, *AT_POINT])]
+    table = over_seeds_and_folds(shown, settings.confidence, settings.folds)
+    table["n_by_class"] = table["dataset"].map(sizes_with_sums(metrics, settings.folds))
     table = in_layout_order(table, settings)
     return table, with_preset([grid_of(table, settings)], settings)
 

@@ -26,7 +26,8 @@ from meddiff.evaluate.acting.triage import (
     in_words,
     measured,
 )
-from meddiff.evaluate.over_seeds import RESULT_KEYS, over_seeds
+from meddiff.evaluate.folds.means import over_seeds_and_folds
+from meddiff.evaluate.over_seeds import RESULT_KEYS
 from meddiff.evaluate.statistics import Resampling
 from meddiff.readout.calibration_file import read_calibration
 from meddiff.readout.predictions import read_predictions
@@ -66,11 +67,11 @@ def plan(experiment: Experiment) -> list[Wanted]:
         return []
     runs = experiment.decided_runs()
     settings = Settings(
-        **layout(experiment, runs),
+        **layout(experiment, runs, folds=True),
         **experiment.resampling(),
         promised=experiment.settings.evaluate.triage,
-        classes=class_names(experiment),
-        prevalence=prevalences(experiment),
+        classes=class_names(experiment, folds=True),
+        prevalence=prevalences(experiment, folds=True),
     )
     files = {
         "predictions": [experiment.predictions(run) for run in runs],
@@ -84,13 +85,17 @@ def make(settings: Settings, files: Files) -> tuple[pd.DataFrame, list[Grid]]:
     pairs = each_with(settings.runs, files["predictions"], "predictions")
     calibrations = each_with(settings.runs, files["calibrations"], "calibrations")
     parts = [measured(run, read_predictions(path), settings) for run, path in pairs]
-    table = over_seeds(pd.concat(parts), settings.confidence)
+    table = over_seeds_and_folds(pd.concat(parts), settings.confidence, settings.folds)
     numbers = [
         {**run.model_dump(include={*RESULT_KEYS}), "validation": len(read_calibration(path).margins.labels)}
         for run, path in calibrations
     ]
     keys = ["dataset", "model", "decision"]
-    least = pd.DataFrame(numbers).groupby(keys, as_index=False)["validation"].min()
+    validation = pd.DataFrame(numbers)
+    for one in settings.folds:
+        of_folds = validation[validation["dataset"].isin(one.folds)]
+        validation = pd.concat([validation, of_folds.assign(dataset=one.name)])
+    least = validation.groupby(keys, as_index=False)["validation"].min()
     table = in_layout_order(table.merge(least, on=keys), settings)
     grids = [
         _grid(table[table["dataset"].isin(names)], settings, names, shown)

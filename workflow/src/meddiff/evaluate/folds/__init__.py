@@ -1,0 +1,1 @@
+"""What is said of all folds of a dataset together."""
