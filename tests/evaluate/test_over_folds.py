@@ -102,7 +102,8 @@ def test_intervals_cover_what_is_to_be_expected_of_other_data(images: int, folds
     """Nearest class mean in three dimensions; what is to be covered is the mean over all draws of the data.
 
     Accuracy is that of as many training images as a fold has. 300 draws: the error of a coverage of 95 %
-    is 1.3 % (one standard deviation). Found are 99 %, and 73 and 86 % without the correction. Without the correction fewer are covered than are promised.
+    is 1.3 % (one standard deviation). Found are 99 %, and 73 and
+    86 % without the correction.
     """
     rng, draws = np.random.default_rng(0), 300
     found, limits, plain = [], [], []

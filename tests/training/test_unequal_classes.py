@@ -18,7 +18,10 @@ from trainer_samples import SEED, Scripted, trainer
 from core_samples import tiny_config
 from meddiff.errors import ConfigError
 from meddiff.models.kinds import build_task
+from meddiff.models.spec import ModelSpec
 from meddiff.training.optim import epoch_batches, order
+from meddiff.training.tasks import diffusion
+from meddiff.training.tasks.class_weights import class_weights
 from meddiff.training.tasks.classification import classification_loss
 
 COUNTS = [17, 3, 6]
@@ -102,6 +105,28 @@ def test_the_loss_of_an_image_is_times_the_weight_of_its_class(given):
         assert torch.equal(found, classification_loss(network, images, labels))
 
 
+@pytest.mark.parametrize("given", ["none", "balanced", [1.0, 20.0, 0.5]])
+def test_the_loss_of_a_diffusion_model_is_weighted_likewise_with_and_without_labels(given, monkeypatch):
+    """Dropped labels change what the network is told, and not which image's loss counts how much."""
+    config = tiny_config("dit", class_weights=given, label_dropout=0.5)
+    assert ("class_weights" in config.model_dump()) == (given != "none")
+    plain = torch.rand(26, generator=torch.Generator().manual_seed(0))
+    monkeypatch.setattr(diffusion, "training_loss", lambda *args, **options: plain)
+    labels = torch.from_numpy(LABELS)
+    found = build_task(config, SEED, COUNTS).loss(None, None, labels, None, None)
+    weights = class_weights(given, COUNTS)
+    assert torch.equal(found, plain if weights is None else plain * weights[labels])
+
+
+@pytest.mark.parametrize("kind", ["unet", "dit"])
+def test_models_without_weights_are_what_they_were_before_there_were_any(kind):
+    """What decides whether a training is made again, but for code: its resolved spec."""
+    spec = ModelSpec(tiny_config(kind), num_classes=2, channels=1, image_size=16).to_dict()
+    assert "class_weights" not in str(spec)
+    written = ModelSpec(tiny_config(kind, class_weights="none"), num_classes=2, channels=1, image_size=16)
+    assert written.to_dict() == spec
+
+
 def test_balanced_weights_are_one_on_average():
     task = build_task(tiny_config("timm", class_weights="balanced"), SEED, COUNTS)
     assert task._weights[LABELS].mean().item() == pytest.approx(1)
@@ -118,7 +143,15 @@ def test_balanced_weights_that_cannot_be(counts, reason):
 
 
 def test_as_many_weights_as_classes():
-    dataset = SimpleNamespace(classes=["a", "b", "c"])
-    for weights, problems in (([1, 2, 3], 0), ([1, 2], 1), ("balanced", 0)):
-        found = tiny_config("timm", class_weights=weights).problems_with(dataset, ["one"])
+    dataset = SimpleNamespace(classes=["a", "b", "c"], image_size=16)
+    for kind, weights, problems in (
+        ("timm", [1, 2, 3], 0),
+        ("timm", [1, 2], 1),
+        ("timm", "balanced", 0),
+        ("unet", [1, 2], 1),
+        ("dit", [1, 2], 1),
+        ("dit", [1, 2, 3], 0),
+    ):
+        model = tiny_config(kind, class_weights=weights)
+        found = [text for text in model.problems_with(dataset, ["one"]) if "class_weights" in text]
         assert len(found) == problems and all("one a class, 3, got 2" in text for text in found)

@@ -90,7 +90,7 @@ rule split_dataset:
         table=DATA.on_disk("table.csv"),
         given=DATA.given_splits,
         official=DATA.official_splits,
-        code=code_of("meddiff.data.splitting.splits"),
+        code=code_of("meddiff.data.splitting.splits", "meddiff.data.splitting.balance"),
     output:
         train="splits/{dataset}/train.csv",
         valid="splits/{dataset}/valid.csv",

@@ -25,7 +25,11 @@ def files(args: argparse.Namespace) -> Files:
     elif split["kind"] == "official":
         given = split_files(args.official)
     outputs = [*split_files(args.out_dir), args.out_dir / "origin.json"]
-    return Files([args.table, *given], outputs, code=["meddiff.data.splitting.splits"])
+    return Files(
+        [args.table, *given],
+        outputs,
+        code=["meddiff.data.splitting.splits", "meddiff.data.splitting.balance"],
+    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -33,6 +37,7 @@ def run(args: argparse.Namespace) -> None:
     import logging
 
     from meddiff.config.dataset_slices import SplitParams, parse_slice
+    from meddiff.data.splitting.balance import balanced
     from meddiff.data.splitting.splits import (
         make_splits,
         origin_note,
@@ -46,9 +51,10 @@ def run(args: argparse.Namespace) -> None:
     dataset = parse_slice(args.params, SplitParams)
     table = read_table_csv(args.table)
     splits, moved = separated(dataset, make_splits(dataset, table, args.official), table)
+    splits, drawn = balanced(splits, dataset.balance, dataset.split)
     report_splits(splits, [entry.name for entry in dataset.classes])
     write_splits(splits, args.out_dir)
     left_out = len(table) - sum(map(len, splits.values()))
-    write_origin(dataset.split, splits, args.out_dir, left_out, moved)
+    write_origin(dataset.split, splits, args.out_dir, left_out, moved, drawn)
     sizes = ", ".join(f"{name} {len(frame)}" for name, frame in splits.items())
     logging.getLogger("meddiff").info("%s: %s. %s", args.out_dir, sizes, origin_note(dataset.split))

@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import Field, ValidationError
 
 from meddiff.config.schema.audit import AuditConfig
+from meddiff.config.schema.data.balance import Balance
 from meddiff.config.schema.data.classes import ClassConfig
 from meddiff.config.schema.data.intensity import Intensity
 from meddiff.config.schema.data.layout import Format
@@ -60,6 +61,7 @@ class SplitParams(Strict):
     classes: list[ClassConfig] = Field(min_length=2)
     split: Split
     leaks: LeaksConfig = LeaksConfig()
+    balance: Balance | None = None
 
 
 class LeaksParams(Strict):

@@ -61,11 +61,13 @@ class Origin:
         left_out: images in no split.
         moved: split -> images of it that are in train, because others of theirs are.
         groups: whether it is known of any image of which patient or lesion it is.
+        balanced: split -> images that are in no split for its classes to be of equal size.
     """
 
     left_out: int
     moved: Mapping[str, int]
     groups: bool
+    balanced: Mapping[str, int] = field(default_factory=dict)
 
 
 def read_origin(origin: Path) -> Origin:
@@ -77,7 +79,8 @@ def read_origin(origin: Path) -> Origin:
     content = _read(origin)
     try:
         moved = {str(split): int(number) for split, number in content["moved"].items()}
-        return Origin(int(content["left_out"]), moved, bool(content["groups"]))
+        balanced = {str(split): int(number) for split, number in content.get("balanced", {}).items()}
+        return Origin(int(content["left_out"]), moved, bool(content["groups"]), balanced)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{origin}: does not say what is in no split or moved; {_REPAIR}") from error
 

@@ -79,7 +79,7 @@ def build_task(config: AnyModel, seed: int, counts: Sequence[int] | None = None)
     Args:
         config: the resolved configuration.
         seed: of validation's noise.
-        counts: training images of each class, for a baseline with ``class_weights: balanced``.
+        counts: training images of each class, for a model with ``class_weights: balanced``.
 
     Raises:
         ConfigError: if there are no images of a class that is to be weighted.

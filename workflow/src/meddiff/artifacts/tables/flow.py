@@ -23,6 +23,7 @@ are used for training, validation and test.
 """
 FOUND, LEFT_OUT, CHECKED, MOVED, TEST_SPLIT = "found", "left out", "checked", "moved", "test split"
 COLUMNS = ["dataset", "step", "reason", "images"]
+_SPLITS = {"train": "training", "valid": "validation", "test": "test"}
 _TITLES = {
     FOUND: "Images in the dataset's list",
     CHECKED: "Opened and checked",
@@ -94,7 +95,13 @@ def make(settings: Settings, files: Files) -> tuple[pd.DataFrame, list[Grid]]:
         rows.append([entry.name, FOUND, "", listed.found])
         rows += [[entry.name, LEFT_OUT, reason, number] for reason, number in listed.left_out.items()]
         rows.append([entry.name, CHECKED, "", listed.used])
-        rows += [[entry.name, LEFT_OUT, "in no split", split_up.left_out]] * bool(split_up.left_out)
+        drawn = split_up.balanced
+        unused = split_up.left_out - sum(drawn.values())
+        rows += [[entry.name, LEFT_OUT, "in no split", unused]] * bool(unused)
+        rows += [
+            [entry.name, LEFT_OUT, f"by lot, for classes of equal size in {_SPLITS[split]}", number]
+            for split, number in drawn.items()
+        ]
         rows += [
             [entry.name, MOVED, f"from {split} to train", number]
             for split, number in split_up.moved.items()

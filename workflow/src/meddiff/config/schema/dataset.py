@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from meddiff.config.schema.audit import AuditConfig
 from meddiff.config.schema.augmentation import Augmentations
+from meddiff.config.schema.data.balance import Balance
 from meddiff.config.schema.data.classes import ClassConfig, as_label
 from meddiff.config.schema.data.intensity import Conversion, Intensity
 from meddiff.config.schema.data.layout import Format
@@ -50,6 +51,11 @@ class DatasetConfig(Strict):
     )
     augmentation: Augmentations = Augmentations()
     split: Split
+    balance: Balance | None = Field(
+        default=None,
+        exclude_if=lambda balance: balance is None,
+        description="splits whose images are drawn by lot so that all classes are as large as the smallest",
+    )
     sizes: dict[Literal["train", "valid", "test"], Annotated[int, Field(ge=1, le=10**9)]] | None = Field(
         default=None, description="images of each split, for `plan` to know them before the data is there"
     )
@@ -77,6 +83,12 @@ class DatasetConfig(Strict):
         ):
             if len({same(value) for value in values}) != len(values):
                 raise ValueError(f"classes: every {attribute} must be different, got {values}")
+        if self.balance is not None and is_published(self.split):
+            raise ValueError(
+                f"balance: published splits (split.kind: {self.split.kind}) are taken as they are; leave it "
+                "out and say `train: {sampler: balanced}` in the models' files, or draw splits with "
+                "`split: {kind: recipe}`"
+            )
         if self.sizes is not None and len(self.sizes) != 3:
             raise ValueError(f"sizes: expected train, valid and test, got {', '.join(self.sizes)}")
         if self.split.kind == "official" and self.format.kind not in ("chexpert", "isic"):

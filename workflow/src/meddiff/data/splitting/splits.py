@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -124,16 +124,22 @@ def write_splits(splits: dict[str, pd.DataFrame], folder: Path) -> None:
 
 
 def write_origin(
-    split: Split, splits: dict[str, pd.DataFrame], folder: Path, left_out: int, moved: dict[str, int]
+    split: Split,
+    splits: dict[str, pd.DataFrame],
+    folder: Path,
+    left_out: int,
+    moved: Mapping[str, int],
+    balanced: Mapping[str, int],
 ) -> None:
     """Write ``<folder>/origin.json``.
 
     It has the `kind` of split, a `note` that says where the rows come from, how many images of the table are
-    in no split (`left_out`), how many are `moved` to train from the other splits, and whether there are
-    `groups`.
+    in no split (`left_out`), how many of these for classes of equal size (`balanced`, by split, where that is
+    asked for), how many are `moved` to train from the other splits, and whether there are `groups`.
     """
     content = {"kind": split.kind, "note": origin_note(split), "left_out": left_out}
-    write_json(folder / ORIGIN, content | {"moved": moved, "groups": has_groups(splits)})
+    content |= {"moved": dict(moved), "groups": has_groups(splits)}
+    write_json(folder / ORIGIN, content | ({"balanced": dict(balanced)} if balanced else {}))
 
 
 def origin_note(split: Split) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -13,8 +12,8 @@ from meddiff.config.schema.kinds.timm import TimmConfig
 from meddiff.data.stores.store import Store
 from meddiff.devices.autocast import training_precision
 from meddiff.diffusion.pixels import in_unit_range
-from meddiff.errors import ConfigError
 from meddiff.networks.classifier import TimmClassifier, predict_logits
+from meddiff.training.tasks.class_weights import class_weights
 
 
 def classification_loss(
@@ -24,40 +23,13 @@ def classification_loss(
     return functional.cross_entropy(model(images).float(), labels, weights, reduction="none")
 
 
-def class_weights(config: TimmConfig, counts: Sequence[int] | None) -> Tensor | None:
-    """Weights of the classes in the loss, fp32 [K]; None where all count alike.
-
-    Balanced ones are images / (K * images of the class), scikit-learn's rule: their mean over the training
-    images is 1. Others are taken as they are.
-
-    Args:
-        config: the model.
-        counts: training images of each class; needed for balanced weights.
-
-    Raises:
-        ConfigError: if balanced weights are asked for without counts, or where a class has no image.
-    """
-    if config.class_weights == "none":
-        return None
-    if config.class_weights != "balanced":
-        return torch.tensor(config.class_weights, dtype=torch.float32)
-    if counts is None:
-        raise ConfigError("class_weights: balanced: needs the number of training images of each class")
-    if 0 in counts:
-        raise ConfigError(
-            f"class_weights: balanced: there is no training image of class {list(counts).index(0)}; give a "
-            "list of weights, or 'none'"
-        )
-    return torch.tensor([sum(counts) / (len(counts) * count) for count in counts], dtype=torch.float32)
-
-
 class TimmTask:
     """Training loss and validation of a baseline."""
 
     def __init__(self, config: TimmConfig, seed: int, counts: Sequence[int] | None = None) -> None:
         """Prepare for training images of which there are `counts` of each class (for balanced weights)."""
         self.config = config
-        self._weights = class_weights(config, counts)
+        self._weights = class_weights(config.class_weights, counts)
 
     def loss(self, model: nn.Module, images: Tensor, labels: Tensor, keys: Tensor, steps: Tensor) -> Tensor:
         """See `classification_loss`."""

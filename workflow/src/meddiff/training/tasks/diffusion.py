@@ -18,18 +18,24 @@ from meddiff.errors import MeddiffError
 from meddiff.scoring.passes import Passes
 from meddiff.scoring.score import score
 from meddiff.scoring.settings import ScoringSettings
+from meddiff.training.tasks.class_weights import class_weights
 
 
 class DiffusionTask:
     """Training loss and validation of a diffusion classifier."""
 
     def __init__(self, config: DiffusionBase, seed: int, counts: Sequence[int] | None = None) -> None:
-        """How many images there are of each class is not needed: every class has a density of its own."""
+        """Prepare for training images of which there are `counts` of each class (for balanced weights)."""
         self.config, self.seed = config, seed
+        self._weights = class_weights(config.class_weights, counts)
 
     def loss(self, model: Denoiser, images: Tensor, labels: Tensor, keys: Tensor, steps: Tensor) -> Tensor:
-        """See `meddiff.diffusion.objective.training_loss`."""
-        return training_loss(
+        """See `meddiff.diffusion.objective.training_loss`; times the weight of the image's class.
+
+        Of an image whose label is dropped as well: so the density without a class is that of the weighted
+        mix, which it is where the sampler draws images of a class as often.
+        """
+        losses = training_loss(
             model,
             images,
             labels,
@@ -38,6 +44,11 @@ class DiffusionTask:
             label_dropout=self.config.label_dropout,
             weight=self.config.loss_weight,
         )
+        if self._weights is None:
+            return losses
+        if self._weights.device != labels.device:
+            self._weights = self._weights.to(labels.device)
+        return losses * self._weights[labels]
 
     def classify(self, model: Denoiser, store: Store, on_batch: Callable[[], None]) -> np.ndarray:
         """Majority vote over `validation_steps` noise levels, the same ones at every validation.

@@ -16,6 +16,13 @@ from meddiff.config.schema.training import TrainConfig
 ReleaseFolder = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$")]
 
 
+ClassWeights = Literal["none", "balanced"] | list[Annotated[float, Field(gt=0, le=1e6)]]
+CLASS_WEIGHTS = (
+    "what an image's loss is multiplied by: by the inverse share of its class in the training images, or one "
+    "factor a class"
+)
+
+
 class ModelBase(Strict):
     """What all kinds have in common."""
 
@@ -64,6 +71,20 @@ class ModelBase(Strict):
         return self
 
 
+def class_weight_problems(weights: ClassWeights, model: ModelBase, dataset: DatasetConfig) -> list[str]:
+    """What does not fit between the weights of classes in the loss of a model, and a dataset."""
+    number = len(dataset.classes)
+    if model.train is None and weights != "none":
+        return ["class_weights: are of the loss, but without `train` there is no training"]
+    if not isinstance(weights, list):
+        return []
+    if getattr(model, "train_on", None) == "joint":
+        return ["class_weights: one model is trained on all datasets; use `balanced`, which counts classes"]
+    if len(weights) != number:
+        return [f"class_weights: expected one a class, {number}, got {len(weights)}"]
+    return []
+
+
 class DiffusionBase(ModelBase):
     """What all diffusion classifiers have in common."""
 
@@ -73,6 +94,10 @@ class DiffusionBase(ModelBase):
         default=51, description="classification steps in validation, an odd number: a draw cannot be"
     )
     loss_weight: Literal["min_snr", "official", "uniform"] | None = None
+    # Left out where it changes nothing: so what was trained before there was such a key is not trained again.
+    class_weights: ClassWeights = Field(
+        default="none", exclude_if=lambda weights: weights == "none", description=CLASS_WEIGHTS
+    )
 
     @field_validator("validation_steps")
     @classmethod

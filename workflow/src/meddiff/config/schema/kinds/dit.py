@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from meddiff.config.schema.dataset import DatasetConfig
-from meddiff.config.schema.kinds.base import DiffusionBase
+from meddiff.config.schema.kinds.base import DiffusionBase, class_weight_problems
 from meddiff.config.schema.kinds.pixels import (
     GIVEN,
     Prediction,
@@ -53,6 +53,7 @@ class DiTConfig(DiffusionBase):
     def problems_with(self, dataset: DatasetConfig, datasets: Sequence[str]) -> list[str]:
         if problems := side_problems(self, dataset):
             return problems
+        problems = class_weight_problems(self.class_weights, self, dataset)
         side, patch = side_of(self, dataset), self.architecture.get("patch_size", _PATCH)
         if not isinstance(patch, int) or side % patch:
             half = ", half the image's" * self.wavelet

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from meddiff.config.schema.dataset import DatasetConfig
-from meddiff.config.schema.kinds.base import DiffusionBase
+from meddiff.config.schema.kinds.base import DiffusionBase, class_weight_problems
 from meddiff.config.schema.pretrained import GeneratedPretrained, PretrainedConfig
 from meddiff.config.schema.strict import Prompt
 from meddiff.config.schema.training import TrainConfig
@@ -40,7 +40,7 @@ class StableDiffusionConfig(DiffusionBase):
     )
 
     def problems_with(self, dataset: DatasetConfig, datasets: Sequence[str]) -> list[str]:
-        problems = []
+        problems = class_weight_problems(self.class_weights, self, dataset)
         if self.architecture:
             problems.append("architecture: is that of the pretrained folder; leave it out")
         if self.prompts is not None and len(self.prompts) != len(dataset.classes):

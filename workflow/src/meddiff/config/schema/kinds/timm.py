@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from meddiff.config.schema.dataset import DatasetConfig
-from meddiff.config.schema.kinds.base import ModelBase
+from meddiff.config.schema.kinds.base import CLASS_WEIGHTS, ClassWeights, ModelBase, class_weight_problems
 from meddiff.config.schema.pretrained import PretrainedConfig
 
 # A tag after a dot names weights in timm's list. No colon: `hf-hub:` and `local-dir:` fetch a model.
@@ -22,11 +22,7 @@ class TimmConfig(ModelBase):
     kind: Literal["timm"]
     family: Literal["cnn", "transformer"] = Field(description="block of the paper's table")
     augment: bool = Field(default=True, description="change training images as the dataset's file allows")
-    class_weights: Literal["none", "balanced"] | list[Annotated[float, Field(gt=0, le=1e6)]] = Field(
-        default="none",
-        description="what an image's loss is multiplied by: by the inverse share of its class in the "
-        "training images, or one factor a class",
-    )
+    class_weights: ClassWeights = Field(default="none", description=CLASS_WEIGHTS)
     pretrained: PretrainedConfig | None = Field(
         default=None, description="weights that training begins from; random where not given"
     )
@@ -43,11 +39,7 @@ class TimmConfig(ModelBase):
         return [*_name_problems(self.architecture), *super().architecture_problems()]
 
     def problems_with(self, dataset: DatasetConfig, datasets: Sequence[str]) -> list[str]:
-        if isinstance(self.class_weights, list) and len(self.class_weights) != len(dataset.classes):
-            return [
-                f"class_weights: expected one a class, {len(dataset.classes)}, got {len(self.class_weights)}"
-            ]
-        return []
+        return class_weight_problems(self.class_weights, self, dataset)
 
 
 def _name_problems(architecture: Mapping[str, Any]) -> list[str]:

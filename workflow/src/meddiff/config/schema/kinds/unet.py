@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from meddiff.config.schema.dataset import DatasetConfig
-from meddiff.config.schema.kinds.base import DiffusionBase
+from meddiff.config.schema.kinds.base import DiffusionBase, class_weight_problems
 from meddiff.config.schema.kinds.pixels import GIVEN, Prediction, ScheduleConfig, Wavelet, side_problems
 
 
@@ -26,7 +26,7 @@ class UNetConfig(DiffusionBase):
     given: ClassVar[Mapping[str, str]] = GIVEN
 
     def problems_with(self, dataset: DatasetConfig, datasets: Sequence[str]) -> list[str]:
-        problems = side_problems(self, dataset)
+        problems = [*side_problems(self, dataset), *class_weight_problems(self.class_weights, self, dataset)]
         if self.architecture.get("encoder_hid_dim") is None:
             problems.insert(0, "architecture.encoder_hid_dim: missing; it is the size of the class embedding")
         return problems
