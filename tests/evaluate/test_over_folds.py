@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from meddiff.evaluate.comparison import compare
 from meddiff.evaluate.folds.means import (
     FoldSet,
     limits_over_folds,
@@ -15,6 +16,9 @@ from meddiff.evaluate.folds.means import (
 )
 from meddiff.evaluate.over_seeds import RESULT_KEYS, over_seeds
 from meddiff.evaluate.proportion import share_interval
+from meddiff.evaluate.statistics import Resampling
+from meddiff.readout.from_logits import from_probabilities
+from meddiff.runs import Run
 
 FOLDS = FoldSet(name="eyes", folds=["eyes-fold1", "eyes-fold2"], test_per_train=0.5)
 
@@ -127,3 +131,47 @@ def test_intervals_cover_what_is_to_be_expected_of_other_data(images: int, folds
     covered = np.mean([low <= truth <= high for low, high in limits])
     assert 0.94 <= covered <= 1
     assert np.mean(np.abs(np.array(found) - truth) <= plain) < covered
+
+
+def predictions(seed: int, images: int, shift: float) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    label = np.arange(images) % 2
+    p = 1 / (1 + np.exp(-rng.normal(size=images) - shift * (label - 0.5)))
+    ids = [f"{seed}-{k:03d}" for k in range(images)]
+    return from_probabilities(ids, ids, label, np.stack([1 - p, p], axis=1).tolist())
+
+
+def test_folds_are_compared_together_with_one_baseline() -> None:
+    """Accuracy on all test images, AUROC as the mean of the folds; the folds themselves are not tested."""
+    runs = {
+        (fold, model): Run(dataset=f"eyes-fold{fold}", model=model, seed=0, votes=votes, decision=decision)
+        for fold in (1, 2)
+        for model, votes, decision in (
+            ("unet", 0, "mean"),
+            ("good", None, "softmax"),
+            ("bad", None, "softmax"),
+        )
+    }
+    shifts = {"unet": 2.0, "good": 1.0, "bad": 0.2}
+    test = [(run, predictions(fold, 40, shifts[model])) for (fold, model), run in runs.items()]
+    # On its own the first fold would choose the other baseline.
+    valid = [
+        (runs[1, "good"], predictions(7, 40, -1.0)),
+        (runs[1, "bad"], predictions(7, 40, 0.5)),
+        (runs[2, "good"], predictions(8, 40, 9.0)),
+        (runs[2, "bad"], predictions(8, 40, -4.0)),
+    ]
+    how = Resampling(bootstrap_samples=200, confidence=0.95, bootstrap_seed=0)
+    table = compare(test, how, valid, [FOLDS]).set_index("dataset")
+    assert list(table.index) == ["eyes", "eyes-fold1", "eyes-fold2"] and set(table["baseline"]) == {"good"}
+    whole, folds = table.loc["eyes"], table.loc[FOLDS.folds]
+    assert whole["n"] == 80 and whole["only_model_correct"] == folds["only_model_correct"].sum()
+    for name in ("accuracy", "difference", "auroc", "auroc_difference"):
+        assert whole[name] == pytest.approx(folds[name].mean())
+    for low, high in (("ci_low", "ci_high"), ("auroc_ci_low", "auroc_ci_high")):
+        assert (whole[high] - whole[low]) < 0.8 * (folds[high] - folds[low]).min()
+    assert whole["p_holm"] == whole["p_value"] and whole["auroc_p_holm"] == whole["auroc_p_value"]
+    assert whole["p_value"] < folds["p_value"].max()
+    assert folds[["p_holm", "auroc_p_holm"]].isna().all(axis=None)
+    alone = compare(test, how, valid)
+    assert alone["baseline"].tolist() == ["bad", "good"] and alone["p_holm"].notna().all()

@@ -147,14 +147,34 @@ def auroc_test(first: Images, second: Images, resampling: Resampling) -> AurocTe
         (1 + difference) / 2, variance, worth, sample, resampling.confidence, smallest_effect=0.0
     )
     low, high = (2 * float(limit) - 1 for limit in limits)
-    return AurocTest(*map(float, values), low, high, _rank_swaps(first, second, sample, resampling))
+    return AurocTest(
+        *map(float, values), low, high, share_as_large(swapped_differences(first, second, resampling))
+    )
 
 
-def _rank_swaps(first: Images, second: Images, sample: Sample, resampling: Resampling) -> float:
-    """Share of swaps of ranks, group by group, whose AUROCs differ as much as those found."""
+def share_as_large(differences: NDArray[np.float64]) -> float:
+    """Two-sided p-value: share of differences as large as the first, which is the one found."""
+    found = np.abs(differences)
+    return float(np.mean(found >= found[0] - 1e-9))
+
+
+def swapped_differences(
+    first: Images, second: Images, resampling: Resampling, further_seed: int = 0
+) -> NDArray[np.float64]:
+    """[1 + B] differences of AUROCs, as found and after swaps of ranks, group by group.
+
+    Args:
+        first, second: the same images in the same order.
+        resampling: number of swaps, and their seed.
+        further_seed: added to that seed.
+
+    Returns:
+        Sums over the classes shown.
+    """
     from scipy.stats import rankdata
 
-    generator = np.random.default_rng(resampling.bootstrap_seed)
+    sample = Sample.of(first.groups)
+    generator = np.random.default_rng(resampling.bootstrap_seed + further_seed)
     number, groups = resampling.bootstrap_samples, len(sample.sizes)
     swapped = np.concatenate([np.zeros((1, groups), dtype=bool), generator.random((number, groups)) < 0.5])
     ranks = [rankdata(ranking_scores(of.p, of.vote_shares), axis=0) for of in (first, second)]
@@ -168,8 +188,7 @@ def _rank_swaps(first: Images, second: Images, sample: Sample, resampling: Resam
             for sign, own, other in ((1, a, b), (-1, b, a)):
                 total += sign * _auroc_of_ranks(np.where(swap, other, own), first.label == k)
         differences.append(total)
-    found = np.abs(np.concatenate(differences))
-    return float(np.mean(found >= found[0] - 1e-9))
+    return np.concatenate(differences)
 
 
 def _auroc_of_ranks(ranks: NDArray[np.float64], positive: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -40,7 +40,9 @@ def plan(experiment: Experiment) -> list[Wanted]:
     runs = experiment.reported_runs()
     baselines = [run for run in runs if run.decision == "softmax"] * experiment.settings.score.validation
     settings = Settings(
-        **layout(experiment, runs), **experiment.resampling(), validation=[run.shown() for run in baselines]
+        **layout(experiment, runs, folds=True),
+        **experiment.resampling(),
+        validation=[run.shown() for run in baselines],
     )
     files = {
         "predictions": [experiment.predictions(run) for run in runs],
@@ -57,6 +59,7 @@ def make(settings: Settings, files: Files) -> tuple[pd.DataFrame, list[Grid]]:
         [(run, read_predictions(path)) for run, path in test],
         settings,
         [(run, read_predictions(path)) for run, path in validation],
+        settings.folds,
     )
     table = in_layout_order(table, settings)
     return table, with_preset(grids_of(table, settings), settings)
@@ -68,19 +71,24 @@ def grids_of(table: pd.DataFrame, settings: Settings) -> list[Grid]:
         columns = [Column(name) for name in ("Model", "Best baseline", "Seed")]
         return [Grid(_nothing(settings), "comparison", columns, [])]
     paired = f"with the paired {100 * settings.confidence:g} % interval"
-    corrected = f"p (Holm): corrected for the number of rows, {len(table)}."
+    corrected = f"p (Holm): corrected for the number of rows, {table['p_holm'].notna().sum()}."
+    pooled = (
+        " Of a dataset with folds the test images of all folds are compared together, each of which is "
+        "tested once; interval and test are for other test images, not for other trainings."
+    ) * bool(settings.folds)
+    averaged = " Of a dataset with folds AUROCs are of each fold, and then averaged." * bool(settings.folds)
     decisions = (
         f"Diffusion classifiers against the best baseline of each dataset. {_choice(table)} "
         f"Difference: percentage points {paired}. "
         "Only model, only baseline: test images that one of the two alone classifies correctly. p: "
         "two-sided permutation test that swaps the two classifiers on all images of a group (a patient or a "
         f"lesion) together; without groups it is McNemar's mid-p test. {corrected} Interval and test allow "
-        "for images in groups."
+        f"for images in groups.{pooled}"
     )
     rankings = (
         "The same by AUROC (of more than two classes the mean of one-versus-rest). Difference "
         f"{paired}, from a bootstrap over groups. p: two-sided permutation test that swaps the ranks that "
-        f"the two classifiers give to the images of a group. {corrected}"
+        f"the two classifiers give to the images of a group. {corrected}{averaged}"
     )
     accuracies = {
         "Accuracy (%)": lambda row: Cell(f"{row.accuracy:.1f}"),
