@@ -11,7 +11,7 @@ from meddiff.artifacts.artifact import Files, Table, Wanted
 from meddiff.artifacts.layout import image_count, with_preset
 from meddiff.artifacts.render import NONE, Block, Cell, Column, Grid
 from meddiff.artifacts.settings import Confidence, Layout, Line, class_names, each_with, layout
-from meddiff.evaluate.over_seeds import over_seeds
+from meddiff.evaluate.folds.means import over_seeds_and_folds
 from meddiff.explaining.metrics import (
     CHANGED,
     FID_IMAGES_PER_DIMENSION,
@@ -109,8 +109,8 @@ def plan(experiment: Experiment) -> list[Wanted]:
     if config is None:
         return []
     settings = Settings(
-        **layout(experiment, runs),
-        classes=class_names(experiment),
+        **layout(experiment, runs, folds=True),
+        classes=class_names(experiment, folds=True),
         oracle=_title(experiment, config.oracle),
         features=_title(experiment, config.features or config.oracle),
         mask_margin=config.mask_margin,
@@ -144,13 +144,13 @@ def counterfactual_table(metrics: pd.DataFrame, settings: Settings) -> pd.DataFr
 
     Returns:
         Columns dataset, model, source, target, metric, value, ci_low, ci_high, sd, seeds, n,
-        n_largest, note; rows in the order of the layout and of `METRICS`.
+        n_largest, folds (where there are some), note; rows in the order of the layout and of `METRICS`.
     """
-    table = over_seeds(metrics, settings.confidence, KEYS).drop(columns="votes")
+    table = over_seeds_and_folds(metrics, settings.confidence, settings.folds, KEYS).drop(columns="votes")
     notes = metrics[metrics["note"] != ""].groupby(KEYS, sort=False)["note"].first()
     table["note"] = [notes.get(tuple(key), "") for key in table[KEYS].itertuples(index=False)]
     ranks = {
-        "dataset": list(settings.dataset_titles()),
+        "dataset": settings.dataset_order(),
         "model": list(settings.model_titles()),
         "metric": METRICS,
     }

@@ -13,7 +13,7 @@ from meddiff.artifacts.layout import with_preset
 from meddiff.artifacts.render import NONE, Block, Cell, Column, Grid
 from meddiff.artifacts.settings import Confidence, ScoredLayout, each_with, layout
 from meddiff.errors import DataError
-from meddiff.evaluate.over_seeds import over_seeds
+from meddiff.evaluate.folds.means import over_seeds_and_folds
 from meddiff.result_csv import read_csv
 from meddiff.runs import ScoringRun
 
@@ -53,7 +53,7 @@ def plan(experiment: Experiment) -> list[Wanted]:
     if not runs:
         return []
     settings = Settings(
-        **layout(experiment, runs, list(dict.fromkeys(run.dataset for run in runs))),
+        **layout(experiment, runs, list(dict.fromkeys(run.dataset for run in runs)), folds=True),
         confidence=experiment.settings.evaluate.confidence,
     )
     return [Wanted(settings, {"metrics": [experiment.localisation(run, "metrics") for run in runs]})]
@@ -63,11 +63,19 @@ def make(settings: Settings, files: Files) -> tuple[pd.DataFrame, list[Grid]]:
     """The table from metrics files of ``localise``, one a run."""
     pairs = each_with(settings.runs, files["metrics"], "metrics")
     metrics = pd.concat([_read(path, run) for run, path in pairs], ignore_index=True)
-    table = over_seeds(metrics, settings.confidence, KEYS)
-    details = metrics.groupby(KEYS, sort=False)["detail"].agg(lambda found: "; ".join(dict.fromkeys(found)))
+    table = over_seeds_and_folds(metrics, settings.confidence, settings.folds, KEYS)
+    named = [
+        metrics,
+        *(metrics[metrics["dataset"].isin(o.folds)].assign(dataset=o.name) for o in settings.folds),
+    ]
+    details = pd.concat(named).groupby(KEYS, sort=False)["detail"]
+    details = details.agg(lambda found: "; ".join(dict.fromkeys(found)))
     table["detail"] = [details[tuple(key)] for key in table[KEYS].itertuples(index=False)]
-    titles = settings.dataset_titles()
-    grids = [_grid(name, titles[name], part, settings) for name, part in table.groupby("dataset", sort=False)]
+    grids = [
+        _grid(name, title, part, settings)
+        for name, title in settings.dataset_titles().items()
+        if not (part := table[table["dataset"] == name]).empty
+    ]
     return table, with_preset(grids, settings)
 
 
