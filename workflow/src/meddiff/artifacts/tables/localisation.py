@@ -64,11 +64,8 @@ def make(settings: Settings, files: Files) -> tuple[pd.DataFrame, list[Grid]]:
     pairs = each_with(settings.runs, files["metrics"], "metrics")
     metrics = pd.concat([_read(path, run) for run, path in pairs], ignore_index=True)
     table = over_seeds_and_folds(metrics, settings.confidence, settings.folds, KEYS)
-    named = [
-        metrics,
-        *(metrics[metrics["dataset"].isin(o.folds)].assign(dataset=o.name) for o in settings.folds),
-    ]
-    details = pd.concat(named).groupby(KEYS, sort=False)["detail"]
+    of_sets = [metrics[metrics["dataset"].isin(one.folds)].assign(dataset=one.name) for one in settings.folds]
+    details = pd.concat([metrics, *of_sets]).groupby(KEYS, sort=False)["detail"]
     details = details.agg(lambda found: "; ".join(dict.fromkeys(found)))
     table["detail"] = [details[tuple(key)] for key in table[KEYS].itertuples(index=False)]
     grids = [
