@@ -18,9 +18,9 @@ from meddiff.errors import DataError
 def draw_splits(table: pd.DataFrame, recipe: RecipeSplit) -> dict[str, pd.DataFrame]:
     """Draw splits that keep groups together and the shares of all classes alike.
 
-    Groups with an image of equal pixels are one unit; see `_assigned` for how units are drawn. The result does not
-    depend on the order of `table`'s rows; rows are sorted by image id. Without groups each class count is
-    within one or two images of its target.
+    Groups with an image of equal pixels are one unit; see `_assigned` for how units are drawn. The result
+    does not depend on the order of `table`'s rows; rows are sorted by image id. Without groups each class
+    count is within one or two images of its target.
 
     Args:
         table: canonical table with `image_id, path, label, group, sha256`, and `pixels` of `validate`.
