@@ -20,6 +20,8 @@ from meddiff.artifacts.lookup import names
 from meddiff.artifacts.tables import classification, metrics, published
 from meddiff.cli import main
 from meddiff.config.schema.figure import FigureStyle
+from meddiff.data.leaks.pairs import COLUMNS as PAIR_COLUMNS
+from meddiff.data.leaks.shares import COLUMNS as SHARED_COLUMNS
 from meddiff.evaluate.metrics.catalogue import point_metrics
 from meddiff.explaining.metrics import COLUMNS, METRICS
 from meddiff.localising.run import COLUMNS as FOUND
@@ -77,6 +79,10 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[dict[str,
     pd.concat([strata.assign(split=name) for name in ("train", "valid", "test")]).to_csv(
         folder / "strata.csv", index=False
     )
+    leaks = dict(zip(PAIR_COLUMNS, ["alike", "", "", 3, "test", strata["image_id"][0]], strict=False))
+    pd.DataFrame([leaks], columns=PAIR_COLUMNS).to_csv(folder / "leaks.csv", index=False)
+    shared = [["alike", "", "test", "train", of, "all", 40, 40, 1] for of in ("all", "x", "y")]
+    pd.DataFrame(shared, columns=SHARED_COLUMNS).to_csv(folder / "shared.csv", index=False)
     row = ["isic", "sd", 0, 0, 1]
     changed = pd.DataFrame([[*row, name, 0.5, 0.4, 0.6, 9, ""] for name in METRICS], columns=COLUMNS)
     write_csv(changed, folder / "changed.csv")
@@ -112,6 +118,10 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[dict[str,
         "tables/audit": (
             decided | RESAMPLING | {"datasets": [audited]},
             {"predictions": predictions, "strata": folder / "strata.csv"},
+        ),
+        "tables/leaks": (
+            decided | RESAMPLING | {"datasets": [named | {"classes": ["x", "y"]}]},
+            {"predictions": predictions, "leaks": folder / "leaks.csv", "shared": folder / "shared.csv"},
         ),
         "tables/localisation": (scored | confidence, {"metrics": folder / "found.csv"}),
         "tables/efficiency": (

@@ -21,18 +21,17 @@ import pandas as pd
 
 from meddiff.config.schema.audit import ALL_IMAGES
 from meddiff.errors import DataError
-from meddiff.evaluate.intervals import equal_share_of_classes, metric_intervals
-from meddiff.evaluate.metrics.catalogue import WeightedMetrics
+from meddiff.evaluate.intervals import equal_share_of_classes
 from meddiff.evaluate.over_seeds import over_seeds
 from meddiff.evaluate.proportion import Sample, bounded_interval
 from meddiff.evaluate.statistics import Resampling, bootstrap, difference_limits
+from meddiff.evaluate.summary import discrimination, sizes_as_text
 from meddiff.readout.from_logits import from_probabilities
 from meddiff.readout.predictions import is_correct
 from meddiff.runs import Run
 
 RULE = "(rule)"  # no model has this name: brackets are not allowed in names
 RIGHT, WRONG, GAP = "accuracy_rule_right", "accuracy_rule_wrong", "cue_gap"
-METRICS = ("accuracy", "balanced_accuracy", "auroc")
 # With fewer the bootstrap has too few different images to tell how far the accuracy is off.
 MINIMUM_GROUPS = 10
 FOLLOWS, NOT_SHOWN, AGAINST, UNDEFINED = "follows the cue", "not shown", "against the cue", "not defined"
@@ -211,14 +210,14 @@ class _Measured:
     vote_shares: bool
 
     def rows(self, resampling: Resampling) -> list[dict[str, object]]:
-        """Its `METRICS` of all images and of each stratum, and the gap."""
+        """Its `DISCRIMINATION` of all images and of each stratum, and the gap."""
         stratum = self.images["stratum"].to_numpy()
         parts = {ALL_IMAGES: np.full(len(stratum), True)}
         parts |= {name: stratum == name for name in self.dataset.names}
         rows = []
         for name, among in parts.items():
             if among.any():
-                found = _discrimination(self.table[among], self.vote_shares, resampling)
+                found = discrimination(self.table[among], self.vote_shares, resampling)
                 rows += [self._counted(name, among) | row for row in found]
         label = self.images["label"].to_numpy()
         right = self.dataset.shares.idxmax(axis=1)[stratum].to_numpy() == label
@@ -229,18 +228,8 @@ class _Measured:
 
     def _counted(self, stratum: str, among: np.ndarray) -> dict[str, object]:
         """How many images a row is of."""
-        numbers = np.bincount(self.images["label"].to_numpy()[among], minlength=self.dataset.classes)
-        return {"stratum": stratum, "n": int(among.sum()), "n_by_class": "/".join(map(str, numbers))}
-
-
-def _discrimination(
-    table: pd.DataFrame, vote_shares: bool, resampling: Resampling
-) -> list[dict[str, object]]:
-    """Rows of `METRICS` of some images."""
-    metrics = WeightedMetrics(table, vote_shares, METRICS)
-    values, draws = metrics.values(), bootstrap(metrics, metrics.images.groups, resampling)
-    intervals = metric_intervals(metrics.images, values, draws, resampling.confidence)
-    return [_row(metric, value, *intervals[metric]) for metric, value in values.items()]
+        numbers = sizes_as_text(self.images["label"].to_numpy()[among], self.dataset.classes)
+        return {"stratum": stratum, "n": int(among.sum()), "n_by_class": numbers}
 
 
 def _gap(gap: CueGap, groups: np.ndarray, resampling: Resampling) -> list[dict[str, object]]:

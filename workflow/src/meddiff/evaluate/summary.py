@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from meddiff.errors import DataError
 from meddiff.evaluate.intervals import Interval, metric_intervals
 from meddiff.evaluate.metrics.catalogue import AT_POINT, THRESHOLD, WeightedMetrics
 from meddiff.evaluate.metrics.operating_point import decided_at, threshold
+from meddiff.evaluate.over_seeds import over_seeds
 from meddiff.evaluate.statistics import Resampling, bootstrap
 from meddiff.readout.predictions import class_names, probabilities, scores
 from meddiff.result_csv import read_csv
@@ -23,6 +24,12 @@ COLUMNS += ["n", "n_by_class"]
 # From here on the most frequent class alone makes an accuracy that is easily taken for skill.
 _UNEQUAL = 1.5
 FEW_IMAGES = 10  # with fewer the interval of a recall is wider than half of its range
+
+DISCRIMINATION = ("accuracy", "balanced_accuracy", "auroc")
+ALL, CLEAN, LEAKING = "all", "clean", "leaking"
+_LIMITS = ("ci_low", "ci_high")
+_PART_KEYS = ["dataset", "model", "decision", "part", "metric", "n_by_class"]
+PART_COLUMNS = [*_PART_KEYS[:-1], "value", *_LIMITS, "sd", "seeds", "votes", "n", "n_by_class"]
 
 Sizes = tuple[int, ...]
 
@@ -63,6 +70,47 @@ def summarise(
     counts = [len(table), sizes_as_text(table["label"], metrics.images.classes)]
     rows = [[*identity, metric, value, *intervals[metric], *counts] for metric, value in values.items()]
     return pd.DataFrame(rows, columns=COLUMNS).astype({"votes": "Int64"})
+
+
+def discrimination(table: pd.DataFrame, vote_shares: bool, resampling: Resampling) -> list[dict[str, object]]:
+    """Rows of `DISCRIMINATION` of the images of a predictions table: metric, value, ci_low, ci_high.
+
+    Args:
+        table: predictions of one image or more; a metric is NaN where a class it needs has none.
+        vote_shares: whether its probabilities are shares of counts.
+        resampling: how intervals are made.
+    """
+    metrics = WeightedMetrics(table, vote_shares, DISCRIMINATION)
+    values, draws = metrics.values(), bootstrap(metrics, metrics.images.groups, resampling)
+    limits = metric_intervals(metrics.images, values, draws, resampling.confidence)
+    rows = [(name, value, *map(float, limits[name])) for name, value in values.items()]
+    return [dict(zip(("metric", "value", *_LIMITS), row, strict=True)) for row in rows]
+
+
+def with_and_without(
+    tables: Iterable[tuple[Run, pd.DataFrame]], marked: Mapping[str, Collection[str]], resampling: Resampling
+) -> pd.DataFrame:
+    """`DISCRIMINATION` of all test images, of those that are marked and of the others.
+
+    Args:
+        tables: each run with its predictions on the test split.
+        marked: dataset -> image ids.
+        resampling: how intervals are made.
+
+    Returns:
+        Columns `PART_COLUMNS`, values as fractions, averaged over seeds and vote seeds; `part` is ``all``,
+        ``clean`` or ``leaking``, a part without images has no rows.
+    """
+    rows = []
+    for run, table in tables:
+        leaks = table["image_id"].isin(set(marked[run.dataset])).to_numpy()
+        for part, among in ((ALL, np.ones_like(leaks)), (CLEAN, ~leaks), (LEAKING, leaks)):
+            if among.any():
+                found = discrimination(table[among], run.decision == "majority", resampling)
+                sizes = sizes_as_text(table["label"][among], len(class_names(table)))
+                counts = {"part": part, "n": int(among.sum()), "n_by_class": sizes}
+                rows += [{**run.model_dump(), **counts, **row} for row in found]
+    return over_seeds(pd.DataFrame(rows), resampling.confidence, _PART_KEYS)[PART_COLUMNS]
 
 
 def _at_operating_point(

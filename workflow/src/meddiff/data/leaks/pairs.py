@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import combinations
+from pathlib import Path
 
 import pandas as pd
 
 from meddiff.data.leaks.looks import ALIKE, LOOK, PIXELS, alike
-from meddiff.data.tables import SPLITS
+from meddiff.data.tables import SPLITS, read_csv
 
 SAME_PIXELS, ALIKE_KIND, SAME_GROUP = "same_pixels", "alike", "same_group"
 KINDS = (SAME_PIXELS, ALIKE_KIND, SAME_GROUP)
@@ -72,6 +73,15 @@ def find_pairs(
     return pairs.sort_values(
         by, key=lambda cells: cells.map(order[cells.name].index) if cells.name in order else cells
     ).reset_index(drop=True)
+
+
+def read_pairs(path: Path) -> pd.DataFrame:
+    """Read what `find_pairs` made, as text.
+
+    Raises:
+        DataError: if it cannot be read or lacks columns.
+    """
+    return read_csv(path, COLUMNS, ours=True).reset_index(drop=True)
 
 
 def describe(pairs: pd.DataFrame, splits: Mapping[str, pd.DataFrame]) -> list[str]:
