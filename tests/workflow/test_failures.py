@@ -157,6 +157,7 @@ def test_without_slurm_the_profile_touches_nothing(project):
         ("data/small_chest/table.csv", "validate_dataset"),
         ("data/small_chest/flow.json", "validate_dataset"),
         ("splits/small_chest/origin.json", "split_dataset"),
+        ("splits/small_chest/leaks.csv", "find_leaks"),
         ("data/small_chest/participants.csv", "describe_participants"),
         ("data/small_chest/store/16/manifest.json", "build_store"),
         ("data/small_chest/store/16/train.npy", "build_store"),

@@ -164,6 +164,7 @@ def test_from_the_package_to_stores_and_on(project: Project, tmp_path: Path) -> 
     assert project.planned("datasets", *drawn) == {
         "validate_dataset": 1,
         "split_dataset": 1,
+        "find_leaks": 1,
         "describe_participants": 1,
         "build_store": 1,
         "datasets": 1,

@@ -11,6 +11,7 @@ pytestmark = pytest.mark.slow
 REPORT = {
     "make_classification_table": 1,
     "make_comparison_table": 1,
+    "make_leaks_table": 1,
     "make_metrics_table": 1,
     "collect_metrics": 1,
     "plot_uncertainty": 1,

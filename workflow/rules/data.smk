@@ -113,7 +113,8 @@ rule split_dataset:
         " --official data/{wildcards.dataset:q}/official --out-dir {params.out:q} > {log:q} 2>&1"
 
 
-# Before anything is stored or trained, since it may refuse the splits; what it reports makes no store stale.
+# Before anything is stored or trained, since it may refuse the splits. What it reports makes no store stale; neither
+# does what it refuses, for then the files before stay (`update`).
 rule find_leaks:
     input:
         table=DATA.on_disk("table.csv"),
@@ -123,8 +124,8 @@ rule find_leaks:
         groups=DATA.leak_groups,
         code=code_of("meddiff.data.leaks.report"),
     output:
-        leaks="splits/{dataset}/leaks.csv",
-        shared="splits/{dataset}/shared.csv",
+        leaks=update("splits/{dataset}/leaks.csv"),
+        shared=update("splits/{dataset}/shared.csv"),
     log:
         "logs/data/{dataset}/leaks.log",
     conda:
