@@ -11,7 +11,7 @@ include: "workflow/rules/common.smk"
 
 wildcard_constraints:
     dataset=one_of(CONFIG.known_datasets),
-    model=one_of(EXPERIMENT.models),
+    model=one_of(CONFIG.every_model()),
     seed=r"\d+",
     elsewhere=f"({ANY_ELSEWHERE})?",
     votes=r"\d+",

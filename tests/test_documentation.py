@@ -11,7 +11,7 @@ import yaml
 
 import rooms
 from meddiff.cli import COMMANDS
-from meddiff.config import Config
+from meddiff.config import Config, load_dataset
 from meddiff.config.json_schemas import schemas
 
 PAGES = (
@@ -80,7 +80,7 @@ def examples(root: Path, tmp_path: Path) -> Path:
         for file in (root / "config" / folder).glob("*.yaml"):
             (tmp_path / folder / file.name).write_bytes(file.read_bytes())
     found = EXAMPLE.findall((root / "config" / "README.md").read_text(encoding="utf-8"))
-    assert len(found) == 4
+    assert len(found) == 5
     for name, text in found:
         assert not (tmp_path / name).exists(), f"{name} is an example and a file of the project"
         (tmp_path / name).write_text(text, encoding="utf-8")
@@ -97,6 +97,8 @@ def test_examples_are_valid_and_their_models_can_be_built(examples: Path) -> Non
         model = config.model(name, "fundus")
         size = model.image_size or dataset.image_size
         build_model(model, len(dataset.classes), dataset.channels, size)
+    pool = load_dataset("fundus_pool", examples)
+    assert len(pool.classes) == 1 and pool.channels == dataset.channels
 
 
 def keys_of(schema: dict[str, Any]) -> set[str]:

@@ -151,7 +151,7 @@ def message(folder: Path, **top: Any) -> str:
             "source.local.root",
             "unknown key",
         ),
-        ("datasets/two", {**DATASET, "classes": DATASET["classes"][:1]}, "classes", "at least 2"),
+        ("datasets/two", {**DATASET, "classes": []}, "classes", "at least 1"),
         (
             "datasets/two",
             {**DATASET, "classes": DATASET["classes"][:1] * 2},

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from meddiff.cli.params import add_compute_argument, add_params_argument, compute_of, count, require
 from meddiff.progress import keep_quiet
-from meddiff.records.files import Files, parsed_params, store_manifest, weights_outputs
+from meddiff.records.files import Files, parsed_params, store_manifest, weights_inputs, weights_outputs
 from meddiff.signals import listen
 
 STATE_VARIABLE = "MEDDIFF_STATE_DIR"
@@ -52,14 +52,17 @@ def add_publication_arguments(parser: argparse.ArgumentParser) -> None:
 
 def files(args: argparse.Namespace) -> Files:
     """What the command reads and writes."""
-    from meddiff.models.kinds import network_module, task_module
+    from meddiff.config import parse_model
+    from meddiff.config.schema.pretrained import PretrainingRun
+    from meddiff.models.kinds import training_modules
 
-    kind = parsed_params(args)["model"]["kind"]
+    model = parse_model(parsed_params(args)["model"])
     inputs = [store_manifest(folder) for folder in args.store]
-    if args.pretrained:
+    if args.pretrained and isinstance(model.pretrained, PretrainingRun):
+        inputs.append(weights_inputs(args.pretrained)[0])
+    elif args.pretrained:
         inputs.append(args.pretrained / "manifest.json")
-    code = ["meddiff.training.trainer", network_module(kind), task_module(kind)]
-    return Files(inputs, weights_outputs(args.out), code, resumes=True)
+    return Files(inputs, weights_outputs(args.out), training_modules(model), resumes=True)
 
 
 def starts_processes(args: argparse.Namespace) -> bool:

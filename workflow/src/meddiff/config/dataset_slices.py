@@ -43,7 +43,7 @@ class ValidateParams(Strict):
     """What `validate` depends on; the split says which rows are wanted."""
 
     format: Format
-    classes: list[ClassConfig] = Field(min_length=2)
+    classes: list[ClassConfig] = Field(min_length=1)
     channels: Literal[1, 3] = 3
     convert: Conversions = ()
     bits: Bits | None = None
@@ -58,7 +58,7 @@ class SplitParams(Strict):
     """
 
     format: Format
-    classes: list[ClassConfig] = Field(min_length=2)
+    classes: list[ClassConfig] = Field(min_length=1)
     split: Split
     leaks: LeaksConfig = LeaksConfig()
     balance: Balance | None = None
@@ -67,7 +67,7 @@ class SplitParams(Strict):
 class LeaksParams(Strict):
     """What `leaks` depends on, beside the splits; the kind of split says whether these are published."""
 
-    classes: list[ClassConfig] = Field(min_length=2)
+    classes: list[ClassConfig] = Field(min_length=1)
     split: Split
     leaks: LeaksConfig = LeaksConfig()
 
@@ -76,7 +76,7 @@ class StoreParams(Strict):
     """What `store` depends on, beside the size."""
 
     format: Format
-    classes: list[ClassConfig] = Field(min_length=2)
+    classes: list[ClassConfig] = Field(min_length=1)
     channels: Literal[1, 3] = 3
     bits: Bits | None = None
     decoding: Decoding = "full"
@@ -94,7 +94,7 @@ class DescribeParams(Strict):
     """What `describe` depends on, beside the splits."""
 
     format: Format
-    classes: list[ClassConfig] = Field(min_length=2)
+    classes: list[ClassConfig] = Field(min_length=1)
     participants: ParticipantsConfig | None = None
 
 

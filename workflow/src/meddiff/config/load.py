@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from meddiff.config.data_places import DataPlaces
 from meddiff.config.datasets.elsewhere import check_elsewhere, named_datasets
 from meddiff.config.datasets.folds import folds_of, keys_of, unfold, whole
+from meddiff.config.datasets.pretraining import check_pretraining, names_of, on_dataset, pretraining_runs
 from meddiff.config.decisions import Decisions
 from meddiff.config.file_names import named_file
 from meddiff.config.presets import PRESETS, open_flags
@@ -37,9 +38,10 @@ class Config:
         name: the experiment's name (its file's stem).
         experiment: the experiment.
         datasets: name -> dataset that models are trained on, in the experiment's order.
-        every_dataset: these, and those that models are only tested on. Each fold is a dataset.
+        every_dataset: these, and those that models are only tested or pretrained on. Each fold is a dataset.
         on_disk: the same as they lie on disk: all folds of a dataset are one there.
         folds: dataset -> its folds, of those that have some.
+        pretraining: trainings whose weights others begin from.
         places: where their images and official splits lie.
         weights: pretrained and released weights.
         prevalence: dataset -> class -> share, for the datasets where probabilities are for another mix than
@@ -68,14 +70,19 @@ class Config:
             raise ConfigError(
                 f"--config preset={top['preset']}: released weights only fit the preset official"
             )
-        named = {name: load_dataset(name, root) for name in named_datasets(self.experiment)}
+        self.pretraining = [] if self.official_weights else pretraining_runs(self)
+        needed = [*named_datasets(self.experiment), *(run.dataset for run in self.pretraining)]
+        named = {name: load_dataset(name, root) for name in needed}
         self.places = DataPlaces(named, top)
         self.on_disk = self.every_dataset = self.places.datasets
         self.folds = folds_of(self.on_disk, top)
         self.datasets = {name: self.every_dataset[name] for name in self.experiment.datasets}
         check_elsewhere(self)
+        check_pretraining(self)
         self.weights = WeightSources(self, top)
         self._check_keys(top)
+        for run in self.pretraining:
+            self._check_model(run.model, run.dataset)
         for model in self.experiment.models:
             for dataset in self.experiment.datasets:
                 self._check_model(model, dataset)
@@ -95,14 +102,23 @@ class Config:
         return {**self.on_disk, **self.every_dataset}
 
     def _check_model(self, name: str, dataset: str) -> None:
-        model, data = self.model(name, dataset), self.datasets[dataset]
+        model, data = self.model(name, dataset), self.every_dataset[dataset]
         if problems := model.problems_with(data, list(self.datasets)):
             path = self.root / "models" / f"{name}.yaml"
             raise ConfigError("\n".join(f"{path}: {problem} (on {dataset})" for problem in problems))
 
+    def trained_pairs(self) -> list[tuple[str, str]]:
+        """Every model with each dataset that it is used on, and what these begin from."""
+        used = [(model, dataset) for model in self.experiment.models for dataset in self.datasets]
+        return list(dict.fromkeys([*used, *((run.model, run.dataset) for run in self.pretraining)]))
+
+    def every_model(self) -> list[str]:
+        """The experiment's models, and those that they begin from."""
+        return list(dict.fromkeys(model for model, _ in self.trained_pairs()))
+
     def trained_runs(self) -> list[str]:
         """The runs that are trained here, each ``<dataset>/<model>/seed<k>`` or ``joint/<model>/seed<k>``."""
-        runs: dict[str, None] = {}
+        runs = dict.fromkeys(names_of(self.pretraining))
         for name in () if self.official_weights else self.experiment.models:
             for dataset in self.datasets:
                 model = self.model(name, dataset)
@@ -250,6 +266,7 @@ def load_model(name: str, dataset: str, preset: str, root: Path = Path("config")
         # One that changes nothing is none: the same training, and in a joint model the same on all datasets.
         if augmentation != Augmentation():
             flags["train"] = model.train.model_copy(update={"augmentation": augmentation})
+    flags |= on_dataset(name, model.model_copy(update=flags), dataset, load_dataset(dataset, root))
     if "prompts" in type(model).model_fields and model.prompts is None:
         classes = load_dataset(dataset, root).classes
         flags["prompts"] = [one.prompt or one.name for one in classes]

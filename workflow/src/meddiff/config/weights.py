@@ -6,16 +6,27 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from meddiff.config.schema.pretrained import GeneratedPretrained, PretrainedConfig
+from meddiff.config.schema.pretrained import GeneratedPretrained, PretrainedBase, PretrainedConfig
 from meddiff.errors import ConfigError
 
 if TYPE_CHECKING:
     from meddiff.config.load import Config
+    from meddiff.config.schema.model import AnyModel
 
 OFFICIAL_KEY, PRETRAINED_KEY = "official_weights", "pretrained_"
 # The authors' folder in Google Drive (their README, "Downloading Model Weights"), and where it is kept.
 OFFICIAL_FOLDER_ID = "1x7CKrbS8pxS45EXzpUKhpusBYCLgH82Y"
 OFFICIAL_FILES = "data/official/files"
+
+
+def pretrained_files(model: AnyModel) -> PretrainedConfig | GeneratedPretrained | None:
+    """The files that the training of `model` begins from.
+
+    None where it begins from random weights, or from those of a training of the same experiment.
+    """
+    # Some kinds have no such key.
+    pretrained = getattr(model, "pretrained", None)
+    return pretrained if isinstance(pretrained, PretrainedBase) else None
 
 
 class WeightSources:
@@ -47,13 +58,13 @@ class WeightSources:
             ConfigError: if it differs between datasets: the files are kept under the model's name.
         """
         config = self._config
-        # Kinds that only ever start from random weights have no such key.
-        found = [getattr(config.model(model, dataset), "pretrained", None) for dataset in config.datasets]
+        datasets = [dataset for name, dataset in config.trained_pairs() if name == model]
+        found = [pretrained_files(config.model(model, dataset)) for dataset in datasets]
         given = [pretrained for pretrained in found if pretrained]
         if any(pretrained != given[0] for pretrained in given):
             raise ConfigError(
                 f"{config.root}/models/{model}.yaml: pretrained: differs between the datasets "
-                f"{', '.join(config.datasets)}; write a second model's file for the other weights"
+                f"{', '.join(datasets)}; write a second model's file for the other weights"
             )
         return given[0] if given else None
 
@@ -79,7 +90,7 @@ class WeightSources:
 
     def _pretrained_by_name(self) -> dict[str, PretrainedConfig | GeneratedPretrained]:
         found: dict[str, PretrainedConfig | GeneratedPretrained] = {}
-        for model in self._config.experiment.models:
+        for model in self._config.every_model():
             pretrained = self.pretrained(model)
             if pretrained is None:
                 continue

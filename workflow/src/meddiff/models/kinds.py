@@ -9,6 +9,7 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 from meddiff.config.schema.model import AnyModel
+from meddiff.config.schema.pretrained import PretrainingRun
 from meddiff.errors import ConfigError, MeddiffError
 
 if TYPE_CHECKING:
@@ -56,6 +57,13 @@ def network_module(kind: str) -> str:
 def task_module(kind: str) -> str:
     """The module that defines how a kind of model is trained."""
     return KINDS[kind].task.partition(":")[0]
+
+
+def training_modules(config: AnyModel) -> list[str]:
+    """The modules whose code decides what weights the training of a model makes."""
+    modules = ["meddiff.training.trainer", network_module(config.kind), task_module(config.kind)]
+    from_run = isinstance(getattr(config, "pretrained", None), PretrainingRun)
+    return [*modules, *["meddiff.weights.own_run"] * from_run]
 
 
 def with_pretrained_architecture(config: AnyModel, folder: Path | None) -> AnyModel:

@@ -42,8 +42,9 @@ class Outputs:
 
     def weights(self) -> list[str]:
         """Weights, those that they begin from, and lists of the authors' where these are used."""
-        runs = [*self._experiment.joint_runs(), *self._experiment.trained_runs()]
-        files = [f"{self._experiment.weights(run)}/{name}" for run in runs for name in _WEIGHTS]
+        experiment = self._experiment
+        runs = [*experiment.pretraining_runs(), *experiment.joint_runs(), *experiment.trained_runs()]
+        files = [f"{experiment.weights(run)}/{name}" for run in runs for name in _WEIGHTS]
         return self._expected([*self._pretrained(), *self._released(), *files])
 
     def predictions(self) -> list[str]:
@@ -113,11 +114,14 @@ class Outputs:
         trained = [model for model in trained if model not in experiment.zero_shot_models()]
         used = {experiment.store(d, model) for d in experiment.datasets for model in experiment.models}
         used |= {experiment.store(r.dataset, r.model, r.tested_on) for r in experiment.decided_runs()}
-        return sorted(used | {experiment.training_store(d, m) for d in experiment.datasets for m in trained})
+        used |= {experiment.training_store(d, m) for d in experiment.datasets for m in trained}
+        return sorted(
+            used | {experiment.training_store(r.dataset, r.model) for r in self._config.pretraining}
+        )
 
     def _pretrained(self) -> list[str]:
         """Manifests of the weights that training begins from, or that are used as they come."""
-        models = self._experiment.models
+        models = self._config.every_model()
         if self._config.official_weights:
             models = self._experiment.zero_shot_models()
         manifests = {self._experiment.pretrained_manifest(model) for model in models}

@@ -100,7 +100,7 @@ def due_training(experiment: Experiment, job: Job, made: set[str]) -> dict[str, 
         made: the outputs of all jobs that are due.
     """
     training, wildcards = Training(experiment), job.wildcards
-    datasets = [experiment.config.datasets[name] for name in training.datasets(wildcards)]
+    datasets = [experiment.config.every_dataset[name] for name in training.datasets(wildcards)]
     stores_change = made.intersection(training.manifests(wildcards))
     pretrained = [path for path in training.pretrained(wildcards) if path not in made]
     return {
@@ -113,6 +113,7 @@ def due_training(experiment: Experiment, job: Job, made: set[str]) -> dict[str, 
         "image_size": experiment.image_size(training.datasets(wildcards)[0], wildcards.model),
         "stores": None if stores_change else training.stores(wildcards),
         "pretrained": next(iter(folders_of(pretrained)), None),
+        "begins_from": training.beginning(wildcards),
     }
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from meddiff.config.datasets.pretraining import begins_from
 from meddiff.config.schema.model import AnyModel
-from meddiff.models.kinds import network_module, task_module
+from meddiff.config.weights import pretrained_files
+from meddiff.models.kinds import training_modules
 from meddiff.pipeline.code import code_of
 from meddiff.pipeline.data import arrays_of, folders_of, manifest_of
 from meddiff.pipeline.experiment import JOINT, Experiment
@@ -46,9 +50,16 @@ class Training:
         return arrays_of(self.stores(wildcards), ("train",) if joint else ("train", "valid"))
 
     def pretrained(self, wildcards: Wildcards) -> list[str]:
-        """Manifest of what the model begins from, where its configuration names something."""
-        manifest = self._experiment.pretrained_manifest(wildcards.model)
-        return [] if manifest is None else [manifest]
+        """What the model begins from, where its configuration names something.
+
+        The manifest of files that were fetched or generated, or the weights of another training.
+        """
+        model = self._model(wildcards)
+        if (run := begins_from(model)) is not None:
+            return [f"{self._experiment.weights(TrainedRun(**run.model_dump()))}/model.safetensors"]
+        if pretrained_files(model) is None:
+            return []
+        return [self._experiment.pretrained_manifest(wildcards.model)]
 
     def pretrained_option(self, wildcards: Wildcards) -> list[str]:
         """Words of the option that names the folder of these weights, if there are any."""
@@ -63,8 +74,21 @@ class Training:
 
     def code(self, wildcards: Wildcards) -> list[str]:
         """The training, the network, and its loss."""
-        kind = self._model(wildcards).kind
-        return code_of("meddiff.training.trainer", network_module(kind), task_module(kind))
+        return code_of(*training_modules(self._model(wildcards)))
+
+    def beginning(self, wildcards: Wildcards) -> dict[str, Any] | None:
+        """The training that this one begins from, as `meddiff.training.due.DueTraining` reads it."""
+        run = begins_from(self._model(wildcards))
+        if run is None:
+            return None
+        dataset = self._config.every_dataset[run.dataset]
+        return {
+            "run": f"{run.dataset}/{run.model}/seed{run.seed}",
+            "model": self._config.training_model(run.model, run.dataset).model_dump(mode="json"),
+            "num_classes": len(dataset.classes),
+            "channels": dataset.channels,
+            "image_size": self._experiment.image_size(run.dataset, run.model),
+        }
 
     def run(self, wildcards: Wildcards) -> str:
         """``<dataset>/<model>/seed<k>``: where published weights are looked up (not tracked, a resource)."""

@@ -99,7 +99,7 @@ class Estimator:
         return self.networks[model, dataset]
 
     def _network(self, config: AnyModel, model: str, dataset: str) -> tuple[AnyModel, NetworkCost]:
-        data, weights = self._config.datasets[dataset], self._config.weights
+        data, weights = self._config.every_dataset[dataset], self._config.weights
         folder = (
             Path(weights.pretrained_dir(weights.pretrained_name(model)))
             if weights.pretrained(model)
@@ -218,7 +218,7 @@ class Estimator:
         from meddiff.planning.architectures import TEXT_ENCODER_PARAMETERS
 
         name = job.args.out.name
-        users = [m for m in self._config.experiment.models if self._config.weights.pretrained(m)]
+        users = [m for m in self._config.every_model() if self._config.weights.pretrained(m)]
         model = next(m for m in users if self._config.weights.pretrained_name(m) == name)
         config, cost = self.network(model, next(iter(self._config.datasets)))
         text = TEXT_ENCODER_PARAMETERS if config.kind == "stable_diffusion" else 0

@@ -84,7 +84,7 @@ def _described(config: Config) -> list[Path]:
     """The files that say what the experiment's datasets and models are."""
     return [
         *(config.root / "datasets" / f"{name}.yaml" for name in config.on_disk),
-        *(config.root / "models" / f"{name}.yaml" for name in config.experiment.models),
+        *(config.root / "models" / f"{name}.yaml" for name in config.every_model()),
     ]
 
 

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from meddiff.config.schema.model import AnyModel
+from meddiff.config.schema.pretrained import PretrainingRun
 from meddiff.data.stores.joint import JointStore
 from meddiff.data.stores.store import Store
 from meddiff.io import sha256_file, sha256_json
-from meddiff.models.kinds import network_module, task_module
-from meddiff.models.spec import ModelSpec
+from meddiff.models.kinds import training_modules
+from meddiff.models.spec import WEIGHTS, ModelSpec
 from meddiff.provenance import code_hashes
 from meddiff.weights.pretrained import verified_manifest
 
@@ -71,12 +72,13 @@ def known_inputs(
     Raises:
         CheckpointError: if the pretrained weights are not what their manifest says.
     """
-    modules = ["meddiff.training.trainer", network_module(model.kind), task_module(model.kind)]
-    inputs: dict[str, Any] = {"code": code_hashes(modules)}
+    inputs: dict[str, Any] = {"code": code_hashes(training_modules(model))}
     if spec is not None:
         inputs["params"] = {**spec.to_dict(), "seed": seed}
     if store_dirs is not None:
         inputs["data"] = [sha256_file(folder / "manifest.json") for folder in store_dirs]
-    if pretrained_dir:
+    if pretrained_dir and isinstance(model.pretrained, PretrainingRun):
+        inputs["pretrained"] = sha256_file(pretrained_dir / WEIGHTS)
+    elif pretrained_dir:
         inputs["pretrained"] = sha256_json(verified_manifest(pretrained_dir))
     return inputs

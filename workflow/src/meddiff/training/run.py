@@ -18,6 +18,7 @@ from torch import nn
 
 from meddiff.config.schema.compute import DEFAULT_COMPUTE, ComputeConfig
 from meddiff.config.schema.model import AnyModel
+from meddiff.config.schema.pretrained import PretrainingRun
 from meddiff.data.stores.store_files import check_images
 from meddiff.errors import ConfigError
 from meddiff.io import sha256_json, write_json
@@ -34,6 +35,7 @@ from meddiff.training.inputs import open_stores, training_inputs
 from meddiff.training.trainer import Trainer
 from meddiff.weights.approval import Publication, check_may_train, version_to_take
 from meddiff.weights.claim import Claim
+from meddiff.weights.own_run import begin_from
 from meddiff.weights.versions import keep_version, take_version
 
 log = logging.getLogger("meddiff")
@@ -48,8 +50,8 @@ class Training:
         seed: seed of initialisation, data order and noise.
         store_dirs: folder of the image store; of several for a model that is trained on all of them.
         out_dir: gets ``model.safetensors``, ``config.yaml`` and ``run.json``.
-        pretrained_dir: folder of the weights to begin from, as ``meddiff pretrained`` makes it; given if
-            and only if the model has ``pretrained``.
+        pretrained_dir: folder of the weights to begin from, as ``meddiff pretrained`` makes it, or those of
+            a training of the same experiment; given if and only if the model has ``pretrained``.
         publication: the experiment's run that these weights are, if they are one.
     """
 
@@ -134,7 +136,7 @@ def _train(
             check_images(store_dir, split)
     module = spec.build()
     if training.pretrained_dir:
-        module.load_pretrained(training.pretrained_dir)
+        _begin(module, training.model, training.pretrained_dir)
     prepare_network(module, execution.compute, accelerator.device, settings.mixed_precision)
     parameters = sum(p.numel() for p in module.parameters())
     train, valid = (open_stores(training.store_dirs, split) for split in ("train", "valid"))
@@ -170,6 +172,15 @@ def _train(
         "processes": processes.count,
         "hours": history.seconds / 3600,
     }
+
+
+def _begin(module: nn.Module, model: AnyModel, folder: Path) -> None:
+    """Put the weights in `folder` into a network, where training begins from them."""
+    if not isinstance(model.pretrained, PretrainingRun):
+        module.load_pretrained(folder)
+        return
+    anew = begin_from(module, folder / WEIGHTS)
+    log.info("%s: training begins from %s; anew begin %s", model.title, folder, ", ".join(anew))
 
 
 def _trackers(tracker_dir: Path | None) -> list[str] | None:

@@ -1,1 +1,1 @@
-"""Which datasets an experiment has beside those that it names: those only tested on, and folds."""
+"""Which datasets an experiment has beside those that it names: tested on, pretrained on, and folds."""

@@ -9,11 +9,12 @@ from pydantic import Field, model_validator
 from meddiff.config.schema.audit import AuditConfig
 from meddiff.config.schema.augmentation import Augmentations
 from meddiff.config.schema.data.balance import Balance
-from meddiff.config.schema.data.classes import ClassConfig, as_label
+from meddiff.config.schema.data.classes import ClassConfig, as_label, is_unlabelled
 from meddiff.config.schema.data.intensity import Conversion, Intensity
-from meddiff.config.schema.data.layout import Format
+from meddiff.config.schema.data.layout import ArraysFormat, Format
 from meddiff.config.schema.data.leaks import LeaksConfig
 from meddiff.config.schema.data.participants import ParticipantsConfig
+from meddiff.config.schema.data.rows import RowsBase
 from meddiff.config.schema.data.source import Source
 from meddiff.config.schema.data.split import Split, is_published
 from meddiff.config.schema.strict import NotBool, Side, Strict, Title
@@ -29,7 +30,12 @@ class DatasetConfig(Strict):
     title: Title
     source: Source
     format: Format
-    classes: list[ClassConfig] = Field(min_length=2, max_length=1000)
+    classes: list[ClassConfig] = Field(
+        min_length=1,
+        max_length=1000,
+        description="with one class, a dataset can only be pretrained on; if that has no value, all images "
+        "are of it",
+    )
     image_size: Side = Field(description="side in pixels that images are resized to")
     channels: Annotated[Literal[1, 3], NotBool] = 3
     bits: Bits | None = Field(
@@ -100,6 +106,32 @@ class DatasetConfig(Strict):
             raise ValueError("split: `kind: column` goes with the formats table and folders")
         if self.source.kind == "phantom" and self.format.kind not in ("chexpert", "isic"):
             raise ValueError("format: a phantom is generated in the layout of 'chexpert' or 'isic'")
+        return self
+
+    @model_validator(mode="after")
+    def _says_what_is_of_a_class(self) -> DatasetConfig:
+        labelled = isinstance(self.format, RowsBase) and (
+            self.format.one_hot is not None or self.format.label_column is not None
+        )
+        if not is_unlabelled(self.classes):
+            for position, one in enumerate(self.classes):
+                if not one.all_values:
+                    raise ValueError(f"classes.{position}: give value, or values for several")
+            if isinstance(self.format, RowsBase) and not labelled:
+                raise ValueError(
+                    "format: say label_column or one_hot: where the class stands; images without labels have "
+                    "one class without a value: `classes: [{name: image}]`"
+                )
+        elif not isinstance(self.format, RowsBase | ArraysFormat):
+            raise ValueError(
+                f"classes: the format {self.format.kind!r} has labels: say which are of the one class, such "
+                "as `classes: [{values: [0, 1], name: image}]`"
+            )
+        elif labelled and {"label_column", "one_hot"} & self.format.model_fields_set:
+            raise ValueError(
+                "classes: the one class has no value, so all images are of it: leave out label_column and "
+                "one_hot, or give the class its values"
+            )
         return self
 
     @model_validator(mode="after")

@@ -46,6 +46,21 @@ class PretrainedConfig(PretrainedBase):
         return files
 
 
+class PretrainingRun(Strict):
+    """A training of this workflow's own, of the same experiment, whose weights another one begins from.
+
+    What belongs to the classes begins anew; all else must fit.
+    """
+
+    dataset: Name = Field(
+        description="what is trained on first; it need not be among the experiment's, and may have one class"
+    )
+    model: Name | None = Field(
+        default=None, description="the model that is trained on it; this file's own where not given"
+    )
+    seed: Seed = Field(default=0, description="of that training; every seed of this model begins from it")
+
+
 class GeneratedPretrained(PretrainedBase):
     """A small model that the workflow makes itself, in the folder layout of a fetched one."""
 

@@ -20,7 +20,7 @@ def array_rows(file: Path, canonical: str, known: Mapping[str, int]) -> tuple[pd
     Args:
         file: the ``.npz`` file.
         canonical: its canonical path.
-        known: label as text -> position of its class.
+        known: label as text -> position of its class; empty where all images are of the one class.
 
     Returns:
         Columns `image_id` (``train_00017``), `path` (``<canonical>/train_00017``), `label`, with an index
@@ -33,7 +33,7 @@ def array_rows(file: Path, canonical: str, known: Mapping[str, int]) -> tuple[pd
     for part in PARTS:
         values = pd.Series(arrays.labels(part)).astype(str)
         values.index = [f"{part}[{row}]" for row in range(len(values))]
-        label = values.map(known)
+        label = values.map(known) if known else pd.Series(0.0, index=values.index)
         problems += [
             f"{where}: unknown label {values[where]}; known are {', '.join(known)}: add `- {{value: "
             f"{values[where]}, name: NAME}}` to `classes`"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from meddiff.config.schema.data.classes import ClassConfig
+from meddiff.config.schema.data.classes import ClassConfig, is_unlabelled
 from meddiff.config.schema.data.rows import OneHot, RowsBase
 from meddiff.data.layouts.cells import column
 from meddiff.data.layouts.values import canonical_label, class_of_value, known_values
@@ -52,6 +52,9 @@ def read_labels(layout: RowsBase, classes: Sequence[ClassConfig], cells: pd.Data
     Raises:
         DataError: a column is not there.
     """
+    if is_unlabelled(classes):
+        nothing = pd.Series("", index=cells.index, dtype=object)
+        return Labels(pd.Series(0, index=cells.index, dtype="int64"), nothing, [], nothing[:0])
     values, left_out, problems = _values(layout, cells)
     known = class_of_value(classes)
     found = values.map(lambda of: {known[value] for value in of if value in known})

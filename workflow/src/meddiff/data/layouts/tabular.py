@@ -123,8 +123,8 @@ def image_cells(layout: PlacesBase, folder: ImageFolder, files: Collection[str],
 def _named(layout: PlacesBase) -> list[str]:
     """The columns that every row is read from."""
     image = [layout.image_column] if isinstance(layout, TableFormat) else []
-    label = layout.one_hot.columns if layout.one_hot is not None else [layout.label_column]
-    return [*image, *label, *layout.groups]
+    label = [] if layout.label_column is None else [layout.label_column]
+    return [*image, *(label if layout.one_hot is None else layout.one_hot.columns), *layout.groups]
 
 
 def _image_ids(paths: pd.Series, layout: PlacesBase, folder: ImageFolder) -> pd.Series:

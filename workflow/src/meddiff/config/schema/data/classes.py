@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import Field, model_validator
@@ -14,7 +15,10 @@ Label = bool | int | float | Annotated[str, Field(min_length=1, max_length=500)]
 
 
 class ClassConfig(Strict):
-    """One class: its value in the label column, or its values, and the name shown in tables."""
+    """One class: its value in the label column, or its values, and the name shown in tables.
+
+    The only class of a dataset may have no value: then every row is of it.
+    """
 
     value: Label | None = Field(
         default=None, exclude_if=lambda value: value is None, description="what the label column has"
@@ -32,14 +36,21 @@ class ClassConfig(Strict):
 
     @model_validator(mode="after")
     def _says_its_values_once(self) -> ClassConfig:
-        if (self.value is None) == (self.values is None):
-            raise ValueError("give value, or values for several, not both and not neither")
+        if self.value is not None and self.values is not None:
+            raise ValueError("give value, or values for several, not both")
         return self
 
     @property
     def all_values(self) -> list[Label]:
-        """Its values."""
-        return [self.value] if self.values is None else self.values
+        """Its values; none where every row is of it."""
+        if self.values is not None:
+            return self.values
+        return [] if self.value is None else [self.value]
+
+
+def is_unlabelled(classes: Sequence[ClassConfig]) -> bool:
+    """Whether all rows are of one class, whatever a table says."""
+    return len(classes) == 1 and not classes[0].all_values
 
 
 def as_label(value: Label) -> float | str:

@@ -127,8 +127,9 @@ class RowsBase(Strict):
 
     @model_validator(mode="after")
     def _labels_are_said_once(self) -> RowsBase:
-        if (self.label_column is None) == (self.one_hot is None):
-            raise ValueError("say label_column or one_hot: where the class stands; not both, not neither")
+        # That one of them is there is checked where the classes are known: images may have no labels.
+        if self.label_column is not None and self.one_hot is not None:
+            raise ValueError("say label_column or one_hot: where the class stands; not both")
         if self.label_separator is not None and self.one_hot is not None:
             raise ValueError("label_separator goes with label_column, not with one_hot")
         if self.one_hot is not None and self.blank != "error":

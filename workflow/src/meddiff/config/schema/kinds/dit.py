@@ -11,6 +11,7 @@ from meddiff.config.schema.dataset import DatasetConfig
 from meddiff.config.schema.kinds.base import DiffusionBase, class_weight_problems
 from meddiff.config.schema.kinds.pixels import (
     GIVEN,
+    FromRun,
     Prediction,
     ScheduleConfig,
     Wavelet,
@@ -44,6 +45,8 @@ class DiTConfig(DiffusionBase):
         lt=1,
         description="further label dropout, drawn by every block on its own; set by the preset",
     )
+
+    pretrained: FromRun = None
 
     given: ClassVar[Mapping[str, str]] = {
         **GIVEN,

@@ -8,10 +8,20 @@ from typing import Annotated, Literal, Protocol, runtime_checkable
 from pydantic import Field, model_validator
 
 from meddiff.config.schema.dataset import DatasetConfig
+from meddiff.config.schema.pretrained import PretrainingRun
 from meddiff.config.schema.strict import Strict
 
 Wavelet = Annotated[bool, Field(description="work on the one-level Haar transform of the image")]
 Prediction = Literal["v_prediction", "epsilon"]
+FromRun = Annotated[
+    PretrainingRun | None,
+    Field(
+        # Left out of what trainings depend on: those without it stay as they are.
+        exclude_if=lambda run: run is None,
+        description="a training of the same experiment whose weights this one begins from; random where not "
+        "given",
+    ),
+]
 # Of every such network, for `ModelBase.given`.
 GIVEN: Mapping[str, str] = {
     "sample_size": "image_size and wavelet",

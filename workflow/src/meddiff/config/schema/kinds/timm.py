@@ -10,7 +10,7 @@ from pydantic import Field
 
 from meddiff.config.schema.dataset import DatasetConfig
 from meddiff.config.schema.kinds.base import CLASS_WEIGHTS, ClassWeights, ModelBase, class_weight_problems
-from meddiff.config.schema.pretrained import PretrainedConfig
+from meddiff.config.schema.pretrained import PretrainedConfig, PretrainingRun
 
 # A tag after a dot names weights in timm's list. No colon: `hf-hub:` and `local-dir:` fetch a model.
 _TIMM_NAME = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
@@ -23,7 +23,7 @@ class TimmConfig(ModelBase):
     family: Literal["cnn", "transformer"] = Field(description="block of the paper's table")
     augment: bool = Field(default=True, description="change training images as the dataset's file allows")
     class_weights: ClassWeights = Field(default="none", description=CLASS_WEIGHTS)
-    pretrained: PretrainedConfig | None = Field(
+    pretrained: PretrainedConfig | PretrainingRun | None = Field(
         default=None, description="weights that training begins from; random where not given"
     )
     normalisation: Literal["half", "pretrained"] | None = Field(

@@ -9,7 +9,14 @@ from pydantic import Field
 
 from meddiff.config.schema.dataset import DatasetConfig
 from meddiff.config.schema.kinds.base import DiffusionBase, class_weight_problems
-from meddiff.config.schema.kinds.pixels import GIVEN, Prediction, ScheduleConfig, Wavelet, side_problems
+from meddiff.config.schema.kinds.pixels import (
+    GIVEN,
+    FromRun,
+    Prediction,
+    ScheduleConfig,
+    Wavelet,
+    side_problems,
+)
 
 
 class UNetConfig(DiffusionBase):
@@ -22,6 +29,8 @@ class UNetConfig(DiffusionBase):
     embedding_outside: bool | None = Field(
         default=None, description="class embedding gets neither EMA nor gradient clipping; set by the preset"
     )
+
+    pretrained: FromRun = None
 
     given: ClassVar[Mapping[str, str]] = GIVEN
 
