@@ -52,7 +52,7 @@ def test_training_begins_from_the_weights_of_the_pretraining(pretrained):
 def test_it_is_in_the_chain_of_records_and_in_the_plan(pretrained):
     code, text = pretrained.provenance(f"{BEGUN}/{WEIGHTS}")
     assert code == 0, text
-    assert f"{RUN}/{WEIGHTS}" in text and "data/small_pool/raw.json" in text
+    assert f"{RUN}/weights/" in text and "data/small_pool/raw.json" in text
     assert pretrained.planned("weights") == {}
 
 
