@@ -15,7 +15,7 @@ from meddiff.config import Config
 from meddiff.errors import ConfigError
 from meddiff.pipeline.experiment import Experiment
 from meddiff.pipeline.outputs import Outputs
-from meddiff.pipeline.training import Training
+from meddiff.pipeline.training import Training, pretraining_runs
 
 POOL = {
     **FILES["datasets/eyes"],
@@ -121,7 +121,7 @@ def test_one_that_is_used_itself_is_trained_once(tmp_path):
     }
     config = read(tmp_path, **files)
     experiment = Experiment(config)
-    assert experiment.pretraining_runs() == []
+    assert pretraining_runs(experiment) == []
     assert config.trained_runs().count("eyes/unet/seed1") == 1
     of = wildcards("other", "tuned")
     assert Training(experiment).pretrained(of) == ["results/trial/eyes/unet/seed1/weights/model.safetensors"]

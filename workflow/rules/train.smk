@@ -16,7 +16,7 @@ if not CONFIG.official_weights:
         benchmark:
             f"{LOGS}/{RUN}/train.benchmark.tsv"
         wildcard_constraints:
-            model=one_of(EXPERIMENT.separate_models()),
+            model=one_of(TRAINING.separate_models()),
         conda:
             "../../envs/gpu.yaml"
         threads: 1

@@ -95,16 +95,6 @@ class Experiment:
         models = [] if self.config.official_weights else self.joint_models()
         return [TrainedRun(dataset=JOINT, model=m, seed=seed) for m in models for seed in self.settings.seeds]
 
-    def pretraining_runs(self) -> list[TrainedRun]:
-        """What is trained only because others begin from it."""
-        used = self.trained_runs()
-        runs = [TrainedRun(**run.model_dump()) for run in self.config.pretraining]
-        return [run for run in runs if run not in used]
-
-    def separate_models(self) -> list[str]:
-        """Models that are trained on one dataset at a time: also those that others begin from."""
-        return list(dict.fromkeys([*self.single_models(), *(run.model for run in self.config.pretraining)]))
-
     def trained_runs(self) -> list[TrainedRun]:
         """Every trained model, as it is used on one dataset."""
         return [

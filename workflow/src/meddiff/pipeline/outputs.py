@@ -9,6 +9,7 @@ from meddiff.pipeline.data import arrays_of, manifest_of, official_splits
 from meddiff.pipeline.experiment import SHIFTED, TEST, VALIDATION, Experiment
 from meddiff.pipeline.localising import compared_baselines
 from meddiff.pipeline.shifts import Shifts
+from meddiff.pipeline.training import pretraining_runs
 from meddiff.runs import TrainedRun
 
 _WEIGHTS = ("model.safetensors", "config.yaml", "run.json")
@@ -43,7 +44,7 @@ class Outputs:
     def weights(self) -> list[str]:
         """Weights, those that they begin from, and lists of the authors' where these are used."""
         experiment = self._experiment
-        runs = [*experiment.pretraining_runs(), *experiment.joint_runs(), *experiment.trained_runs()]
+        runs = [*pretraining_runs(experiment), *experiment.joint_runs(), *experiment.trained_runs()]
         files = [f"{experiment.weights(run)}/{name}" for run in runs for name in _WEIGHTS]
         return self._expected([*self._pretrained(), *self._released(), *files])
 

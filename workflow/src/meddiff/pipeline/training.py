@@ -16,6 +16,13 @@ from meddiff.runs import TrainedRun
 from meddiff.text import script_safe_json
 
 
+def pretraining_runs(experiment: Experiment) -> list[TrainedRun]:
+    """What is trained only because others begin from it."""
+    used = experiment.trained_runs()
+    runs = [TrainedRun(**run.model_dump()) for run in experiment.config.pretraining]
+    return [run for run in runs if run not in used]
+
+
 class Training:
     """What the rules that train take from the configuration.
 
@@ -24,6 +31,11 @@ class Training:
 
     def __init__(self, experiment: Experiment) -> None:
         self._experiment, self._config = experiment, experiment.config
+
+    def separate_models(self) -> list[str]:
+        """Models that are trained on one dataset at a time: also those that others begin from."""
+        before = [run.model for run in self._config.pretraining]
+        return list(dict.fromkeys([*self._experiment.single_models(), *before]))
 
     def trained(self, wildcards: Wildcards) -> TrainedRun:
         """What is trained; its dataset is `JOINT` where these are all."""

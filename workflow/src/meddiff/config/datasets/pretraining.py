@@ -120,8 +120,8 @@ def _problems(config: Config, name: str, dataset: str) -> Iterator[str]:
     if run.dataset in config.folds:
         number = config.folds[run.dataset].split.folds
         yield (
-            f"pretrained.dataset: {run.dataset} has {number} training splits, one a fold; name a dataset with "
-            "one split, of images that no fold tests"
+            f"pretrained.dataset: {run.dataset} has {number} training splits, one a fold; name a dataset "
+            "with one split, of images that no fold tests"
         )
     before, images = config.model(run.model, run.dataset), config.every_dataset[run.dataset]
     if images.channels != data.channels:
