@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import itertools
 import json
 import logging
 import os
@@ -179,6 +180,12 @@ def test_progress_in_a_log_is_a_line_now_and_then_and_one_at_the_end(lines, capl
         "scoring 6/7 (0.25/s, 4 s left)",
         "scoring 7/7 (0.25/s, 0 s left)",
     ]
+
+
+@pytest.mark.parametrize(("total", "left"), [(30, "108 s"), (100, "6 min"), (3000, "3.3 h")])
+def test_the_time_that_is_left_has_a_unit_that_is_read_well(lines, caplog, total, left):
+    next(itertools.islice(track(range(total), "storing"), 3, None))
+    assert caplog.messages == [f"storing 3/{total} (0.25/s, {left} left)"]
 
 
 def test_progress_of_a_resumed_run_counts_what_was_done(lines, caplog):

@@ -11,6 +11,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 _SECONDS_BETWEEN_LINES = 10.0
+_MINUTE, _HOUR = 60, 3600
 
 
 _quiet = False
@@ -66,6 +67,13 @@ def _with_lines(items: Iterable[T], description: str, total: int | None, initial
         if now - last >= _SECONDS_BETWEEN_LINES or done == total:
             rate = (done - initial) / max(now - start, 1e-9)
             of_total = "" if total is None else f"/{total}"
-            left = "" if total is None else f", {(total - done) / max(rate, 1e-9):.0f} s left"
+            left = "" if total is None else f", {_duration((total - done) / max(rate, 1e-9))} left"
             log.info("%s %d%s (%.2f/s%s)", description, done, of_total, rate, left)
             last = now
+
+
+def _duration(seconds: float) -> str:
+    """In the unit that is read best."""
+    if seconds < 2 * _MINUTE:
+        return f"{seconds:.0f} s"
+    return f"{seconds / _MINUTE:.0f} min" if seconds < 2 * _HOUR else f"{seconds / _HOUR:.1f} h"
