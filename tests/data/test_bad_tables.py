@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from meddiff.config import DatasetConfig
+from meddiff.data.leaks.report import find_leaks
 from meddiff.data.obtain.fetch import fetch, read_manifest
 from meddiff.data.splitting.splits import make_splits
 from meddiff.data.validate import validate_dataset
@@ -206,6 +207,11 @@ def test_a_patient_in_two_parts(tmp_path: Path, caplog, published: bool) -> None
     # Files of splits share no group; here they have one name each.
     assert not set(splits["train"]["group"]) & set(splits["test"]["group"])
     assert "THE PUBLISHED SPLITS SHARE GROUPS: 1 of them" in caplog.text
+    pairs = find_leaks(of, splits, table).pairs
+    pairs = pairs[pairs["kind"] == "same_group"]
+    assert pairs[["column", "value", "image_id", "other_image_id"]].to_numpy().tolist() == [
+        ["group", "p1", "NA", "001"]
+    ]
 
 
 def test_missing_images_are_listed(tmp_path: Path) -> None:

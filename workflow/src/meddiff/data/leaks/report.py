@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from meddiff.config.dataset_slices import LeaksParams
-from meddiff.config.schema.data.split import is_published
+from meddiff.config.schema.data.split import ColumnSplit, is_published
 from meddiff.config.schema.dataset import DatasetConfig
 from meddiff.data.leaks.looks import LOOK, PIXELS
 from meddiff.data.leaks.pairs import ALIKE_KIND, SAME_GROUP, SAME_PIXELS, describe, find_pairs
@@ -20,6 +20,7 @@ from meddiff.data.leaks.user_groups import read_groups
 from meddiff.data.tables import TABLE_COLUMNS, list_problems, read_table_csv, write_csv
 from meddiff.errors import DataError
 
+OWN_GROUP = "group"  # of the dataset itself, in the column of pairs
 PAIRS, SHARED, REFUSED = "leaks.csv", "shared.csv", "leaks.refused.csv"
 
 log = logging.getLogger("meddiff")
@@ -56,6 +57,10 @@ def find_leaks(
         columns = read_groups(leaks.groups, pd.concat(splits.values())["image_id"])
         groups = columns[list(leaks.groups.columns)]
         by = columns[leaks.groups.by] if leaks.groups.by else None
+    if isinstance(dataset.split, ColumnSplit) and dataset.split.published:  # of others no two share one
+        own = table.set_index("image_id")["group"].rename(OWN_GROUP)
+        own = own.mask(own == own.index, None).to_frame()  # an image without a group is its own
+        groups = own if groups is None else groups.join(own, how="outer")
     pairs = find_pairs(splits, table, groups, leaks.bits)
     names = [entry.name for entry in dataset.classes]
     shared = count_shared(pairs, splits, names, groups, by)
