@@ -9,6 +9,7 @@ import pytest
 import yaml
 from config_files import FILES, write_changed
 
+from meddiff.artifacts.settings import DecidedLayout, class_names, layout
 from meddiff.config import Config
 from meddiff.config.datasets.folds import fold_number, other_datasets, whole
 from meddiff.config.load import load_dataset, load_model
@@ -121,3 +122,29 @@ def test_names_of_folds() -> None:
     names = ["eyes-fold1", "eyes-fold2", "skin", "chest-fold2", "chest-fold3"]
     assert other_datasets("eyes-fold2", names) == ["skin", "chest-fold2"]
     assert other_datasets("skin", names) == ["eyes-fold1", "chest-fold2"]
+
+
+def test_tables_show_the_folds_as_one_and_others_each(tmp_path: Path) -> None:
+    found = Experiment(config(tmp_path, test_on={"eyes": {"clinic": CLASSES}}, datasets=["eyes", "clinic"]))
+    runs = found.reported_runs()
+    shown = DecidedLayout(**layout(found, runs, folds=True))
+    assert shown.dataset_titles() == {
+        "eyes": "Eyes (mean of 3 folds)",
+        "eyes-on-clinic": "Eyes → Clinic (mean of 3 folds)",
+        "clinic": "Clinic",
+    }
+    folds, pairs = shown.folds
+    assert folds.folds == ["eyes-fold1", "eyes-fold2", "eyes-fold3"] and not folds.same_images
+    assert pairs.folds[0] == "eyes-fold1-on-clinic" and pairs.same_images
+    assert folds.test_per_train == pytest.approx((1 / 3) / (1 - 1 / 3 - 0.2))
+    assert shown.dataset_order()[:4] == ["eyes", *folds.folds]
+    assert list(class_names(found, folds=True)) == ["eyes", "eyes-on-clinic", "clinic"]
+    each = DecidedLayout(**layout(found, runs))
+    assert "folds" not in each.model_dump() and each.dataset_titles()["eyes-fold2"] == "Eyes, fold 2 of 3"
+    assert each.dataset_titles()["eyes-fold2-on-clinic"] == "Eyes, fold 2 of 3 → Clinic"
+
+
+def test_a_mean_of_some_folds_says_which(tmp_path: Path) -> None:
+    found = Experiment(config(tmp_path, on_top={"folds_eyes": "1,3"}))
+    shown = DecidedLayout(**layout(found, found.reported_runs(), folds=True))
+    assert shown.dataset_titles() == {"eyes": "Eyes (mean of the folds 1, 3 of 3)"}
