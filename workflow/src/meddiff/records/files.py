@@ -60,8 +60,14 @@ def store_outputs(folder: Path) -> list[Path]:
 
 
 def raw_manifest(store: Path) -> Path:
-    """The manifest of the images that a store (``data/<dataset>/store/<size>``) was made from."""
-    return store.parents[1] / RAW
+    """The manifest of the images that a store (``data/<dataset>/store/<size>``) was made from.
+
+    All folds of a dataset have that of the dataset.
+    """
+    from meddiff.config.datasets.folds import whole
+
+    folder = store.parents[1]
+    return folder.with_name(whole(folder.name)) / RAW
 
 
 def split_files(folder: Path) -> list[Path]:
