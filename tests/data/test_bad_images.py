@@ -200,6 +200,14 @@ CASES: dict[str, tuple[str, Content, dict[str, Any], list[str]]] = {
         {},
         ["lookup table", "announced"],
     ),
+    "bomb behind a small header": (
+        "x.dcm",
+        (REAL / "MR_small_jp2klossless.dcm")
+        .read_bytes()
+        .replace(struct.pack(">II", 64, 64), struct.pack(">II", 60_000, 50_000), 1),
+        {},
+        ["compressed picture has 60000 x 50000 pixels", "Columns and Rows say 64 x 64"],
+    ),
     "32-bit colour": ("x.dcm", (REAL / "SC_rgb_rle_32bit.dcm").read_bytes(), {}, ["'RGB' with 32 bits"]),
     "PNG bomb": (
         "x.png",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from meddiff.data.decoding.deep import Deep
+from meddiff.data.decoding.dicom_streams import stream_size
 from meddiff.data.decoding.dicom_values import lift_shared, padding, rescale, window
 from meddiff.data.decoding.pictures import check_size
 from meddiff.errors import DataError
@@ -214,8 +215,23 @@ def _decoded(path: str | os.PathLike[str], dataset: Dataset) -> np.ndarray:
     from pydicom.pixels import pixel_array
 
     syntax = dataset.file_meta.TransferSyntaxUID
-    plugin = _plugin(path, dataset) if syntax.is_compressed else ""
+    plugin = ""
+    if syntax.is_compressed:
+        plugin = _plugin(path, dataset)
+        _check_stream(path, dataset)
     return pixel_array(dataset, index=0, decoding_plugin=plugin)
+
+
+def _check_stream(path: str | os.PathLike[str], dataset: Dataset) -> None:
+    from pydicom.encaps import get_frame
+
+    size = stream_size(get_frame(dataset.PixelData, 0, number_of_frames=1))
+    said = (int(dataset.Columns), int(dataset.Rows))
+    if size is not None and size != said:
+        raise DataError(
+            f"{path}: its compressed picture has {size[0]} x {size[1]} pixels, but Columns and Rows say "
+            f"{said[0]} x {said[1]}; mend the file, or leave its row out"
+        )
 
 
 def _plugin(path: str | os.PathLike[str], dataset: Dataset) -> str:
