@@ -57,7 +57,7 @@ LARGER: dict[str, str] = {}
 LINES = {
     "workflow/src/meddiff/diffusion/*.py": 1600,  # the method, read in an hour; 1500 before evidence maps
     # Aim: 4500 for these two and all artifacts, which are 2800 and may be more: one has at most 300.
-    "workflow/src/meddiff/evaluate/*.py": 2400,
+    "workflow/src/meddiff/evaluate/*.py": 2460,  # 2400 before comparisons on folds and on clean images
     "workflow/src/meddiff/evaluate/metrics/*.py": 900,
     "workflow/src/meddiff/artifacts/*.py": 1260,  # what artifacts share, pairs of datasets and folds among it
     "workflow/rules/*.smk": 1130,  # at most 90 a stage, and one file a stage; 30 of them: what splits share
