@@ -36,12 +36,13 @@ ROOMS = {
     "records": "config data models",
     "weights": "config networks models records",
     "training": "config diffusion data devices networks models scoring weights",
+    "starting": "config data",
     "planning": "config devices networks models scoring explaining records",
     "sharing": "config data records weights",
     "pipeline": "config runs data models readout weights sharing",
     "artifacts": "config runs data scoring readout evaluate localising explaining pipeline",
     "cli": "config data devices networks models scoring readout evaluate localising explaining artifacts "
-    "records weights training planning sharing",
+    "records weights training starting planning sharing",
 }
 # (module, room that it imports all the same) -> why.
 EXCEPTIONS: dict[tuple[str, str], str] = {}
@@ -64,7 +65,7 @@ LINES = {
 }
 # What must know the workflow; everything else is in `meddiff.pipeline`, with tests.
 FUNCTIONS_IN_RULES = {"common.smk": {"told_by_snakemake"}}
-COMMANDS_FOR_PEOPLE = 8  # what `meddiff --help` shows first
+COMMANDS_FOR_PEOPLE = 9  # what `meddiff --help` shows first; `init` is where new users begin
 # Libraries of networks, of which the method says nothing.
 LIBRARIES = re.compile(r"diffusers|timm\b|transformers|hugging.?face|stable.?diffusion", re.IGNORECASE)
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 # What people call, and what rules call (and people who look at one step).
 OWN: dict[str, str] = {
+    "init": "look at a folder of images and write the first files for it",
     "plan": "say what a run would take: jobs, GPU-hours and disk",
     "rules": "judge every decision rule on stored errors",
     "provenance": "print what results were made from, and check that it still holds",

@@ -1,0 +1,1 @@
+"""What a folder has: its files, tables, columns, splits, groups and pictures."""
