@@ -58,7 +58,7 @@ def begin(
     found = settled(draft(listing, wishes), listing)
     table, dataset = found.rows.table, found.dataset()
     images = images_of(listing.root, dataset.format)
-    looks = look(table, images)
+    looks = look(table, dataset, images)
     counts = {one["name"]: int((table["label"] == index).sum()) for index, one in enumerate(found.classes)}
     train, judged = _sizes_of_parts(found)
     data = Fingerprint(train, judged, looks.side, looks.channels, len(found.classes))

@@ -222,4 +222,4 @@ def _names_of(cells: pd.DataFrame, listing: Listing) -> list[str]:
 def _cells(layout: Mapping[str, Any], listing: Listing) -> pd.DataFrame:
     given = {**layout, "label_column": layout["image_column"]}
     table = TableFormat.model_validate(given)
-    return read_cells(table, ImageFolder(listing.root, table), listing.files)
+    return read_cells(table, ImageFolder(listing.root, table), listing.images)

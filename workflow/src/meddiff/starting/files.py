@@ -61,8 +61,7 @@ def dataset_file(start: Start) -> str:
     """``config/datasets/<name>.yaml``."""
     draft, looks = start.draft, start.looks
     content = draft.content(start.title, start.sizes.image_size, looks.channels)
-    if looks.bits is not None:
-        content["bits"] = looks.bits
+    content |= looks.keys
     content["augmentation"] = {"fixed": {"shift": 0.05}}
     head = [
         f"Written by `meddiff init`: a first file, to be read and mended. {sum(start.counts.values()):,} "
@@ -80,9 +79,7 @@ def dataset_file(start: Start) -> str:
         ],
         "split": [*draft.notes.get("split", []), *_few(start)],
     }
-    if looks.bits is not None:
-        notes["bits"] = [f"The largest value of the images looked at is {looks.deepest:,}."]
-    order = ("title", "source", "format", "classes", "image_size", "channels", "bits", "split")
+    order = ("title", "source", "format", "classes", "image_size", "channels", *looks.keys, "split")
     ordered = {key: content.pop(key) for key in order if key in content} | content
     return document("dataset", head, ordered, notes)
 

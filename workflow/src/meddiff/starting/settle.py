@@ -8,7 +8,6 @@ from typing import Any
 
 import pandas as pd
 
-from meddiff.config.schema.data.layout import ArraysFormat
 from meddiff.data.layouts.canonical import Rows
 from meddiff.data.layouts.folder import ImageFolder
 from meddiff.data.layouts.labels import BLANK, OTHERS, SEVERAL
@@ -94,8 +93,7 @@ def _without(made: Draft, thin: set[int]) -> Draft:
 def _read(made: Draft, listing: Listing) -> Rows:
     dataset = made.dataset()
     folder = ImageFolder(listing.root, dataset.format)
-    files = list(folder.walk()) if not isinstance(dataset.format, ArraysFormat) else listing.files
     try:
-        return read_rows(dataset, folder, files)
+        return read_rows(dataset, folder, listing.images)
     except MeddiffError as error:
         raise DataError(f"{listing.root}: {error}") from error

@@ -142,6 +142,7 @@ def sizes(dial: Dial, data: Fingerprint, device: Device) -> Sizes:
     fits = 512 * device.memory / (preset.memory * (side / preset.side) ** 2)
     parts = 2 ** max(0, ceil(log2(batch / max(fits, 1))))
     score_steps = _odd(min(501, preset.passes // max(data.judged * data.classes, 1)))
+    validation = 5 if dial == "tiny" else 51 if device.gpu else 11
     warmup = min(max(10, steps // 50), steps - 1)
     short = steps < 3_000
     ema = {"beta": 0.99 if short else 0.999, "update_after_step": warmup, "update_every": 1 if short else 5}
@@ -155,7 +156,7 @@ def sizes(dial: Dial, data: Fingerprint, device: Device) -> Sizes:
         warmup=warmup,
         lr=_rounded(preset.lr * sqrt(batch / preset.batch)),
         score_steps=score_steps,
-        validation_steps=min(5 if dial == "tiny" else 51 if device.gpu else 11, score_steps),
+        validation_steps=min(validation, score_steps),
         ema=ema,
         half=device.gpu,
     )

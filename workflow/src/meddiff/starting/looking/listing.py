@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from meddiff.data.decoding.images import is_image
+from meddiff.data.decoding.images import is_image_file
 from meddiff.data.layouts.cells import PARQUET
 from meddiff.data.layouts.folder import walk_files
 from meddiff.errors import DataError
@@ -23,16 +23,13 @@ class Listing:
         root: the folder.
         named: the file that was named in place of the folder; None where the folder was.
         files: all of them.
+        images: those that end like images, or have no ending and begin as DICOM files do.
     """
 
     root: Path
     named: str | None
     files: list[str]
-
-    @property
-    def images(self) -> list[str]:
-        """Files that end like images."""
-        return [path for path in self.files if is_image(path)]
+    images: list[str]
 
     @property
     def tables(self) -> list[str]:
@@ -72,4 +69,5 @@ def list_folder(path: Path) -> Listing:
         raise DataError(
             f"{root}: is empty; expected images, and a table with their labels or a folder a class"
         )
-    return Listing(root, named, files)
+    images = [path for path in files if is_image_file(root / path)]
+    return Listing(root, named, files, images)

@@ -39,7 +39,7 @@ def image_dir(listing: Listing, names: pd.Series) -> str | list[str]:
 def located(listing: Listing, folders: str | list[str], names: pd.Series) -> Located:
     """The files of names below some folders."""
     return locate(
-        names, folder_of(listing, {"kind": "table", "csv": "-", "image_dir": folders}), listing.files
+        names, folder_of(listing, {"kind": "table", "csv": "-", "image_dir": folders}), listing.images
     )
 
 
