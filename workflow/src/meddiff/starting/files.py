@@ -141,12 +141,11 @@ def _model_file(start: Start, kind: str, content: Mapping[str, Any]) -> str:
 
 def _resnet(start: Start) -> dict[str, Any]:
     sizes = start.sizes
-    # A baseline needs fewer steps than a diffusion model: half of them.
-    epochs = max(1, sizes.epochs // 2)
-    train = _train(start, {"epochs": epochs}, 1.0e-3 if sizes.dial == "tiny" else 3.0e-4)
+    length = {"epochs": sizes.epochs} if sizes.epochs else {"steps": sizes.steps}
+    train = _train(start, length, 1.0e-3 if sizes.dial == "tiny" else 3.0e-4)
     train |= {"optimizer": "adamw", "weight_decay": 0.05}
-    steps = epochs * max(1, start.data.images // sizes.batch)
-    train["warmup_steps"] = min(train["warmup_steps"], max(1, steps // 10))
+    if sizes.epochs:
+        train["validate_every"] = max(1, sizes.epochs // 10)
     return {
         "family": "cnn",
         "kind": "timm",
