@@ -215,8 +215,9 @@ def _about_label(label: Label, others: Sequence[Label], named: bool) -> list[str
 
 
 def _names_of(cells: pd.DataFrame, listing: Listing) -> list[str]:
-    """Further columns with names of images."""
-    return [str(name) for name in cells if tables.image_column(cells[[name]], listing.images)[1] > 0.5]
+    """Further columns with names of images: of cells that repeat, a number that is a name as well is none."""
+    own = [name for name in cells if cells[name].nunique() > 0.5 * len(cells)]
+    return [str(name) for name in own if tables.image_column(cells[[name]], listing.images)[1] > 0.5]
 
 
 def _cells(layout: Mapping[str, Any], listing: Listing) -> pd.DataFrame:

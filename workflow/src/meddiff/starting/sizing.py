@@ -126,7 +126,8 @@ def sizes(dial: Dial, data: Fingerprint, device: Device) -> Sizes:
     - Warm-up takes 2 % of them; the average of weights covers the last 100 steps or so, of long trainings the
       last 1,000 updates.
     - An image is scored with 501 steps (as in the paper), or with so many that scoring keeps to the dial's
-      number of network passes, but at least 5; validation takes 11 (tiny: 5), with a GPU 51, and no more than scoring.
+      number of network passes, but at least 5; validation takes 11 (tiny: 5), with a GPU 51, and no more than
+      scoring.
 
     Args:
         dial: how large.

@@ -90,4 +90,8 @@ def scalar(value: Any) -> str:
     # A backslash needs no doubling in single quotes, which patterns are full of.
     if value.isprintable() and value.isascii() and "'" not in value:
         return f"'{value}'"
-    return json.dumps(value)
+    # What is not printable is escaped as YAML has it, which knows no halves of characters as JSON does.
+    return "".join(
+        char if char.isprintable() else f"\\U{ord(char):08x}"
+        for char in json.dumps(value, ensure_ascii=False)
+    )

@@ -88,7 +88,7 @@ def split_by(column: str, cells: pd.Series, word: Any = lambda cell: cell) -> Pa
             "There is no test part, so the validation part is that; validation is drawn from training."
         )
         values = {**values, "valid": [], "test": values["valid"]}
-    if values["valid"] and counts[values["valid"]].sum() < _LEAST_VALID <= counts[values["train"]].sum() / 10:
+    if values["valid"] and _is_small(counts[values["valid"]].sum(), counts[values["train"]].sum()):
         notes.append("The validation part is too small to choose by: it trains, and another one is drawn.")
         values = {**values, "train": sorted(values["train"] + values["valid"]), "valid": []}
     if not values["train"] or not values["test"]:
@@ -100,6 +100,11 @@ def split_by(column: str, cells: pd.Series, word: Any = lambda cell: cell) -> Pa
     if not values["valid"]:
         split["valid"] = DRAWN
     return Parts(split, notes=notes)
+
+
+def _is_small(valid: int, train: int) -> bool:
+    """Whether a validation part says too little to choose weights by, and training can spare a larger one."""
+    return valid < _LEAST_VALID and 2 * valid <= train
 
 
 def word_in(name: str) -> str:
