@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from meddiff.config.schema.data.split import RecipeSplit
 from meddiff.data.groups import connected, group_names, is_missing
 from meddiff.data.layouts.rows import read_published, read_table
-from meddiff.data.splitting.splits import draw_splits, make_splits
-from meddiff.data.tables import SPLITS
-from meddiff.errors import DataError
+from meddiff.data.leaks.report import find_leaks
+from meddiff.data.splitting.splits import draw_splits, make_splits, write_splits
+from meddiff.data.tables import SPLITS, read_splits
 
 
 def partition(names: list[object]) -> set[frozenset[int]]:
@@ -106,7 +106,7 @@ def test_images_without_a_patient_do_not_end_up_together(
     assert [len(splits[name]) for name in SPLITS] == [36, 12, 12]
 
 
-def test_published_files_are_connected_with_each_other(tmp_path: Path, make_dataset) -> None:
+def test_published_files_are_connected_and_reported_on(tmp_path: Path, make_dataset, caplog) -> None:
     """Patient P1 is in train, lesion L1 without a patient in test; a row of train says whose lesion it is."""
     header = "image_name,target,patient_id,lesion_id\n"
     (tmp_path / "train.csv").write_text(header + "a,0,P1,\nb,1,P1,L1\n")
@@ -121,5 +121,17 @@ def test_published_files_are_connected_with_each_other(tmp_path: Path, make_data
         "train": ["P1", "P1"], "valid": ["P2", "d"], "test": ["P1", "P3"],
     }  # fmt: skip
     table = pd.concat(tables).assign(sha256=lambda frame: frame["image_id"])
-    with pytest.raises(DataError, match=r"train row 2 \(a\) and test row 2 \(e\): the same group 'P1'"):
-        make_splits(dataset, table, tmp_path)
+    splits = make_splits(dataset, table, tmp_path)
+    assert "THE PUBLISHED SPLITS SHARE GROUPS: 1 of them, with 3 images" in caplog.text
+    assert {name: frame["image_id"].tolist() for name, frame in splits.items()} == {
+        "train": ["a", "b"], "valid": ["c", "d"], "test": ["e", "f"],
+    }  # fmt: skip
+    # Files of splits share no group: that of the test image has another name there.
+    write_splits(splits, tmp_path / "splits")
+    looks = [bytes([i] * 4 + [255 - i] * 28).hex() for i in (0, 15, 51, 85, 105, 150)]
+    found = find_leaks(
+        dataset, read_splits(tmp_path / "splits"), table.assign(pixels=table["sha256"], look=looks)
+    )
+    pairs = found.pairs.query("kind == 'same_group'")
+    assert set(pairs["column"]) == {"group"} and set(pairs["value"]) == {"P1"}
+    assert pairs[["image_id", "other_image_id"]].to_numpy().tolist() == [["e", "a"], ["e", "b"]]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from meddiff.config.dataset_slices import LeaksParams
-from meddiff.config.schema.data.split import ColumnSplit, is_published
+from meddiff.config.schema.data.split import is_published
 from meddiff.config.schema.dataset import DatasetConfig
 from meddiff.data.leaks.looks import LOOK, PIXELS
 from meddiff.data.leaks.pairs import ALIKE_KIND, SAME_GROUP, SAME_PIXELS, describe, find_pairs
@@ -47,7 +47,8 @@ def find_leaks(
     Args:
         dataset: its classes and `leaks` are used.
         splits: ``train``, ``valid`` and ``test`` as `split` makes them.
-        table: the canonical table with the columns `pixels` and `look` that `validate` makes.
+        table: the canonical table with the columns `pixels` and `look` that `validate` makes. Of published
+            splits that share its groups these are reported, too.
 
     Raises:
         DataError: the user's file of groups cannot be used.
@@ -57,10 +58,10 @@ def find_leaks(
         columns = read_groups(leaks.groups, pd.concat(splits.values())["image_id"])
         groups = columns[list(leaks.groups.columns)]
         by = columns[leaks.groups.by] if leaks.groups.by else None
-    if isinstance(dataset.split, ColumnSplit) and dataset.split.published:  # of others no two share one
+    if is_published(dataset.split):  # of others no two share one
         own = table.set_index("image_id")["group"].rename(OWN_GROUP)
         own = own.mask(own == own.index, None).to_frame()  # an image without a group is its own
-        groups = own if groups is None else groups.join(own, how="outer")
+        groups = own if groups is None else groups.join(own, how="outer", rsuffix=" of the dataset")
     pairs = find_pairs(splits, table, groups, leaks.bits)
     names = [entry.name for entry in dataset.classes]
     shared = count_shared(pairs, splits, names, groups, by)

@@ -261,4 +261,4 @@ def official_splits(
                 problems.append(f"{name}.csv {row}: {image_id!r} is not in the table with this label")
         splits[name] = frame.reset_index(drop=True)
     raise_problems(f"{folder}: not the files that the table was made from (run `validate` again)", problems)
-    return splits
+    return _apart(splits)
