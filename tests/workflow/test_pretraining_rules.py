@@ -74,16 +74,3 @@ def test_a_change_of_the_pretraining_reaches_what_begins_from_it(project):
     document.pop("pretrained")
     (project.folder / model).write_text(yaml.safe_dump(document))
     assert project.planned(*TARGETS) == {"train_model": 1}
-
-
-def test_a_network_that_does_not_fit_stops_before_anything_is_trained(project):
-    first = {**MODELS["small_dit"], "title": "First", "datasets": {}}
-    (project.folder / "config/models/first.yaml").write_text(yaml.safe_dump(first))
-    tuned = {**MODELS["small_dit"], "pretrained": {"dataset": "small_pool", "model": "first"}}
-    tuned["image_size"] = 32
-    (project.folder / "config/models/small_dit.yaml").write_text(yaml.safe_dump(tuned))
-    project.edit_yaml("config/models/first.yaml", wavelet=False)
-    project.edit_yaml("config/models/small_dit.yaml", wavelet=True)
-    project.edit_yaml("config/experiments/smallest.yaml", models=["small_unet", "small_dit"])
-    said = project.snakemake("-n", *TARGETS, expect=1)
-    assert "models/small_dit.yaml: pretrained.model: first on small_pool has `wavelet: False`" in said
