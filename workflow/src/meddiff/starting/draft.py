@@ -19,10 +19,12 @@ from meddiff.data.layouts.folder import ImageFolder
 from meddiff.errors import DataError
 from meddiff.starting.classes import class_entries, counted, values_of
 from meddiff.starting.looking import folders, places, tables
+from meddiff.starting.looking.columns import is_view
 from meddiff.starting.looking.groups import find_groups, given_groups
 from meddiff.starting.looking.labels import Label, label_candidates, named_label
 from meddiff.starting.looking.listing import Listing
 from meddiff.starting.looking.parts import find_parts
+from meddiff.starting.yaml_text import flow
 
 _OTHERS_SHOWN = 6
 
@@ -144,6 +146,7 @@ def _of_table(listing: Listing, chosen: tables.Chosen, wishes: Wishes) -> Draft 
     notes = {
         "": list(chosen.notes),
         "classes": _about_label(label, others, wishes.label is not None),
+        "format.image_column": _views(cells),
         "format.group_column": groups.notes,
         "format.group_columns": groups.notes,
         "split": [*parts.notes, *([] if groups.columns else groups.notes)],
@@ -205,13 +208,26 @@ def _about_label(label: Label, others: Sequence[Label], named: bool) -> list[str
         lines.append(
             "Images with neither of the two, or with both, are left out. Name others to compare them."
         )
-    rivals = [other for other in others if other.name != label.name]
+    parts = label.layout.get("one_hot", {}).get("columns", []) if label.pair is None else []
+    rivals = [other for other in others if other.name != label.name and other.column not in parts]
     if rivals and not named and rivals[0].score >= label.score:
         lines.append("This is a guess: other columns are as likely.")
     for other in rivals[:_OTHERS_SHOWN]:
         lines.append(f"Not taken: {other.name} ({counted(other, 6)}): --label {other.column or other.pair[1]}"
                      if other.column or other.pair else f"Not taken: {other.name}.")  # fmt: skip
     return lines
+
+
+def _views(cells: pd.DataFrame) -> list[str]:
+    """A column that tells frontal films from lateral ones, which may have to be chosen from."""
+    for name in cells:
+        filled = cells[name][cells[name] != ""]
+        if is_view(str(name)) and 2 <= filled.nunique() <= 10:
+            most = filled.value_counts()
+            shown = ", ".join(f"{cell} {number:,}" for cell, number in most.items())
+            rule = flow([{"column": str(name), "equal": str(most.index[0])}])
+            return [f"{name}: {shown}. All are used; for some of them say `where: {rule}`."]
+    return []
 
 
 def _names_of(cells: pd.DataFrame, listing: Listing) -> list[str]:

@@ -42,6 +42,11 @@ def participant(name: str) -> str | None:
     return None
 
 
+def is_view(name: str) -> bool:
+    """Whether a column is called like one that says from where an image is taken."""
+    return participant(name) == "view" or bool(re.fullmatch(r"frontal_lateral|frontal", plain(name)))
+
+
 def is_group(name: str) -> bool:
     """Whether a column is called like one that names a patient or a lesion."""
     return (
