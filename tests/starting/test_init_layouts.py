@@ -181,3 +181,15 @@ def test_the_sheet_has_a_row_for_each_class(tmp_path: Path, place: Path, start: 
     start(folder.root, force=True)
     with Image.open(place / "data/eyes/contact_sheet.png") as sheet:
         assert (np.asarray(sheet) == first).all()
+
+
+def test_rows_of_one_image_are_no_group_of_images(tmp_path: Path, place: Path, start: Callable) -> None:
+    folder, lines = Folder(tmp_path / "data"), ["file,class"]
+    for number in range(30):
+        folder.image(f"{number:04d}-ab.png", "L")
+        lines += [f"{number:04d}-ab,{('Normal', 'Opacity')[number % 2]}"] * (1 + number % 2)
+    folder.text("boxes.csv", *lines)
+    start(folder.root)
+    layout = written(place).format
+    assert layout.repeats == "merge" and not layout.groups
+    assert len(rows_of(written(place), folder.root)) == 30

@@ -66,8 +66,9 @@ def find_groups(cells: pd.DataFrame, image: str, label: str | None) -> Groups:
     if useful:
         return Groups(useful, notes=[_counted(cells[name], name) for name in useful])
     for new, pattern in _PATTERNS:
-        found = cells[image].str.extract(f"^{pattern}$", expand=False)
-        if found.notna().all() and _repeats(found) and found.value_counts().iloc[0] <= _limit(len(cells)):
+        # An image with several rows shares its name with itself only.
+        found = cells[image].drop_duplicates().str.extract(f"^{pattern}$", expand=False)
+        if found.notna().all() and _repeats(found) and found.value_counts().iloc[0] <= _limit(len(found)):
             new = new if new not in cells else f"{new}_of_name"
             note = (
                 f"Names begin alike: {_counted(found, new)} Check that this part of the name is the "
