@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from dicom_samples import write_dicom
+
 
 class Folder:
     """A dataset's folder in the making."""
@@ -149,6 +151,18 @@ def padchest(folder: Folder) -> None:
         projection = "L" if i % 15 == 14 else "PA"
         rows.append(f'{i},{name},{i % 3},{i},{i // 2},{projection},"{labels[i % 5]}"')
     folder.text("PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv", *rows)
+
+
+def rsna_pneumonia(folder: Folder) -> None:
+    rows = ["patientId,class"]
+    kinds = ["Normal", "Lung Opacity", "No Lung Opacity / Not Normal"]
+    (folder.root / "stage_2_train_images").mkdir(parents=True)
+    for i in range(45):
+        name = f"{i:08x}-36f5-4b0f-8d6b-{i:012x}"
+        pixels = np.random.default_rng(i).integers(0, 256, (16, 16), dtype=np.uint8)
+        write_dicom(folder.root / f"stage_2_train_images/{name}.dcm", pixels)
+        rows += [f"{name},{kinds[i % 3]}"] * (1 + (i % 3 == 1))  # a row a box
+    folder.text("stage_2_detailed_class_info.csv", *rows)
 
 
 def mura(folder: Folder) -> None:

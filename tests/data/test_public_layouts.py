@@ -20,6 +20,7 @@ from layout_samples import (
     kermany_chest,
     mura,
     padchest,
+    rsna_pneumonia,
 )
 from meddiff.config.dataset_slices import FetchParams, StoreParams, ValidateParams, parse_slice, slice_of
 from meddiff.config.load import load_dataset
@@ -77,6 +78,13 @@ def made(
                 "a label of no class": 12,
                 "image not found": 1,
             },
+        ),
+        (
+            "rsna_pneumonia",
+            rsna_pneumonia,
+            [15, 15],
+            30,
+            {"a label of no class": 15, "further rows of an image": 15},
         ),
         ("mura", mura, [32, 32], 32, {}),
         ("kermany_chest", kermany_chest, [36, 36], 36, {}),
