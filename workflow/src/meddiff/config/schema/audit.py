@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from meddiff.config.schema.strict import Column, InnerPath, Strict, Title
+from meddiff.config.schema.strict import Column, Extraction, InnerPath, Strict, Title
 
 ALL_IMAGES = "all"  # stands for every stratum together in tables, so no stratum has this name
 
@@ -16,20 +15,9 @@ class ImageIdValue(Strict):
     """A part of the image id."""
 
     kind: Literal["image_id"]
-    pattern: str = Field(
+    pattern: Extraction = Field(
         description="regular expression that matches every image id as a whole; its one group is the value"
     )
-
-    @field_validator("pattern")
-    @classmethod
-    def _has_one_group(cls, pattern: str) -> str:
-        try:
-            groups = re.compile(pattern).groups
-        except re.error as error:
-            raise ValueError(f"not a regular expression: {error}") from error
-        if groups != 1:
-            raise ValueError(f"expected one group in parentheses, for the value; there are {groups}")
-        return pattern
 
 
 class ColumnValue(Strict):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import PurePosixPath
 from typing import Annotated, Any
 
@@ -38,6 +39,16 @@ def _all_inside(given: str | list[str]) -> str | list[str]:
     return given
 
 
+def _with_one_group(pattern: str) -> str:
+    try:
+        groups = re.compile(pattern).groups
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}") from error
+    if groups != 1:
+        raise ValueError(f"expected one group in parentheses, for the value; there are {groups}")
+    return pattern
+
+
 # What NumPy, PyTorch and scikit-learn all take.
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 # One line: it stands in tables, captions and figures.
@@ -59,6 +70,8 @@ InnerPath = Annotated[
 ]
 # One such path, or several.
 InnerPaths = Annotated[str | list[str], AfterValidator(_all_inside)]
+# A regular expression whose one group is what is taken out of a text.
+Extraction = Annotated[str, AfterValidator(_with_one_group)]
 # A file that the user has, wherever it is.
 FilePath = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

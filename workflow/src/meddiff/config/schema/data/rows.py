@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from meddiff.config.schema.data.classes import Label
-from meddiff.config.schema.strict import Column, InnerPath, Name, Strict
-
-Pattern = Annotated[str, Field(min_length=1, max_length=1000)]
+from meddiff.config.schema.strict import Column, Extraction, InnerPath, Name, Strict
 
 
 def unset(default: Any, description: str, **more: Any) -> Any:
@@ -49,20 +46,9 @@ class DerivedColumn(Strict):
     """A column that the table does not have: a part of another one."""
 
     column: Column
-    pattern: Pattern = Field(
+    pattern: Extraction = Field(
         description="regular expression that matches the cell as a whole; its one group is the new cell"
     )
-
-    @field_validator("pattern")
-    @classmethod
-    def _has_one_group(cls, pattern: str) -> str:
-        try:
-            groups = re.compile(pattern).groups
-        except re.error as error:
-            raise ValueError(f"not a regular expression: {error}") from error
-        if groups != 1:
-            raise ValueError(f"expected one group in parentheses, for the cell; there are {groups}")
-        return pattern
 
 
 class OneHot(Strict):
