@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 # Tests are divided between two processes, file by file; those of the Slurm cluster run alone, since its jobs
 # need both cores.
-WORKERS ?= -n 2 --dist loadgroup
+WORKERS ?= -n 2 --dist loadfile
 # Tests and the demo must see this checkout and this environment, not what the shell has activated.
 export PATH := $(abspath $(BIN)):$(PATH)
 

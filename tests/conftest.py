@@ -18,15 +18,6 @@ ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 
 
-# First: pytest-xdist reads the groups in a hook of the same name, and without them tests of a file end up in
-# both processes, each of which then makes what they share.
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where tests are divided among processes, those of a file stay together: they share what they run."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(item.path.name))
-
-
 def _shared(name: str) -> Path:
     folder = SHARED / name
     if not folder.exists():
