@@ -113,8 +113,9 @@ rule split_dataset:
         " --official data/{wildcards.dataset:q}/official --out-dir {params.out:q} > {log:q} 2>&1"
 
 
-# Before anything is stored or trained, since it may refuse the splits. What it reports makes no store stale; neither
-# does what it refuses, for then the files before stay (`update`).
+# First of what is ready, since it may refuse the splits, and then no other job starts. The store has no input of it, not
+# even an ancient one: while this job is due, Snakemake would see no other reason to make the store. What it refuses
+# makes nothing stale, for then the files before stay (`update`).
 rule find_leaks:
     input:
         table=DATA.on_disk("table.csv"),
@@ -128,6 +129,7 @@ rule find_leaks:
         shared=update("splits/{dataset}/shared.csv"),
     log:
         "logs/data/{dataset}/leaks.log",
+    priority: 100
     conda:
         "../../envs/cpu.yaml"
     resources:
@@ -147,7 +149,6 @@ rule find_leaks:
 rule build_store:
     input:
         manifest=DATA.on_disk("raw.json"),
-        leaks=ancient("splits/{dataset}/leaks.csv"),
         train="splits/{dataset}/train.csv",
         valid="splits/{dataset}/valid.csv",
         test="splits/{dataset}/test.csv",
