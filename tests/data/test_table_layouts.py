@@ -189,6 +189,17 @@ def test_tables_are_joined_and_columns_derived(tmp_path: Path) -> None:
     assert cells.to_dict() == {"001": "L1", "002": "L2", "003": "L1", "1.2.840": ""}
 
 
+def test_tables_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    root = put(tmp_path, "file,kind")
+    for part, lines in {"one": "001,x\n002,y\n", "two": "003,x\n1.2.840,z\n"}.items():
+        (root / part).mkdir()
+        (root / part / "t.csv").write_text(f"file,kind\n{lines}")
+    of = dataset({"csv": ["one/t.csv", "two/t.csv"]})
+    rows = read_rows(of, ImageFolder(root, of.format), NAMES)
+    assert rows.table.index.tolist() == ["one/t.csv row 2", "one/t.csv row 3", "two/t.csv row 2"]
+    assert len(rows.problems) == 1 and rows.problems[0].startswith("two/t.csv row 3: unknown label 'z'")
+
+
 def test_the_first_of_every_group_is_kept(tmp_path: Path) -> None:
     root = put(tmp_path, "file,kind,patient", "001,x,p", "002,y,q", "003,x,p", "1.2.840,y,")
     rows = read_table(dataset({"group_column": "patient", "keep": "first_per_group"}), root)

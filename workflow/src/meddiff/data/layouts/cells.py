@@ -114,7 +114,6 @@ def _stacked(layout: TableFormat, folder: ImageFolder) -> pd.DataFrame:
     several, parts = len(layout.labels) > 1, []
     for name in layout.labels:
         part = read_text_table(folder.table(name), layout.delimiter)
-        file = PurePosixPath(name).name
         if parts and set(part) != set(parts[0].columns) - {TABLE}:
             odd = set(part) ^ (set(parts[0].columns) - {TABLE})
             raise DataError(
@@ -123,9 +122,8 @@ def _stacked(layout: TableFormat, folder: ImageFolder) -> pd.DataFrame:
         if several:
             _is_new(part, TABLE, "csv")
             part[TABLE] = name
-        parts.append(
-            part.rename(index=lambda row, file=file: f"{file} row {row}" if several else f"row {row}")
-        )
+        prefix = f"{name} row" if several else "row"
+        parts.append(part.set_axis([f"{prefix} {row}" for row in part.index]))
     return pd.concat(parts)
 
 
