@@ -41,6 +41,7 @@ ROOMS = {
     "sharing": "config data records weights",
     "pipeline": "config runs data models readout weights sharing",
     "artifacts": "config runs data scoring readout evaluate localising explaining pipeline",
+    "reporting": "",
     "cli": "config data devices networks models scoring readout evaluate localising explaining artifacts "
     "records weights training starting planning sharing",
 }
