@@ -8,7 +8,7 @@ WORKERS ?= -n 2 --dist loadfile
 # Tests and the demo must see this checkout and this environment, not what the shell has activated.
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help demo test test-fast bench lint format schemas rooms install install-dev install-slurm clean-demo
+.PHONY: help demo test test-fast bench lint format schemas rooms install install-dev install-slurm install-browser clean-demo
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -17,7 +17,7 @@ demo: install ## install everything and run the whole workflow, small, on genera
 	snakemake
 	@echo "Tables are in results/demo/tables, figures in results/demo/figures."
 
-test: install-dev install-slurm lint ## install everything, lint, and run the whole test suite
+test: install-dev install-slurm install-browser lint ## install everything, lint, and run the whole test suite
 	python -m pytest $(WORKERS) --ignore=tests/slurm
 	python -m pytest tests/slurm
 
@@ -50,6 +50,9 @@ install-dev: $(VENV)/.installed-dev ## the same, with what tests and linters nee
 
 install-slurm: ## Slurm of Debian for tests/slurm, where it is missing and can be installed without asking
 	tests/slurm/install.sh
+
+install-browser: ## Chromium of Debian for tests/browser, where it is missing and can be installed without asking
+	tests/browser/install.sh
 
 clean-demo: ## delete the demo's results and images
 	rm -rf results/demo logs/demo data/phantom_chest data/phantom_skin splits/phantom_chest splits/phantom_skin

@@ -31,6 +31,7 @@ include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/artifacts.smk"
 include: "workflow/rules/explain.smk"
 include: "workflow/rules/localise.smk"
+include: "workflow/rules/report.smk"
 
 
 localrules:
@@ -47,6 +48,7 @@ KEPT = [
     *OUTPUTS.predictions(),
     METRICS,
     *REPORTED,
+    *OUTPUTS.report(),
 ]
 
 

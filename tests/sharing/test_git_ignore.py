@@ -14,7 +14,7 @@ KEPT = [
     *("results/demo/records.zip.dvc", "results/demo/release.json", "results/demo/metrics.json"),
     *("results/demo/dvc.yaml", "results/demo/dvc.lock", "results/demo/tables/metrics.csv"),
     *("results/demo/figures/method.png", "results/demo/tables/provenance/metrics.csv.json"),
-    "results/demo/provenance/metrics.json.json",
+    *("results/demo/provenance/metrics.json.json", "results/demo/report.dvc"),
     # Folders that DVC goes through.
     *(
         "data/",
@@ -29,6 +29,7 @@ IGNORED = [
     *("data/chest/raw.json", "data/chest/store/32/", "data/chest/raw/a.jpg", "data/pretrained/sd/model.bin"),
     *("data/packages/x/archive.zip", "data/official/listing.json", "splits/chest/train.csv"),
     *(f"{RUN}/weights", f"{RUN}/errors.nc", f"{RUN}/provenance/errors.nc.json", "results/demo/records.zip"),
+    "results/demo/report/",
 ]
 
 

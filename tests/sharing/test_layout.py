@@ -78,6 +78,15 @@ def test_tables_and_figures_go_into_git(config):
     }
 
 
+def test_the_report_is_one_folder_in_dvc(config):
+    """Its pictures are in git as figures; a page of megabytes would be there once more with every release."""
+    touch("results/demo/report/index.html", "results/demo/report/provenance/index.html.json")
+    layout = layout_of(config, ["results/demo/report/index.html", "results/demo/report/cases/a.js"])
+    assert layout.git == set()
+    assert layout.dvc_files[Path("results/demo/report.dvc")].outs() == ["report"]
+    assert "results/demo/report" in layout.tracked()["results"]
+
+
 def test_pretrained_weights_have_files_of_their_own(config):
     layout = layout_of(config, ["data/pretrained/tiny/manifest.json"])
     assert layout.dvc_files[Path("data/pretrained/tiny.dvc")].outs() == ["tiny"]

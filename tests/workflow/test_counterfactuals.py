@@ -55,7 +55,7 @@ def test_counterfactuals_from_a_finished_run(project: Project) -> None:
 
     # What only shows or measures makes no image again.
     project.edit_yaml(EXPERIMENT, figures={"counterfactual_front": {"width": 5.0}})
-    assert project.planned() == {"plot_counterfactual_front": 1}
+    assert project.planned() == {"plot_counterfactual_front": 1, "make_report": 1}
     project.edit_yaml(EXPERIMENT, figures={}, counterfactuals={**BLOCK, "mask_margin": 2})
     planned = project.planned()
     assert "make_counterfactuals" not in planned and planned["measure_counterfactuals"] == 1

@@ -22,7 +22,12 @@ pytestmark = pytest.mark.slow
 RESULTS = "results/smallest"
 BAD_CLASSES = [{"value": 0, "name": "no finding"}, {"value": 5, "name": "effusion"}]
 RUNS = [f"{RESULTS}/small_chest/{model}/seed0" for model in ("small_dit", "small_resnet", "small_unet")]
-DVC_FILES = ["data/small_chest.dvc", f"{RESULTS}/records.zip.dvc", *(f"{run}.dvc" for run in RUNS)]
+DVC_FILES = [
+    "data/small_chest.dvc",
+    f"{RESULTS}/records.zip.dvc",
+    f"{RESULTS}/report.dvc",
+    *(f"{run}.dvc" for run in RUNS),
+]
 
 
 @dataclass(frozen=True)
@@ -114,7 +119,7 @@ def test_bytes_go_into_dvc_and_descriptions_into_git(published):
     own = {Path(path).relative_to(RESULTS).parts[0] for path in kept if path.startswith(RESULTS)}
     assert own <= {
         *("dvc.yaml", "metrics.json", "release.json", "records.zip.dvc", "tables", "figures", "small_chest"),
-        "provenance",
+        *("provenance", "report.dvc"),
     }
     assert not list(published.folder.glob("results/**/.gitignore"))
     assert published.dvc("status", "--cloud").strip().endswith("in sync.")

@@ -16,6 +16,7 @@ REPORT = {
     "collect_metrics": 1,
     "plot_uncertainty": 1,
     "plot_decision_curve": 1,
+    "make_report": 1,
 }
 TRAINING = {"train_model": 1}
 FROM_ERRORS = {"plot_step_ablation": 1, "make_efficiency_table": 1, "plot_efficiency": 1}
@@ -52,7 +53,7 @@ def test_colour_of_one_figure(project):
     project.edit_yaml(
         "config/experiments/smallest.yaml", figures={"step_ablation": {"colors": ["#000000", "#777777"]}}
     )
-    assert project.planned() == {"plot_step_ablation": 1}
+    assert project.planned() == {"plot_step_ablation": 1, "make_report": 1}
 
 
 def test_learning_rate_of_one_model(project):

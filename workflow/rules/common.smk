@@ -41,11 +41,13 @@ from meddiff.pipeline.experiment import BASELINE_DECISIONS, VALIDATION, Experime
 from meddiff.pipeline.explaining import Explaining
 from meddiff.pipeline.localising import Localising
 from meddiff.pipeline.outputs import Outputs
+from meddiff.pipeline.reporting import Reporting, page_of
 from meddiff.pipeline.scoring import Scoring
 from meddiff.pipeline.shifts import Shifts
 from meddiff.pipeline.training import Training
 from meddiff.pipeline.weights import Weights
 from meddiff.pipeline.wildcards import ANY_ELSEWHERE, one_of
+from meddiff.reporting.assets import asset_files
 from meddiff.sharing.absent import absent_files
 
 

@@ -14,6 +14,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("name", choices=names(), metavar="name", help="one of %(choices)s")
     add_params_argument(parser, "what the artifact's `Settings` say")
+    add_input_argument(parser)
+    parser.add_argument("--out", type=Path, nargs=3, required=True, help="files to write, the CSV first")
+
+
+def add_input_argument(parser: argparse.ArgumentParser) -> None:
+    """Add ``--input``."""
     parser.add_argument(
         "--input",
         nargs="+",
@@ -22,10 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar=("NAME", "FILE"),
         help="what it is made from, as its plan names it; files in the order of the settings",
     )
-    parser.add_argument("--out", type=Path, nargs=3, required=True, help="files to write, the CSV first")
 
 
-def _inputs(args: argparse.Namespace) -> dict[str, list[Path]]:
+def inputs_of(args: argparse.Namespace) -> dict[str, list[Path]]:
+    """Name -> files that ``--input`` gives."""
     found: dict[str, list[Path]] = {}
     for name, *files in args.input:
         found.setdefault(name, []).extend(map(Path, files))
@@ -34,7 +40,7 @@ def _inputs(args: argparse.Namespace) -> dict[str, list[Path]]:
 
 def files(args: argparse.Namespace) -> Files:
     """What the command reads and writes."""
-    inputs = [path for paths in _inputs(args).values() for path in paths]
+    inputs = [path for paths in inputs_of(args).values() for path in paths]
     return Files(inputs, args.out, code_of(args.name), {"artifact": args.name})
 
 
@@ -47,4 +53,4 @@ def run(args: argparse.Namespace) -> None:
 
     artifact = load(args.name)
     make = make_table if isinstance(artifact, Table) else draw_figure
-    make(artifact, parsed(artifact.settings, args.params, "--params"), _inputs(args), *args.out)
+    make(artifact, parsed(artifact.settings, args.params, "--params"), inputs_of(args), *args.out)

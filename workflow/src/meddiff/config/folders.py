@@ -7,6 +7,7 @@ from pathlib import Path
 
 from meddiff.errors import ConfigError
 
+REPORT = "report"
 WRITTEN = ("results", "logs", "data", "splits", ".meddiff", ".snakemake")
 
 
@@ -31,8 +32,15 @@ def check_folders(experiment: str, datasets: Iterable[str], root: Path = Path())
         root: where the Snakefile is.
 
     Raises:
-        ConfigError: naming the file, or the symbolic link that leads nowhere.
+        ConfigError: naming the file, or the symbolic link that leads nowhere; or a dataset that has the name
+            of a folder of the results.
     """
+    datasets = list(datasets)
+    if REPORT in datasets:
+        raise ConfigError(
+            f"config/datasets/{REPORT}.yaml: results/{experiment}/{REPORT} is the folder of the report; give "
+            "the dataset another name"
+        )
     places = [*WRITTEN, f"results/{experiment}", f"logs/{experiment}", ".meddiff/state", ".meddiff/seen"]
     places += [f"{parent}/{name}" for name in datasets for parent in ("data", "splits")]
     for place in places:

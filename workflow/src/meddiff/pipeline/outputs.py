@@ -8,6 +8,7 @@ from meddiff.config.sources import SPLITS
 from meddiff.pipeline.data import arrays_of, manifest_of, official_splits
 from meddiff.pipeline.experiment import SHIFTED, TEST, VALIDATION, Experiment
 from meddiff.pipeline.localising import compared_baselines
+from meddiff.pipeline.reporting import page_of
 from meddiff.pipeline.shifts import Shifts
 from meddiff.pipeline.training import pretraining_runs
 from meddiff.runs import TrainedRun
@@ -71,6 +72,10 @@ class Outputs:
         unlike = [*map(experiment.profile, scored if len(splits) > 1 else ()), *self._shifted()]
         located = self._located()
         return self._expected([*decided_on, *unlike, *predictions, *metrics, *located, *counterfactuals])
+
+    def report(self) -> list[str]:
+        """The page that shows all of it."""
+        return self._expected([page_of(self._experiment)])
 
     def _expected(self, files: Iterable[str]) -> list[str]:
         return [file for file in files if file not in self._absent]

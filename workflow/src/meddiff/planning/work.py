@@ -16,25 +16,13 @@ from meddiff.config.schema.model import AnyModel
 from meddiff.explaining.edits import plan
 from meddiff.planning.networks import NetworkCost, network_cost, training_passes, with_architecture
 from meddiff.planning.sizes import SplitSizes
+from meddiff.planning.stages import STAGES
 from meddiff.records.today import Job
 from meddiff.scoring.images import Shard
 
 _FP32 = 4
 _AUTOMATIC_INPUTS = 128  # of a batch; large cards take more
 
-STAGES = {
-    "download": ("fetch", "getsplits", "pretrained", "listing", "released"),
-    "prepare": ("validate", "split", "leaks", "stratify", "describe", "store", "shift"),
-    "weights": ("generate", "zeroshot", "select", "convert"),
-    "train": ("train",),
-    "score": ("score", "gather"),
-    "explain": ("explain", "gradcam"),
-    "predict": ("predict",),
-    "evaluate": (
-        *("vote", "calibrate", "profile", "decide", "metrics", "collect"),
-        *("measure", "localise", "artifact"),
-    ),
-}
 _OF_MODELS = ("train", "score", "explain", "predict")
 
 

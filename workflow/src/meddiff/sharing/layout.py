@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from meddiff.config import Config
+from meddiff.config.folders import REPORT
 from meddiff.errors import ReleaseError
 from meddiff.weights.releases import PARTS, Part, release_path
 from meddiff.weights.versions import KEPT
@@ -83,6 +84,8 @@ def layout_of(config: Config, outputs: Iterable[str]) -> Layout:
         if parts[0] == "results" and parts[1] == config.results_name:
             if len(parts) > 5:
                 _add_run(layout, PurePosixPath(*parts[:5]))
+            elif parts[2] == REPORT:
+                _add_report(layout, PurePosixPath(*parts[:3]))
             else:
                 layout.git.add(output)
         elif parts[0] == "splits":
@@ -102,10 +105,16 @@ def layout_of(config: Config, outputs: Iterable[str]) -> Layout:
         if Path(f"data/{dataset}/{_PROVENANCE}").is_dir():
             _add_data(layout, dataset, f"data/{dataset}/{_PROVENANCE}")
     folder = release_path(config.results_name).parent
-    layout.git.update(str(path) for path in folder.glob(f"**/{_PROVENANCE}/*") if len(path.parts) <= 5)
+    records = [path for path in folder.glob(f"**/{_PROVENANCE}/*") if len(path.parts) <= 5]
+    layout.git.update(str(path) for path in records if path.parts[2] != REPORT)
     archive = folder / ARCHIVE
     layout.add(archive.with_name(f"{ARCHIVE}.dvc"), "results", str(archive), shared=False)
     return layout
+
+
+def _add_report(layout: Layout, folder: PurePosixPath) -> None:
+    """The whole folder: the page may have files beside it."""
+    layout.add(Path(f"{folder}.dvc"), "results", str(folder), shared=False)
 
 
 def _add_run(layout: Layout, run: PurePosixPath) -> None:

@@ -1,0 +1,167 @@
+"use strict";
+// Tables that sort and filter, charts in place of pictures, and the contents' mark. Without this script the page
+// is plain tables and pictures.
+(() => {
+  // --- tables -------------------------------------------------------------------------------------------------
+  const NONE = "–";
+
+  const keyOf = (row, column) => {
+    const cell = row.cells[column];
+    const number = parseFloat(cell.dataset.v);
+    const text = (cell.dataset.text || cell.textContent).trim();
+    return { number, text, none: Number.isNaN(number) && (text === NONE || text === "") };
+  };
+
+  const compare = (a, b, direction) => {
+    if (a.none || b.none) return a.none - b.none; // last, whatever the direction
+    const numbers = !Number.isNaN(a.number) && !Number.isNaN(b.number);
+    if (numbers) return direction * (a.number - b.number);
+    return direction * a.text.localeCompare(b.text, undefined, { numeric: true });
+  };
+
+  const table = (figure) => {
+    const element = figure.querySelector("table"), body = element.tBodies[0];
+    const all = [...body.rows], rows = all.filter((row) => !row.classList.contains("block"));
+    const heads = [...element.querySelectorAll("thead th[data-col]")];
+    const tools = figure.querySelector(".tools"), input = tools.querySelector("input");
+    const status = tools.querySelector("[role=status]");
+    let sorted = null;
+
+    const order = () => {
+      element.classList.toggle("mixed", sorted !== null);
+      if (sorted === null) return body.append(...all);
+      const keyed = rows.map((row) => [keyOf(row, sorted.column), row]);
+      keyed.sort((a, b) => compare(a[0], b[0], sorted.direction));
+      body.append(...keyed.map(([, row]) => row));
+    };
+
+    const filter = () => {
+      const words = input.value.toLocaleLowerCase().split(/\s+/).filter(Boolean);
+      let shown = 0;
+      for (const row of rows) {
+        const text = row.textContent.toLocaleLowerCase();
+        row.hidden = !words.every((word) => text.includes(word));
+        shown += !row.hidden;
+      }
+      let block = null;
+      for (const row of all) {
+        if (row.classList.contains("block")) { block = row; block.hidden = true; }
+        else if (block && !row.hidden && sorted === null) block.hidden = false;
+      }
+      status.textContent = words.length ? `${shown} of ${rows.length} rows` : `${rows.length} rows`;
+    };
+
+    heads.forEach((head) => {
+      const column = Number(head.dataset.col);
+      const button = document.createElement("button");
+      button.type = "button";
+      button.append(...head.childNodes);
+      head.append(button);
+      head.setAttribute("aria-sort", "none");
+      button.addEventListener("click", () => {
+        const first = rows.some((row) => !Number.isNaN(keyOf(row, column).number)) ? -1 : 1;
+        if (sorted === null || sorted.column !== column) sorted = { column, direction: first };
+        else if (sorted.direction === first) sorted.direction = -first;
+        else sorted = null;
+        const names = { 1: "ascending", "-1": "descending" };
+        for (const other of heads) other.setAttribute("aria-sort", "none");
+        if (sorted) head.setAttribute("aria-sort", names[sorted.direction]);
+        order();
+        filter();
+      });
+    });
+    input.addEventListener("input", filter);
+    input.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") { input.value = ""; filter(); }
+    });
+    tools.hidden = rows.length < 2;
+    filter();
+  };
+
+  // --- charts -------------------------------------------------------------------------------------------------
+  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+  const looks = () => {
+    const [fg, muted, line, card] = ["--fg", "--muted", "--line", "--card"].map(colour);
+    return {
+      background: card,
+      aria: false,
+      font: "system-ui, sans-serif",
+      view: { stroke: line },
+      axis: { labelColor: muted, titleColor: fg, gridColor: line, domainColor: line, tickColor: line,
+              labelFontSize: 12, titleFontSize: 13, titleFontWeight: "normal" },
+      header: { labelColor: fg, titleColor: fg, labelFontSize: 13, labelFontWeight: "bold" },
+      legend: { labelColor: fg, titleColor: muted, labelFontSize: 12.5, titleFontSize: 12.5, symbolSize: 120, labelLimit: 320 },
+      title: { color: fg, fontSize: 14, anchor: "start" },
+    };
+  };
+
+  const chart = (figure) => {
+    const spec = JSON.parse(figure.querySelector("script[type='application/json']").textContent);
+    const live = figure.querySelector(".live"), picture = figure.querySelector(".picture");
+    const button = figure.querySelector("button.plain");
+    let view = null;
+    const draw = async () => {
+      view?.finalize();
+      const wide = live.clientWidth || figure.clientWidth;
+      const config = { ...spec.config, ...looks() };
+      const result = await window.vegaEmbed(live, fitted(spec, wide, config), { actions: false, renderer: "svg" });
+      view = result.view;
+      live.removeAttribute("role");
+    };
+    const show = (interactive) => {
+      live.hidden = !interactive;
+      picture.hidden = interactive;
+      button.textContent = interactive ? "Show the figure as printed" : "Show the interactive figure";
+      if (interactive) draw();
+    };
+    button.closest("li").hidden = false;
+    button.addEventListener("click", () => show(live.hidden));
+    let width = 0;
+    const observer = new ResizeObserver(() => {
+      const now = Math.round(figure.clientWidth);
+      if (now !== width && !live.hidden) { width = now; draw(); }
+    });
+    const seen = new IntersectionObserver((entries) => {
+      if (!entries.some((entry) => entry.isIntersecting)) return;
+      seen.disconnect();
+      width = Math.round(figure.clientWidth);
+      show(true);
+      observer.observe(figure);
+    }, { rootMargin: "400px" });
+    seen.observe(figure);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { if (!live.hidden && view) draw(); });
+  };
+
+  // Facets side by side where there is room, else below each other.
+  const fitted = (spec, wide, config) => {
+    const copy = { ...spec, config };
+    const facets = spec.usermeta.facets, least = 300;
+    const columns = Math.max(1, Math.min(facets, Math.floor(wide / least), 3));
+    const inner = Math.max(180, Math.floor(wide / columns) - 78);
+    copy.columns = columns;
+    copy.spec = { ...spec.spec, width: inner, height: Math.round(Math.min(300, Math.max(200, inner * 0.7))) };
+    return copy;
+  };
+
+  // --- contents -----------------------------------------------------------------------------------------------
+  const contents = () => {
+    const links = new Map([...document.querySelectorAll(".contents a")].map((a) => [a.hash.slice(1), a]));
+    const observer = new IntersectionObserver((entries) => {
+      for (const entry of entries) {
+        if (!entry.isIntersecting) continue;
+        for (const link of links.values()) link.removeAttribute("aria-current");
+        links.get(entry.target.id)?.setAttribute("aria-current", "true");
+      }
+    }, { rootMargin: "-10% 0px -80% 0px" });
+    document.querySelectorAll("section.part").forEach((part) => observer.observe(part));
+    if (matchMedia("(max-width: 69.99rem)").matches) document.querySelector(".contents details").open = false;
+  };
+
+  contents();
+  document.querySelectorAll("figure.table").forEach(table);
+  const start = () => {
+    if (window.vegaEmbed) document.querySelectorAll("figure.chart").forEach(chart);
+  };
+  document.addEventListener("DOMContentLoaded", start);
+})();
