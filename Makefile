@@ -15,7 +15,6 @@ help: ## show the targets
 
 demo: install ## install everything and run the whole workflow, small, on generated images
 	snakemake
-	@echo "Tables are in results/demo/tables, figures in results/demo/figures."
 
 test: install-dev install-slurm install-browser lint ## install everything, lint, and run the whole test suite
 	python -m pytest $(WORKERS) --ignore=tests/slurm

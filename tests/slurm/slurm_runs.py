@@ -75,6 +75,8 @@ class Head:
 
     def __init__(self, project: Project, log: Path, *targets: str) -> None:
         self.log = log
+        self.records = project.folder / ".snakemake/log"
+        self.earlier = set(self.records.glob("*.log"))
         command = [sys.executable, "-m", "snakemake", "--profile", "slurm", *QUICK_POLLING]
         command += ["--config", f"experiment={EXPERIMENT_NAME}", "--", *targets]
         with open(log, "w") as stream:
@@ -89,6 +91,10 @@ class Head:
 
     def output(self) -> str:
         return self.log.read_text()
+
+    def everything(self) -> str:
+        """Snakemake's own log of this run, which has what is not shown."""
+        return "".join(path.read_text() for path in set(self.records.glob("*.log")) - self.earlier)
 
     def wait(self, seconds: float) -> int:
         """The exit status; the process is killed if it takes longer."""
@@ -105,11 +111,11 @@ class Head:
 
     def submitted(self) -> dict[str, str]:
         """Snakemake's number of each job -> Slurm's number of its latest submission."""
-        return dict(re.findall(r"Job (\d+) has been submitted with SLURM jobid (\d+)", self.output()))
+        return dict(re.findall(r"Job (\d+) has been submitted with SLURM jobid (\d+)", self.everything()))
 
     def finished(self) -> set[str]:
         """Slurm's numbers of the jobs that this process knows to be finished."""
-        numbers = re.findall(r"Finished jobid: (\d+)", self.output())
+        numbers = re.findall(r"Finished jobid: (\d+)", self.everything())
         return {self.submitted()[number] for number in numbers if number in self.submitted()}
 
 

@@ -44,7 +44,7 @@ class Run:
         history: Slurm's records.
         finished_before: Slurm's numbers of the jobs that were finished when the main process was killed.
         submitted_after: those of the jobs that the second main process submitted.
-        output: what the first main process printed.
+        output: the whole log of the first main process.
     """
 
     project: Project
@@ -120,7 +120,9 @@ def run(accounting_cluster: Cluster, prepared: Project, tmp_path_factory: pytest
     project.snakemake("--unlock")
     second = Head(project, folder / "second.log", *targets)
     assert second.wait(1500) == 0, second.output() + project.logs() + cluster.logs()
-    return Run(project, cluster.history(), first.finished(), set(second.submitted().values()), first.output())
+    return Run(
+        project, cluster.history(), first.finished(), set(second.submitted().values()), first.everything()
+    )
 
 
 def test_results_are_those_of_an_undisturbed_run(run, local):

@@ -1,5 +1,6 @@
 # What is looked at when a run starts. Jobs on other machines read this file, too, but the plan is made.
 if workflow.is_main_process:
+    logger.info(start.announcement(EXPERIMENT), extra={"meddiff_experiment": start.names_of(EXPERIMENT)})
     with told_by_snakemake():
         start.refresh_manifests(EXPERIMENT)
         start.look_before_planning(EXPERIMENT, KEPT, logger.warning)

@@ -34,6 +34,17 @@ class Job(Protocol):
     output: Iterable[str]
 
 
+def announcement(experiment: Experiment) -> str:
+    """The first line of a run."""
+    return f"Experiment {experiment.config.results_name}: results are in {experiment.results}"
+
+
+def names_of(experiment: Experiment) -> dict[str, str]:
+    """What the plug-in that shows a run needs to know of it (`snakemake_logger_plugin_meddiff.ending`)."""
+    name = experiment.config.results_name
+    return {"name": name, "results": str(experiment.results), "config": experiment.config.entries(name)}
+
+
 def refresh_manifests(experiment: Experiment) -> None:
     """Look for images that were edited since they were listed.
 
