@@ -8,7 +8,7 @@ WORKERS ?= -n 2 --dist loadfile
 # Tests and the demo must see this checkout and this environment, not what the shell has activated.
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help demo test test-fast bench lint format schemas rooms install install-dev install-slurm install-browser clean-demo
+.PHONY: help demo test test-fast bench docs lint format schemas rooms install install-dev install-slurm install-browser clean-demo
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -25,6 +25,10 @@ test-fast: install-dev ## the tests to run all day (under five minutes)
 
 bench: install-dev ## measure speed and memory into benchmarks/results (up to an hour on two idle cores)
 	python benchmarks/run.py $(BENCH)
+
+docs: install-dev ## build the documentation into docs/_build (a warning is an error)
+	python -m sphinx --fail-on-warning --keep-going --quiet docs docs/_build
+	@echo "The documentation is docs/_build/index.html."
 
 lint: install-dev ## ruff, snakefmt and snakemake --lint
 	ruff check .

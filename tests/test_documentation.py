@@ -10,15 +10,9 @@ import pytest
 import yaml
 
 import rooms
-from meddiff.cli import COMMANDS
+from documented_commands import PAGES, write_examples
 from meddiff.config import Config, load_dataset
 from meddiff.config.json_schemas import schemas
-
-PAGES = (
-    *("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "config/README.md", "splits/README.md"),
-    *("benchmarks/README.md", "docs/tried.md", "docs/rules.md"),
-)
-EXAMPLE = re.compile(r"`config/((?:datasets|models|experiments)/\w+\.yaml)`[^`]*```yaml\n(.*?)```", re.DOTALL)
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -48,16 +42,6 @@ def test_what_was_tried_is_dated_newest_first_and_says_where_it_comes_from(root:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_commands_and_targets_exist(root: Path, page: str) -> None:
-    text = (root / page).read_text(encoding="utf-8")
-    named = set(re.findall(r"python -m meddiff ([a-z]+)", text))
-    assert named <= set(COMMANDS)
-    makefile = (root / "Makefile").read_text(encoding="utf-8")
-    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
-    assert set(re.findall(r"(?:^|`)make ([a-z-]+)", text, re.MULTILINE)) <= targets
-
-
-@pytest.mark.parametrize("page", PAGES)
 def test_sources_and_tests_that_are_named_exist(root: Path, page: str) -> None:
     text = (root / page).read_text(encoding="utf-8")
     text = re.sub(r"^`[^`]+`:\n\n```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)  # files of recipes
@@ -75,15 +59,7 @@ def test_sources_and_tests_that_are_named_exist(root: Path, page: str) -> None:
 @pytest.fixture
 def examples(root: Path, tmp_path: Path) -> Path:
     """A configuration folder with the project's files and the documented examples beside them."""
-    for folder in ("datasets", "models", "experiments"):
-        (tmp_path / folder).mkdir()
-        for file in (root / "config" / folder).glob("*.yaml"):
-            (tmp_path / folder / file.name).write_bytes(file.read_bytes())
-    found = EXAMPLE.findall((root / "config" / "README.md").read_text(encoding="utf-8"))
-    assert len(found) == 5
-    for name, text in found:
-        assert not (tmp_path / name).exists(), f"{name} is an example and a file of the project"
-        (tmp_path / name).write_text(text, encoding="utf-8")
+    assert len(write_examples(tmp_path)) == 5
     return tmp_path
 
 

@@ -36,7 +36,7 @@ OWN: dict[str, str] = {
     "publish": "put a finished run into DVC, for others to restore",
     "restore": "restore a published run in a clone of the repository",
     "keep": "keep published weights although what they were made from has changed",
-    "readme": "write the tables of runs into README.md, or compare them",
+    "quote": "write the tables of runs into the pages that quote them, or compare them",
     "schemas": "write the JSON schemas of the configuration files",
 }
 RULES: dict[str, str] = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import hypot
 from pathlib import Path
 
 from meddiff.errors import DataError
@@ -33,8 +34,17 @@ class Cell:
     high: float
 
     def agrees_with(self, other: Cell) -> bool:
-        """Whether each value lies in the interval of the other."""
-        return self.low <= other.value <= self.high and other.low <= self.value <= other.high
+        """Whether two runs' values may differ by chance alone: the interval of their difference has 0.
+
+        An interval says where the value would be for other images, not where another run's value is: of two
+        values drawn alike, one lies outside of the other's 95 % interval in one of six cases. What is to be
+        asked is whether the difference can be 0, and its interval follows from both (MOVER, as in
+        `meddiff.evaluate.statistics.difference_limits`). It takes the images of the runs as different ones.
+        They are the same, so it is wider than the images need; that leaves room for what it does not know,
+        how trainings differ. docs/results.md has how often trainings of the demo agree.
+        """
+        above, below = (self, other) if self.value >= other.value else (other, self)
+        return above.value - below.value <= hypot(above.value - above.low, below.high - below.value)
 
 
 def sources(text: str) -> list[str]:
@@ -74,13 +84,13 @@ def refreshed(text: str, root: Path) -> str:
 
 
 def disagreements(text: str, root: Path) -> list[str]:
-    """What the blocks of a text say otherwise than the files that are there, beyond the intervals of both.
+    """What the blocks of a text say otherwise than the files that are there, beyond what intervals allow.
 
     Args:
         text, root: see `refreshed`.
 
     Returns:
-        One line for each cell that is in one of the two only, or whose values exclude each other.
+        One line for each cell that is in one of the two only, or whose values disagree (`Cell.agrees_with`).
     """
     lines = []
     for match in _BLOCK.finditer(text):
