@@ -27,7 +27,7 @@ NETWORKS = {
     "train",
     "zeroshot",
 }
-ERRORS = {"decide", "gather", "profile", "rules", "vote"}  # read or write errors files
+ERRORS = {"cases", "decide", "gather", "profile", "rules", "vote"}  # read or write errors files
 HEAVY = ["torch", "torchvision", "diffusers", "transformers", "timm", "accelerate", "sklearn", "scipy.stats"]
 
 

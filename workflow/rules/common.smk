@@ -35,6 +35,7 @@ from meddiff.artifacts.lookup import code_of as artifact_code
 from meddiff.artifacts.lookup import planned
 from meddiff.errors import MeddiffError
 from meddiff.pipeline import start
+from meddiff.pipeline.cases import Cases, cases_of
 from meddiff.pipeline.code import code_of
 from meddiff.pipeline.data import Data, folders_of
 from meddiff.pipeline.experiment import BASELINE_DECISIONS, VALIDATION, Experiment

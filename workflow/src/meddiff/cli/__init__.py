@@ -72,6 +72,7 @@ RULES: dict[str, str] = {
     "gradcam": "make Grad-CAM maps of a discriminative baseline",
     "localise": "measure how well evidence maps find known lesions",
     "artifact": "make a table or a figure",
+    "cases": "collect what the report's case explorer shows",
     "report": "make the page with all tables and figures",
 }
 COMMANDS = OWN | RULES

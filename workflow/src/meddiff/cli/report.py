@@ -11,25 +11,27 @@ from meddiff.records.files import Files
 from meddiff.reporting.assets import asset_files
 
 # What the page depends on, and the rooms that have templates, scripts and styles of it.
-MODULES = ("meddiff.reporting.parts",)
-ROOMS = ("reporting",)
+MODULES = ("meddiff.reporting.parts", "meddiff.cases.part")
+ROOMS = ("reporting", "cases")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     add_params_argument(parser, "what `meddiff.reporting.settings.ReportSettings` say")
     add_input_argument(parser)
+    parser.add_argument("--cases", type=Path, required=True, help="index of the cases that `cases` wrote")
     parser.add_argument("--out", type=Path, required=True, help="HTML file to write")
 
 
 def files(args: argparse.Namespace) -> Files:
     """What the command reads and writes."""
     inputs = [path for paths in inputs_of(args).values() for path in paths]
-    return Files([*inputs, *map(Path, asset_files(*ROOMS))], [args.out], MODULES)
+    return Files([*inputs, args.cases, *map(Path, asset_files(*ROOMS))], [args.out], MODULES)
 
 
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
+    from meddiff.cases.part import case_part
     from meddiff.cli.params import parsed
     from meddiff.io import write_text
     from meddiff.reporting.given import Given
@@ -39,6 +41,7 @@ def run(args: argparse.Namespace) -> None:
 
     settings = parsed(ReportSettings, args.params, "--params")
     given = Given.of(settings, inputs_of(args))
-    # Parts of other rooms (cases, writing) come between these: the page knows only `PagePart`.
-    parts = [*parts_before_cases(given), *parts_after_cases(given)]
+    # Parts of other rooms come between these: the page knows only `PagePart`.
+    cases = case_part(args.cases, args.cases.with_suffix(""))
+    parts = [*parts_before_cases(given), cases, *parts_after_cases(given)]
     write_text(args.out, page(settings, parts))

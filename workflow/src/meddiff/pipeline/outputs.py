@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 
 from meddiff.config.sources import SPLITS
+from meddiff.pipeline.cases import cases_of
 from meddiff.pipeline.data import arrays_of, manifest_of, official_splits
 from meddiff.pipeline.experiment import SHIFTED, TEST, VALIDATION, Experiment
 from meddiff.pipeline.localising import compared_baselines
@@ -74,8 +75,8 @@ class Outputs:
         return self._expected([*decided_on, *unlike, *predictions, *metrics, *located, *counterfactuals])
 
     def report(self) -> list[str]:
-        """The page that shows all of it."""
-        return self._expected([page_of(self._experiment)])
+        """The page that shows all of it, and what lies beside it."""
+        return self._expected([page_of(self._experiment), *cases_of(self._experiment)])
 
     def _expected(self, files: Iterable[str]) -> list[str]:
         return [file for file in files if file not in self._absent]

@@ -1,0 +1,1 @@
+"""The case explorer: every test image, what each model decided, and what spoke for and against it."""

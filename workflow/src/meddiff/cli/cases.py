@@ -1,0 +1,50 @@
+"""Collect what the report's case explorer shows: an index of all cases, thumbnails, and details of each."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from meddiff.cli.params import add_params_argument, parsed
+from meddiff.records.files import Files, store_manifest
+
+if TYPE_CHECKING:
+    from meddiff.cases.settings import CaseSettings
+
+_READ = ("errors", "evidence", "counterfactuals")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    add_params_argument(parser, "datasets, with the files of each, and most_details")
+    parser.add_argument("--out", type=Path, required=True, help="index of the cases to write, JSON")
+    parser.add_argument(
+        "--out-folder", type=Path, required=True, help="folder to write: thumbnails and details"
+    )
+
+
+def _settings(args: argparse.Namespace) -> CaseSettings:
+    from meddiff.cases.settings import CaseSettings
+
+    return parsed(CaseSettings, args.params, "--params")
+
+
+def files(args: argparse.Namespace) -> Files:
+    """What the command reads and writes."""
+    datasets = args.params["datasets"]
+    named = [run["predictions"] for dataset in datasets for run in dataset["runs"]]
+    named += [dataset["strata"]["path"] for dataset in datasets if dataset["strata"]]
+    named += [one[kind] for dataset in datasets for one in dataset["scored"] for kind in _READ if one[kind]]
+    stores = [store_manifest(Path(path)) for dataset in datasets for path in dataset["stores"].values()]
+    # What is not here is not read.
+    inputs = [path for path in [*map(Path, named), *stores] if path.is_file()]
+    # The index has the checksums of all files of the folder.
+    return Files(list(dict.fromkeys(inputs)), [args.out], ["meddiff.cases.collect"])
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run the command."""
+    from meddiff.cases.collect import collect_cases
+
+    collect_cases(_settings(args), args.out, args.out_folder)
