@@ -28,13 +28,16 @@ default_role = "literal"  # docstrings have names between single backticks
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
-nitpicky = False
+smartquotes = False  # `--option` is not a dash
+toc_object_entries = False  # of every function beside the page
+napoleon_use_ivar = True
 html_theme = "furo"
 html_title = "meddiff"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sphinx = False
+html_show_copyright = False
 pygments_style = "friendly"
 
 

@@ -34,7 +34,7 @@ def write(docs: Path) -> None:
             continue
         text = (root / source).read_text(encoding="utf-8")
         # A script that would have to be fetched draws Mermaid's pictures; the table below says the same.
-        text = _PICTURE.sub("", text)
+        text = _PICTURE.sub(f"*(The picture is in `{source}` of the repository.)*\n", text)
         write_if_changed(docs / f"{page}.md", linked(text, root, PurePosixPath(source), page))
 
 

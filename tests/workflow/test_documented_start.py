@@ -1,0 +1,33 @@
+"""The commands of the page for beginners do what it says, in a folder where a run has finished."""
+
+from __future__ import annotations
+
+import re
+import sys
+
+import pytest
+from workflow_samples import Project
+
+from documented_commands import commands
+
+pytestmark = pytest.mark.slow
+
+# What installs, and what deletes: `make` itself is looked at in tests/docs.
+NOT_HERE = re.compile(r"^(make |source )")
+SAID = {
+    "snakemake -n": "Nothing to be done",
+    "provenance": "The chain holds",
+    "plan": "hours with 8 GPUs",
+}
+
+
+def test_the_first_five_minutes(finished: Project) -> None:
+    lines = [command.line for command in commands("docs/start.md") if command.whole]
+    here = [line.replace("demo", "smallest") for line in lines if not NOT_HERE.match(line)]
+    assert len(here) == len(SAID)
+    project = Project(finished.folder, {"PYTHONPATH": str(finished.folder / "workflow/src")})
+    for line, (part, said) in zip(here, SAID.items(), strict=True):
+        assert part in line
+        program, *arguments = line.split()
+        modules = ["-m", "snakemake"] if program == "snakemake" else []
+        assert said in project.run(sys.executable, *modules, *arguments), line
