@@ -15,8 +15,10 @@ from meddiff.provenance import SOURCE, code_files
 
 NETWORKS = {
     "approve",
+    "classify",
     "convert",
     "explain",
+    "export",
     "generate",
     "gradcam",
     "localise",

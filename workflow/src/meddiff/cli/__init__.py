@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 OWN: dict[str, str] = {
     "init": "look at a folder of images and write the first files for it",
     "plan": "say what a run would take: jobs, GPU-hours and disk",
+    "classify": "classify images that are in no dataset, and say why",
+    "export": "make a bundle of a trained model, to take away",
     "rules": "judge every decision rule on stored errors",
     "provenance": "print what results were made from, and check that it still holds",
     "publish": "put a finished run into DVC, for others to restore",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,16 +32,49 @@ def from_errors(dataset: xr.Dataset, decision: str) -> pd.DataFrame:
         DataError: if an image has no complete step or an infinite error.
         ConfigError: if there is no such rule.
     """
-    if decision not in RULES:
-        raise ConfigError(f"decision: there is no rule {decision!r}; there are {', '.join(RULES)}")
     errors = error_array(dataset)
-    readout = RULES[decision](errors, dataset["logsnr"].transpose("image", "step").values)
-    tally, total = vote.tally(errors), errors.shape[1]
-    return table_of(
+    return from_error_arrays(
+        errors,
+        dataset["logsnr"].transpose("image", "step").values,
         dataset["image"].values.astype(str),
         dataset["group"].values.astype(str),
         dataset["label"].values,
         dataset["class"].values.astype(str),
+        decision,
+    )
+
+
+def from_error_arrays(
+    errors: np.ndarray,
+    logsnr: np.ndarray,
+    image_ids: np.ndarray,
+    groups: np.ndarray,
+    labels: np.ndarray,
+    class_names: Sequence[str],
+    decision: str,
+) -> pd.DataFrame:
+    """As `from_errors`, of arrays.
+
+    Args:
+        errors: [I, S, K], NaN where not evaluated; every image has a complete step.
+        logsnr: [I, S].
+        image_ids, groups: [I] text.
+        labels: [I] class indices.
+        class_names: K.
+        decision: name of a rule.
+
+    Raises:
+        ConfigError: if there is no such rule.
+    """
+    if decision not in RULES:
+        raise ConfigError(f"decision: there is no rule {decision!r}; there are {', '.join(RULES)}")
+    readout = RULES[decision](errors, logsnr)
+    tally, total = vote.tally(errors), errors.shape[1]
+    return table_of(
+        image_ids,
+        groups,
+        labels,
+        class_names,
         readout,
         {
             "vote_entropy": tally.vote_entropy(total),
