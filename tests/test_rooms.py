@@ -43,7 +43,7 @@ ROOMS = {
     "sharing": "config data records weights",
     "pipeline": "config runs data models readout weights sharing",
     "artifacts": "config runs data scoring readout evaluate localising explaining pipeline",
-    "reporting": "config",
+    "reporting": "config artifacts data planning records",
     "cases": "config data diffusion scoring readout explaining reporting",
     "cli": "config data devices networks models scoring readout evaluate localising explaining artifacts "
     "cases bundles records weights training starting planning sharing reporting",

@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> None:
     from meddiff.io import write_text
     from meddiff.reporting.given import Given
     from meddiff.reporting.page import page
-    from meddiff.reporting.parts import parts_after_cases, parts_before_cases
+    from meddiff.reporting.parts import library_of, parts_after_cases, parts_before_cases
     from meddiff.reporting.settings import ReportSettings
 
     settings = parsed(ReportSettings, args.params, "--params")
@@ -44,4 +44,4 @@ def run(args: argparse.Namespace) -> None:
     # Parts of other rooms come between these: the page knows only `PagePart`.
     cases = case_part(args.cases, args.cases.with_suffix(""))
     parts = [*parts_before_cases(given), cases, *parts_after_cases(given)]
-    write_text(args.out, page(settings, parts))
+    write_text(args.out, page(settings, parts, library_of(parts)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from meddiff.reporting.charts import CHARTS
+from meddiff.reporting.charts.figures import CHARTS
 from meddiff.reporting.links import csv_download, data_uri
 from meddiff.reporting.page import filled
 from meddiff.reporting.part import PagePart
@@ -13,6 +13,8 @@ from meddiff.text import script_safe_json
 if TYPE_CHECKING:
     from meddiff.reporting.given import Given, GivenArtifact
 
+# What every chart has in its HTML.
+CHART = '<script type="application/json"'
 FIRST = ("method", "uncertainty", "step_ablation", "reliability", "efficiency", "decision_curve")
 
 
@@ -20,11 +22,6 @@ def figures_part(given: Given) -> PagePart:
     """Every figure as a picture, which a chart replaces where there is one and scripts run."""
     entries = [_entry(one, given) for one in sorted(given.figures, key=lambda one: _rank(one.entry.name))]
     return PagePart("figures", "Figures", filled("figures.html.j2", entries=entries))
-
-
-def has_charts(given: Given) -> bool:
-    """Whether the page needs what draws charts."""
-    return any(one.entry.name.rpartition("/")[2] in CHARTS for one in given.figures)
 
 
 def _entry(one: GivenArtifact, given: Given) -> dict[str, Any]:

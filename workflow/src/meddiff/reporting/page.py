@@ -40,8 +40,13 @@ def filled(template: str, folder: Path = ASSETS, **values: Any) -> str:
     return templates(folder).get_template(template).render(**values)
 
 
-def page(settings: ReportSettings, parts: Sequence[PagePart]) -> str:
+def page(settings: ReportSettings, parts: Sequence[PagePart], library: str = "") -> str:
     """The whole page as HTML.
+
+    Args:
+        settings: of which experiment.
+        parts: its sections, in their order.
+        library: JavaScript that the page's script finds there (`meddiff.reporting.charts.lines.library`).
 
     Raises:
         ValueError: if two parts have the same id.
@@ -53,6 +58,7 @@ def page(settings: ReportSettings, parts: Sequence[PagePart]) -> str:
         "page.html.j2",
         settings=settings,
         parts=parts,
+        library=library,
         css=asset("reporting", "page.css"),
         js=asset("reporting", "page.js"),
     )

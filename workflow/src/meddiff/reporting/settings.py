@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
+from meddiff.artifacts.settings import ModelEntry
 from meddiff.config.schema.strict import Strict
 from meddiff.text import one_line
 
@@ -20,14 +21,6 @@ class ReportDataset(Strict):
     classes: list[Line] = Field(min_length=1, description="names in order of the class index")
     phantom: bool = Field(description="whether its images are generated")
     store: str = Field(description="folder of the image store that sample images are taken from")
-
-
-class ReportModel(Strict):
-    """A model, in the order in which models are shown."""
-
-    name: str
-    title: Line
-    family: Literal["cnn", "transformer", "diffusion"]
 
 
 class ReportRun(Strict):
@@ -71,7 +64,7 @@ class ReportSettings(Strict):
     confidence: float = Field(gt=0, lt=1)
     results: str
     datasets: list[ReportDataset] = Field(min_length=1)
-    models: list[ReportModel] = Field(min_length=1)
+    models: list[ModelEntry] = Field(min_length=1)
     titles: dict[str, Line]
     runs: list[ReportRun]
     artifacts: list[ReportArtifact] = Field(min_length=1)

@@ -91,7 +91,7 @@
       axis: { labelColor: muted, titleColor: fg, gridColor: line, domainColor: line, tickColor: line,
               labelFontSize: 12, titleFontSize: 13, titleFontWeight: "normal" },
       header: { labelColor: fg, titleColor: fg, labelFontSize: 13, labelFontWeight: "bold" },
-      legend: { labelColor: fg, titleColor: muted, labelFontSize: 12.5, titleFontSize: 12.5, symbolSize: 120, labelLimit: 320 },
+      legend: { labelColor: fg, titleColor: muted, labelFontSize: 12.5, titleFontSize: 12.5, symbolSize: 120 },
       title: { color: fg, fontSize: 14, anchor: "start" },
     };
   };
@@ -133,15 +133,23 @@
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { if (!live.hidden && view) draw(); });
   };
 
-  // Facets side by side where there is room, else below each other.
+  // Facets side by side where there is room, else below each other, and legends likewise.
   const fitted = (spec, wide, config) => {
     const copy = { ...spec, config };
-    const facets = spec.usermeta.facets, least = 300;
-    const columns = Math.max(1, Math.min(facets, Math.floor(wide / least), 3));
-    const inner = Math.max(180, Math.floor(wide / columns) - 78);
+    const columns = Math.max(1, Math.min(spec.usermeta.facets, Math.floor(wide / 300), 3));
+    const inner = Math.min(700, Math.max(180, Math.floor(wide / columns) - 78));
+    const narrow = wide < 620;
+    config.header.labelLimit = inner + 50;
+    Object.assign(config.legend, {
+      orient: "top", direction: narrow ? "vertical" : "horizontal", labelLimit: inner,
+      columns: narrow ? 1 : Math.max(2, Math.floor(wide / 320)),
+      layout: { top: { direction: narrow ? "vertical" : "horizontal", margin: 6 } },
+    });
     copy.columns = columns;
     copy.spec = { ...spec.spec, width: inner, height: Math.round(Math.min(300, Math.max(200, inner * 0.7))) };
-    return copy;
+    // A black line would not be seen on a dark ground.
+    const text = JSON.stringify(copy).replaceAll("\"#000000\"", JSON.stringify(colour("--fg")));
+    return JSON.parse(text);
   };
 
   // --- contents -----------------------------------------------------------------------------------------------
