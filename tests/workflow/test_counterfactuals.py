@@ -25,6 +25,8 @@ MADE = {
     "make_counterfactuals_table": 1,
     "plot_counterfactuals_small_chest": 1,
     "plot_counterfactual_front": 1,
+    "collect_cases": 1,
+    "make_report": 1,
 }
 
 

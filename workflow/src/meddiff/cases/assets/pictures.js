@@ -13,7 +13,7 @@ function loaded(source) {
 async function pixelsOf(source) {
   const image = await loaded(source);
   const canvas = made("canvas", { width: image.naturalWidth, height: image.naturalHeight });
-  const context = canvas.getContext("2d");
+  const context = canvas.getContext("2d", { willReadFrequently: true });
   context.drawImage(image, 0, 0);
   return context.getImageData(0, 0, canvas.width, canvas.height);
 }
