@@ -35,10 +35,10 @@ html_theme = "furo"
 html_title = "meddiff"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
+html_js_files = ["site.js"]
 html_copy_source = False
 html_show_sphinx = False
 html_show_copyright = False
-pygments_style = "friendly"
 
 
 CODE = re.compile(r"(`+.*?`+)")

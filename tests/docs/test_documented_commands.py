@@ -61,6 +61,14 @@ def test_no_command_hides_in_another_kind_of_block(page: str, root: Path) -> Non
             assert not found, f"{page}: {found[0]!r} belongs into a block of bash"
 
 
+@pytest.mark.parametrize("page", [page for page in PAGES if page.startswith("docs/")])
+def test_python_on_a_page_is_run_by_a_test(page: str, root: Path) -> None:
+    tokens = MarkdownIt().parse((root / page).read_text(encoding="utf-8"))
+    if any(token.type == "fence" and token.info == "python" for token in tokens):
+        tests = [path.read_text(encoding="utf-8") for path in (root / "tests").rglob("test_*.py")]
+        assert any(f'"{page}"' in text for text in tests), f"no test names {page}, which has blocks of Python"
+
+
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
