@@ -206,6 +206,16 @@ def test_quiet_runs(monkeypatch, tmp_path, quiet, said):
     assert [word for word in ("Failed", "Stopped") if word in text] == said
 
 
+def test_a_quiet_run_does_not_say_how_many_jobs_are_done(monkeypatch, tmp_path):
+    """Snakemake tells of none that is finished."""
+    run = Run(monkeypatch, tmp_path, quiet={"progress", "rules"})
+    run.begin(train=1)
+    run.job(1)
+    run.now += 30
+    run.event(None, "Complete log(s): /somewhere/a.log")
+    assert run.end()[-2:] == ["Ended after 30 s.", "  log   /somewhere/a.log"]
+
+
 def test_a_fault_of_the_display_hides_nothing(run, monkeypatch):
     run.begin(train=1)
     monkeypatch.setattr(logging, "raiseExceptions", False)

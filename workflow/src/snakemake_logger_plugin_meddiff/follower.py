@@ -51,7 +51,9 @@ class Follower:
         self._logs = ""
         self._now = began
         self._nothing = False
-        self._silent = "all" in {str(getattr(kind, "value", kind)) for kind in settings.quiet or ()}
+        quiet = {str(getattr(kind, "value", kind)) for kind in settings.quiet or ()}
+        self._silent = "all" in quiet
+        self._uncounted = "progress" in quiet  # Snakemake then says of no job that it is finished
 
     def take(self, record: logging.LogRecord) -> None:
         """One message of Snakemake's."""
@@ -88,7 +90,11 @@ class Follower:
             return
         for text in self._errors:
             self._screen.say(text, "bad")
-        if self.state.total:
+        if self._uncounted and not self.state.failed:
+            self._screen.block(
+                [f"Ended after {duration(self._now - self.state.began)}.", f"  log   {self._logs}"]
+            )
+        elif self.state.total:
             lines = last_words(self.state, self._experiment, self._logs, self._now)
             self._screen.block(lines, "bad" if self.state.done < self.state.total else "good")
         elif self._nothing and self._experiment is not None:
