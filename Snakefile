@@ -31,6 +31,7 @@ include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/artifacts.smk"
 include: "workflow/rules/explain.smk"
 include: "workflow/rules/localise.smk"
+include: "workflow/rules/writing.smk"
 include: "workflow/rules/report.smk"
 
 

@@ -44,9 +44,10 @@ ROOMS = {
     "pipeline": "config runs data models readout weights sharing",
     "artifacts": "config runs data scoring readout evaluate localising explaining pipeline",
     "reporting": "config artifacts data planning records",
+    "writing": "config reporting",
     "cases": "config data diffusion scoring readout explaining reporting",
     "cli": "config data devices networks models scoring readout evaluate localising explaining artifacts "
-    "cases bundles records weights training starting planning sharing reporting",
+    "cases writing bundles records weights training starting planning sharing reporting",
 }
 # (module, room that it imports all the same) -> why.
 EXCEPTIONS: dict[tuple[str, str], str] = {}
@@ -58,14 +59,16 @@ LIMITS = {
     "arguments a function": 9,
 }
 # What passes one of these -> why.
-LARGER: dict[str, str] = {}
+LARGER: dict[str, str] = {
+    "config/schema": "one module for each block of the files that people write; `study` is the sixteenth",
+}
 LINES = {
     "workflow/src/meddiff/diffusion/*.py": 1600,  # the method, read in an hour; 1500 before evidence maps
     # Aim: 4500 for these two and all artifacts, which are 2800 and may be more: one has at most 300.
     "workflow/src/meddiff/evaluate/*.py": 2460,  # 2400 before comparisons on folds and on clean images
     "workflow/src/meddiff/evaluate/metrics/*.py": 900,
     "workflow/src/meddiff/artifacts/*.py": 1260,  # what artifacts share, pairs of datasets and folds among it
-    "workflow/rules/*.smk": 1200,  # at most 90 a stage, and one file a stage; 70 of them: report, cases
+    "workflow/rules/*.smk": 1240,  # at most 90 a stage, and one file a stage; 100: report, cases, writing
 }
 # What must know the workflow; everything else is in `meddiff.pipeline`, with tests.
 FUNCTIONS_IN_RULES = {"common.smk": {"told_by_snakemake"}}

@@ -47,6 +47,7 @@ from meddiff.pipeline.scoring import Scoring
 from meddiff.pipeline.shifts import Shifts
 from meddiff.pipeline.training import Training
 from meddiff.pipeline.weights import Weights
+from meddiff.pipeline.writing import Writing, written
 from meddiff.pipeline.wildcards import ANY_ELSEWHERE, one_of
 from meddiff.reporting.assets import asset_files
 from meddiff.sharing.absent import absent_files

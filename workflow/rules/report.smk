@@ -35,8 +35,9 @@ rule make_report:
         **REPORTING.files(),
         cases=cases_of(EXPERIMENT)[0],
         folder=ancient(cases_of(EXPERIMENT)[1]),
-        assets=asset_files("reporting", "cases"),
-        code=code_of("meddiff.reporting.parts", "meddiff.cases.part"),
+        written=written(EXPERIMENT),
+        assets=asset_files("reporting", "cases", "writing"),
+        code=code_of("meddiff.reporting.parts", "meddiff.cases.part", "meddiff.writing.part"),
     output:
         page=report(page_of(EXPERIMENT), caption="../report/artifact.rst", category="Report"),
     log:
@@ -54,4 +55,4 @@ rule make_report:
         "Making the report"
     shell:
         "python -m meddiff report --params {params.settings:q} {params.inputs:q}"
-        " --cases {input.cases:q} --out {output.page:q} > {log:q} 2>&1"
+        " --cases {input.cases:q} --written {input.written:q} --out {output.page:q} > {log:q} 2>&1"

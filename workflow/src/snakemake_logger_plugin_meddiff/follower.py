@@ -103,7 +103,8 @@ class Follower:
     def _begin(self, record: logging.LogRecord) -> None:
         self.state.plan(record.stats)
         self.state.earlier = earlier_durations(self._experiment.name if self._experiment else None)
-        self._screen.say(f"{record.stats['total']} jobs are to be done.")
+        total = record.stats["total"]
+        self._screen.say("1 job is to be done." if total == 1 else f"{total} jobs are to be done.")
         self._screen.follow(self.state)
 
     def _start(self, record: logging.LogRecord) -> None:

@@ -75,6 +75,7 @@ RULES: dict[str, str] = {
     "localise": "measure how well evidence maps find known lesions",
     "artifact": "make a table or a figure",
     "cases": "collect what the report's case explorer shows",
+    "methods": "draft a paper's methods and fill in its check lists",
     "report": "make the page with all tables and figures",
 }
 COMMANDS = OWN | RULES

@@ -11,8 +11,8 @@ from meddiff.records.files import Files
 from meddiff.reporting.assets import asset_files
 
 # What the page depends on, and the rooms that have templates, scripts and styles of it.
-MODULES = ("meddiff.reporting.parts", "meddiff.cases.part")
-ROOMS = ("reporting", "cases")
+MODULES = ("meddiff.reporting.parts", "meddiff.cases.part", "meddiff.writing.part")
+ROOMS = ("reporting", "cases", "writing")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,13 +20,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_params_argument(parser, "what `meddiff.reporting.settings.ReportSettings` say")
     add_input_argument(parser)
     parser.add_argument("--cases", type=Path, required=True, help="index of the cases that `cases` wrote")
+    parser.add_argument(
+        "--written", type=Path, nargs=3, required=True, help="methods, references and check lists"
+    )
     parser.add_argument("--out", type=Path, required=True, help="HTML file to write")
 
 
 def files(args: argparse.Namespace) -> Files:
     """What the command reads and writes."""
     inputs = [path for paths in inputs_of(args).values() for path in paths]
-    return Files([*inputs, args.cases, *map(Path, asset_files(*ROOMS))], [args.out], MODULES)
+    return Files([*inputs, args.cases, *args.written, *map(Path, asset_files(*ROOMS))], [args.out], MODULES)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -38,10 +41,13 @@ def run(args: argparse.Namespace) -> None:
     from meddiff.reporting.page import page
     from meddiff.reporting.parts import library_of, parts_after_cases, parts_before_cases
     from meddiff.reporting.settings import ReportSettings
+    from meddiff.writing.part import writing_parts
 
     settings = parsed(ReportSettings, args.params, "--params")
     given = Given.of(settings, inputs_of(args))
     # Parts of other rooms come between these: the page knows only `PagePart`.
     cases = case_part(args.cases, args.cases.with_suffix(""))
     parts = [*parts_before_cases(given), cases, *parts_after_cases(given)]
+    anchors = {one.id for one in [*given.artifacts, *parts]}
+    parts += writing_parts(args.written, anchors)
     write_text(args.out, page(settings, parts, library_of(parts)))

@@ -12,6 +12,7 @@ from meddiff.pipeline.localising import compared_baselines
 from meddiff.pipeline.reporting import page_of
 from meddiff.pipeline.shifts import Shifts
 from meddiff.pipeline.training import pretraining_runs
+from meddiff.pipeline.writing import written
 from meddiff.runs import TrainedRun
 
 _WEIGHTS = ("model.safetensors", "config.yaml", "run.json")
@@ -76,7 +77,8 @@ class Outputs:
 
     def report(self) -> list[str]:
         """The page that shows all of it, and what lies beside it."""
-        return self._expected([page_of(self._experiment), *cases_of(self._experiment)])
+        found = [page_of(self._experiment), *cases_of(self._experiment), *written(self._experiment)]
+        return self._expected(found)
 
     def _expected(self, files: Iterable[str]) -> list[str]:
         return [file for file in files if file not in self._absent]

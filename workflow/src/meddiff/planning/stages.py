@@ -12,6 +12,6 @@ STAGES = {
     "predict": ("predict",),
     "evaluate": (
         *("vote", "calibrate", "profile", "decide", "metrics", "collect"),
-        *("measure", "localise", "artifact", "cases", "report"),
+        *("measure", "localise", "artifact", "cases", "report", "methods"),
     ),
 }

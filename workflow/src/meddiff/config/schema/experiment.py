@@ -13,6 +13,7 @@ from meddiff.config.schema.figure import FigureStyle
 from meddiff.config.schema.operating_point import YOUDEN, OperatingPoint
 from meddiff.config.schema.shifts import ShiftsConfig
 from meddiff.config.schema.strict import Name, Seed, Steps, Strict, Title
+from meddiff.config.schema.study import StudyConfig
 
 
 def each_once(values: list) -> list:
@@ -199,6 +200,10 @@ class ExperimentConfig(Strict):
     )
     counterfactuals: CounterfactualConfig | None = None
     shifts: ShiftsConfig | None = None
+    study: StudyConfig = Field(
+        default=StudyConfig(),
+        description="what only the authors know, for the report's check lists (CLAIM, TRIPOD+AI)",
+    )
     figures: dict[Name, FigureStyle] = Field(
         default={}, description="figure -> its looks; what is not given is as the figure's own"
     )

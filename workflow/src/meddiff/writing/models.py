@@ -1,0 +1,119 @@
+"""Sentences about models and their training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from meddiff.writing.facts import Facts
+from meddiff.writing.settings import WritingSettings, WrittenModel
+from meddiff.writing.wording import listed, number, plain, several
+
+_NETWORKS = {
+    "unet": "a class-conditional UNet [@ronneberger2015]",
+    "dit": "a class-conditional diffusion transformer [@peebles2023]",
+    "stable_diffusion": "a latent text-to-image model [@rombach2022] that is told the class by a prompt",
+}
+_PREDICTS = {"v_prediction": "the velocity [@salimans2022]", "epsilon": "the noise [@ho2020]"}
+_LOSSES = {
+    "min_snr": "weighted by the signal-to-noise ratio, with an upper limit [@hang2023]",
+    "official": "weighted as in the published code [@favero2025]",
+    "uniform": "the same at all noise levels",
+}
+_UNITS = ((1, "hour"), (60, "minute"), (3600, "second"))
+_OPTIMISERS = {"adam": "Adam [@kingma2015]", "adamw": "AdamW [@loshchilov2019]"}
+
+
+def models_text(settings: WritingSettings, facts: Facts) -> list[str]:
+    """One paragraph a model."""
+    return [_diffusion(model, facts) for model in settings.diffusion] + [
+        _baseline(model, facts) for model in settings.baselines
+    ]
+
+
+def training_text(settings: WritingSettings, facts: Facts) -> list[str]:
+    """How models were trained; those with the same settings in one paragraph."""
+    if settings.released:
+        return ["The weights are those that the authors of the method released [@favero2025]."]
+    together: dict[str, tuple[list[str], Mapping[str, Any]]] = {}
+    for model in settings.models:
+        for dataset, config in model.configs.items():
+            text = _training(config)
+            names, _ = together.setdefault(text, ([], config))
+            names.append(f"{plain(model.title)} ({_title(settings, dataset)})")
+    paragraphs = [f"{listed(names)}: {text}" for text, (names, _) in together.items()]
+    if hours := facts.hours():
+        took = next(
+            several(round(hours * parts), unit)
+            for parts, unit in _UNITS
+            if hours * parts >= 2 or unit == "second"
+        )
+        paragraphs.append(f"Training all of them took {took} on {listed(facts.devices()) or 'one device'}.")
+    return paragraphs
+
+
+def _title(settings: WritingSettings, dataset: str) -> str:
+    return next((plain(one.title) for one in settings.datasets if one.name == dataset), plain(dataset))
+
+
+def _diffusion(model: WrittenModel, facts: Facts) -> str:
+    config = next(iter(model.configs.values()))
+    text = f"**{plain(model.title)}** is {_NETWORKS.get(config['kind'], 'a diffusion model')}"
+    text += _size(model, facts)
+    if schedule := config.get("schedule"):
+        shift = math.log(schedule["noise_size"] / schedule["image_size"])
+        where = "the one-level Haar transform of the image" if config.get("wavelet") else "the pixels"
+        text += (
+            f" It works on {where} and predicts {_PREDICTS[config['prediction']]}. The noise schedule is "
+            f"the shifted cosine [@hoogeboom2023] with a shift of {shift:.3g} and logSNR from "
+            f"{number(schedule['logsnr_max'])} to {number(schedule['logsnr_min'])}."
+        )
+    return text
+
+
+def _baseline(model: WrittenModel, facts: Facts) -> str:
+    config = next(iter(model.configs.values()))
+    name = plain(str(config.get("architecture", {}).get("model_name", "")))
+    kind = {"cnn": "a convolutional network", "transformer": "a transformer"}[model.family]
+    return f"**{plain(model.title)}** is {kind} of timm [@wightman2019], {name}{_size(model, facts)}"
+
+
+def _size(model: WrittenModel, facts: Facts) -> str:
+    parameters = facts.parameters(model.runs)
+    return f" with {several(parameters, 'parameter')}." if parameters else "."
+
+
+def _training(config: Mapping[str, Any]) -> str:
+    train = config.get("train")
+    if train is None:
+        return "used as pretrained, without training."
+    length = several(train["epochs"], "epoch") if train.get("epochs") else several(train["steps"], "step")
+    begun = "from pretrained weights" if config.get("pretrained") else "from random weights"
+    text = (
+        f"trained {begun} for {length} with {_OPTIMISERS[train['optimizer']]}, batches of "
+        f"{several(train['batch_size'], 'image')}, a learning rate of {number(train['lr'])} "
+        f"({train['lr_schedule']}, {several(train['warmup_steps'], 'step')} of warm-up), a weight decay of "
+        f"{number(train['weight_decay'])} and gradients clipped to a norm of "
+        f"{number(train['clip_grad_norm'])}."
+    )
+    if train.get("mixed_precision", "no") != "no":
+        text += f" Mixed precision: {train['mixed_precision']}."
+    if ema := train.get("ema"):
+        text += f" The weights are an exponential moving average with a decay of {number(ema['beta'])}."
+    if config.get("family") == "diffusion":
+        weighted = _LOSSES.get(str(config.get("loss_weight")), "")
+        text += f" The loss is {weighted}; the class" if weighted else " The class"
+        text += f" was left out for {100 * config['label_dropout']:g} % of the images."
+    if config.get("class_weights", "none") != "none":
+        text += " Classes are weighted in the loss."
+    if train.get("sampler") == "balanced":
+        text += " Classes are drawn equally often."
+    changed = config.get("augment") or train.get("augmentation")
+    text += (
+        " Training images were changed at random."
+        if changed
+        else " Training images were not changed at random."
+    )
+    chosen = "of the best F1 on the validation split" if train["select"] == "best_f1" else "of the last step"
+    return f"{text} The weights {chosen} were kept."
