@@ -81,7 +81,7 @@ def test_a_single_step_and_a_tie_are_said_plainly() -> None:
         "1 of 1 noised versions speak for \u2068melanoma\u2069, 0 for \u2068benign\u2069."
     ]
     (tie,) = votes_of(errors_of([0, 1]))
-    assert sentences(tie, CLASSES)[0].endswith("A close vote.")
+    assert sentences(tie, CLASSES)[0].endswith("Equal votes: the lower mean error decides.")
     assert "The outcome was open until the last step." in sentences(tie, CLASSES)
 
 

@@ -16,6 +16,7 @@ REPORT = {
     "collect_metrics": 1,
     "plot_uncertainty": 1,
     "plot_decision_curve": 1,
+    "plot_surest_errors_small_chest": 1,
     "collect_cases": 1,
     "make_report": 1,
 }

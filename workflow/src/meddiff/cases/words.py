@@ -31,6 +31,8 @@ def sentences(votes: Votes, names: Sequence[str]) -> list[str]:
     best, rival = (named(names[k]) for k in (votes.best, votes.rival))
     own, other = votes.counts[votes.best], votes.counts[votes.rival]
     close = " A close vote." if own < _CLOSE * votes.used else ""
+    if own == other:
+        close = " Equal votes: the lower mean error decides."
     said = [
         f"{_count(own)} of {votes.used} noised versions speak for {best}, {_count(other)} for {rival}.{close}"
     ]
@@ -59,7 +61,7 @@ def _levels(votes: Votes, names: Sequence[str]) -> str:
     if None not in leaders and len(set(leaders)) == 1:
         return f"All noise levels agree: most votes are for {named(names[leaders[0]])} at each of them."
     parts = [
-        f"{words} {'they are divided' if k is None else f'most votes are for {named(names[k])}'}"
+        f"{words} {'votes are divided' if k is None else f'most votes are for {named(names[k])}'}"
         for words, k in zip(_AT_NOISE, leaders, strict=True)
     ]
     shapes = "Much noise leaves coarse shapes, little leaves detail."

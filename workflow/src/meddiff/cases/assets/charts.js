@@ -38,7 +38,7 @@ function addTicks(chart, axis, ticks) {
 
 function niceTicks(low, high, wanted) {
   const raw = (high - low) / wanted || 1, power = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 5, 10].map((digit) => digit * power).find((size) => size >= raw);
+  const step = [1, 2, 2.5, 5, 10].map((digit) => digit * power).find((size) => size >= raw);
   const ticks = [];
   for (let tick = Math.ceil(low / step) * step; tick <= high + 1e-9; tick += step) {
     ticks.push(Math.abs(tick) < 1e-9 ? 0 : Number(tick.toPrecision(6)));

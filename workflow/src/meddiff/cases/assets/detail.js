@@ -35,7 +35,7 @@ function othersSay(dataset, run, image) {
   const others = dataset.runs.filter((other) => other.model !== run.model);
   if (!others.length) return null;
   const same = others.filter((other) => other.prediction[image] === run.prediction[image]).length;
-  const some = same ? `${same} of ${others.length} decisions of other models agree` : `No other model agrees (${others.length} decisions)`;
+  const some = same ? `${same} of ${others.length} decisions of other models agree` : "No other model agrees";
   return made("li", {}, `${same === others.length ? "All other models agree" : some}; see the table below.`);
 }
 
@@ -156,11 +156,11 @@ function editsPanel(dataset, edits, label) {
 
 // Every decision on the same image.
 function modelsPanel(dataset, number, runNumber, image, details, address) {
-  const classes = dataset.classes, few = classes.length <= 5;
+  const classes = dataset.classes, shown = classes.map((_, k) => k).filter((k) => details && details.p.some((p) => p[k] >= 50));
   const head = made("tr", {}, ["Model", "Decision", "", "Probability", "Uncertainty", "May be", "Steps"].map((text) => made("th", { scope: "col" }, text)));
   const rows = dataset.runs.map((run, r) => {
     const found = decisionOf(dataset, run, image), p = details ? details.p[r] : null;
-    const bars = p && few ? made("div", { class: "bars" }, p.map((share, k) =>
+    const bars = p ? made("div", { class: "bars" }, p.map((share, k) =>
       made("span", { class: `bar ${classMark(k)}`, style: { width: `${share / 10}%` }, title: `${classes[k]} ${percent(share / 1000)}` }))) : null;
     const name = r === runNumber
       ? made("strong", {}, runTitle(run))
@@ -178,8 +178,8 @@ function modelsPanel(dataset, number, runNumber, image, details, address) {
   return panel("The same image before every model",
     made("div", { class: "table-holder", tabindex: 0, role: "region", "aria-label": "Decisions of every model" },
       made("table", {}, made("thead", {}, head), made("tbody", {}, rows))),
-    details && few ? made("p", { class: "note" }, "Bars: ", classes.flatMap((name, k) => [
-      made("span", { class: `swatch ${classMark(k)}`, "aria-hidden": "true" }), bdi(name), " "])) : null);
+    details ? made("p", { class: "note" }, "Bars: ", shown.flatMap((k) => [
+      made("span", { class: `swatch ${classMark(k)}`, "aria-hidden": "true" }), bdi(classes[k]), " "])) : null);
 }
 
 // Draws for the width of `holder`, and again where that changes.
