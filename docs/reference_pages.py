@@ -168,30 +168,28 @@ def takes(value: Schema, schema: Schema) -> str:
     if options:
         return " or ".join(dict.fromkeys(takes(option, schema) for option in options))
     if value.get("type") == "array":
-        inner = value.get("items")
-        parts = [takes(part, schema) for part in value.get("prefixItems", ())]
-        what = (
-            f"list of {takes(inner, schema)}" if inner else f"list: {', '.join(parts)}" if parts else "list"
-        )
-        return f"{what}{limits(value, 'minItems', 'maxItems')}"
+        return list_of(value, schema)
     names = {"integer": "whole number", "number": "number", "string": "text", "boolean": "`true` or `false`"}
-    return f"{names.get(value.get('type', ''), 'mapping')}{limits(value, 'minimum', 'maximum')}"
+    return f"{names.get(value.get('type', ''), 'mapping')}{limits(value)}"
 
 
-def limits(value: Schema, least: str, most: str) -> str:
+def list_of(value: Schema, schema: Schema) -> str:
+    """In words what a list may hold, and how many of them."""
+    if "items" not in value:
+        parts = [takes(part, schema) for part in value.get("prefixItems", ())]
+        return f"list of {len(parts)}: {', '.join(parts)}" if parts else "list"
+    least, most = value.get("minItems", 0), value.get("maxItems")
+    number = f"{least:,} to {most:,}" if least and most else f"at most {most:,}" if most else ""
+    number = number or (f"at least {least:,}" if least else "")
+    return f"list of {takes(value['items'], schema)}{f' ({number})' if number else ''}"
+
+
+def limits(value: Schema) -> str:
     """`` from 0 to 1`` and the like, or nothing."""
-    words = []
-    for key, word in (
-        (least, "from"),
-        ("exclusiveMinimum", "above"),
-        (most, "to"),
-        ("exclusiveMaximum", "below"),
-    ):
-        if key in value and not (key == "minItems" and value[key] == 0):
-            words.append(
-                f"{word} {value[key]:,}" if isinstance(value[key], int) else f"{word} {value[key]:g}"
-            )
-    return f", {' '.join(words)}" if words else ""
+    names = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "to", "exclusiveMaximum": "below"}
+    words = [(word, value[key]) for key, word in names.items() if key in value]
+    shown = [f"{word} {limit:,}" if isinstance(limit, int) else f"{word} {limit:g}" for word, limit in words]
+    return f" {' '.join(shown)}" if shown else ""
 
 
 def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:

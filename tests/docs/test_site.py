@@ -59,8 +59,8 @@ def test_every_key_is_in_the_reference_with_type_default_and_limits() -> None:
         for part in (schema, *schema["$defs"].values()):
             for key in part.get("properties", {}):
                 assert f"| `{key}` |" in page
-    assert "| `image_size` | whole number, from 8 to 4,096 | required | side in pixels" in page
-    assert "| `hflip` | number, from 0 to 1 | `0.0` |" in page
+    assert "| `image_size` | whole number from 8 to 4,096 | required | side in pixels" in page
+    assert "| `hflip` | number from 0 to 1 | `0.0` |" in page
     assert '| `decoding` | `"full"` or `"reduced"` | `"full"` |' in page
 
 

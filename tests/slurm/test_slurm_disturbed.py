@@ -31,7 +31,7 @@ pytestmark = pytest.mark.slow
 
 PREDICTIONS = RESNET / "predictions/softmax.csv"
 OUTAGE = 25  # seconds: more attempts, one a second, than the executor makes by default
-# From the README: what is still in the queue of a main process that is gone.
+# From docs/cluster.md: what is still in the queue of a main process that is gone.
 CANCEL_LEFTOVERS = "squeue --me -h -o '%i %j' | awk '/ meddiff_/ {print $1}' | xargs -r scancel"
 
 

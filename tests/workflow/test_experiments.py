@@ -16,7 +16,7 @@ VOTE_SEEDS = 3
 
 
 def test_slurm_profile_runs_the_paper(clone):
-    """The literal command of the README, on a machine without data or a cluster."""
+    """The literal command of docs/paper.md, on a machine without data or a cluster."""
     planned = clone.planned("--profile", "slurm")
     assert planned["train_model"] == DATASETS * (BASELINES + SINGLE_DIFFUSION)
     assert planned["train_joint_model"] == 1

@@ -60,7 +60,7 @@ def test_a_failed_training_is_not_forgotten(project):
     assert [path.read_bytes() for path in kept] == [before[f"{UNET}/weights/model.safetensors"]]
 
     project.edit_yaml(EXPERIMENT, compute={"attention": "auto"})
-    shutil.rmtree(project.folder / ".meddiff/state")  # as README says one may
+    shutil.rmtree(project.folder / ".meddiff/state")  # as docs/reruns.md says one may
     undone = project.folder.parent / "undone"
     shutil.copytree(project.folder, undone, symlinks=True)
     project.snakemake()
