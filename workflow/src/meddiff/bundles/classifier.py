@@ -125,15 +125,12 @@ class Classifier:
         """The network with its weights, in eval mode on its device."""
         import torch
 
-        from meddiff.config.schema.compute import DEFAULT_COMPUTE
         from meddiff.models.checkpoint import load_tensors, read_weights
-        from meddiff.models.trained import default_device
-        from meddiff.networks.prepare import prepare_network
 
-        source = self._source
-        if self._device == "cuda" and not torch.cuda.is_available():
+        source, has_gpu = self._source, torch.cuda.is_available()
+        if self._device == "cuda" and not has_gpu:
             raise ConfigError("device: PyTorch finds no GPU here; say cpu or auto")
-        device = default_device() if self._device == "auto" else torch.device(self._device)
+        device = torch.device("cuda" if has_gpu and self._device != "cpu" else "cpu")
         network = self.spec.build()
         if isinstance(source, Bundle):
             tensors, path = source.tensors(), source.folder
@@ -141,7 +138,12 @@ class Classifier:
             path = source.weights / WEIGHTS
             tensors = read_weights(path)
         load_tensors(path, tensors, network)
-        precision = self.usage.scoring.precision if self.usage.scoring else "fp32"
+        if self.usage.scoring is None:
+            return network.to(device).eval()
+        from meddiff.config.schema.compute import DEFAULT_COMPUTE
+        from meddiff.networks.prepare import prepare_network
+
+        precision = self.usage.scoring.precision
         return prepare_network(network, DEFAULT_COMPUTE, device, precision).eval()
 
     @cached_property

@@ -54,6 +54,7 @@ def gpus(args: argparse.Namespace) -> int:
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
     from meddiff.bundles.classifier import Classifier
+    from meddiff.bundles.lean import import_diffusers
     from meddiff.bundles.shown import as_json, as_text, write_answers
     from meddiff.errors import ConfigError, DataError
 
@@ -62,6 +63,7 @@ def run(args: argparse.Namespace) -> None:
         args.model, decision=args.decision, all_steps=args.all_steps, device=args.device
     )
     inputs = classifier.read(args.images)
+    import_diffusers(classifier.spec.model.kind)
     if args.image_id is not None and len(inputs) != 1:
         raise ConfigError(f"--id: is of one image, and there are {len(inputs)}")
     ids = None if args.image_id is None else [args.image_id]

@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 
 from meddiff.diffusion.vote import Floats
@@ -78,6 +77,8 @@ def fit(scores: np.ndarray, labels: np.ndarray, class_names: Sequence[str], *, o
     Raises:
         DataError: if a class has no image.
     """
+    from scipy.optimize import minimize  # slow to import, and not needed where a calibration is only applied
+
     scores = np.asarray(scores, dtype=np.float64)
     classes = len(class_names)
     counts = np.bincount(labels, minlength=classes)
