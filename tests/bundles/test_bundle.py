@@ -265,3 +265,11 @@ def test_kinds_of_which_no_parts_are_known_cannot_be_exported(monkeypatch) -> No
     spec = ModelSpec(tiny_config("dit").model_copy(update={"kind": "convnet"}), 2, 1, SIDE)
     with pytest.raises(CheckpointError, match="kind 'convnet' cannot be exported"):
         parts_of(spec)
+
+
+def test_the_documentation_has_the_lines_of_diffusers(root, runs) -> None:
+    lines = (root / "docs/classify.md").read_text(encoding="utf-8").splitlines()
+    page = "\n".join(line for line in lines if line)
+    for kind in ("unet", "dit"):
+        (part,) = parts_of(Bundle(runs.bundles[kind]).spec)
+        assert "\n".join(part.lines).format(bundle="bundle") in page

@@ -21,6 +21,7 @@ import yaml
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from error_samples import save_errors, save_evidence
+from meddiff.bundles import bundle
 from meddiff.data.stores import store_files
 from meddiff.data.stores.store import Store
 from meddiff.errors import CheckpointError, DataError, MeddiffError, ReleaseError
@@ -120,6 +121,14 @@ KINDS = {
         ood.read_profile,
         lambda content, path: ood.write_profile(path, *content),
         DataError,
+        exact=True,
+    ),
+    "bundle": Kind(
+        bundle,
+        ".json",
+        bundle.read_manifest,
+        lambda content, path: bundle.write_manifest(path, content),
+        CheckpointError,
         exact=True,
     ),
     "weights": Kind(spec, "", _read_weights, _write_weights, CheckpointError),

@@ -14,6 +14,11 @@ import pytest
 import xarray as xr
 from format_samples import KINDS, NETWORKS, config_version, sample, versions
 
+from meddiff.bundles.usage import Editing, Pixels, Scoring, Usage
+from meddiff.config.schema.data.intensity import Window
+from meddiff.config.schema.deciding import DecideParams, TriageConfig
+from meddiff.config.schema.experiment import StoppingConfig
+from meddiff.config.schema.operating_point import AtLeast
 from meddiff.errors import DataError, MeddiffError
 from meddiff.format_version import as_of_today
 from meddiff.readout.calibration import Calibration
@@ -113,6 +118,39 @@ def check_profile(content: tuple[ErrorProfile, dict[str, float]]) -> None:
         np.testing.assert_array_equal(found, expected)
 
 
+def check_bundle(found: Usage) -> None:
+    assert found == Usage(
+        title="DiT-B/4",
+        dataset="eyes",
+        class_names=["no finding", "Ä <b>", "melanoma"],
+        pixels=Pixels(
+            size=64,
+            channels=3,
+            geometry="crop",
+            bits=12,
+            decoding="reduced",
+            intensity=Window(kind="window", center=40.0, width=400.0),
+            convert=("grey_to_rgb",),
+        ),
+        scoring=Scoring(
+            seed=7,
+            steps=51,
+            noise_levels="low_discrepancy",
+            precision="bf16",
+            stopping=StoppingConfig(
+                kind="sequential", decision="mean", delta=0.05, min_steps=3, order="spread"
+            ),
+        ),
+        editing=Editing(from_t=0.4, cfg_scale=2.5, sampling_steps=12, sampler="ddim", seed=3),
+        decisions=["mean", "majority"],
+        deciding=DecideParams(
+            prevalence={"no finding": 0.9, "Ä <b>": 0.05, "melanoma": 0.05}, triage=TriageConfig(coverage=0.8)
+        ),
+        operating_point=AtLeast(sensitivity=0.9),
+        seed=2,
+    )
+
+
 def check_weights(content: dict[str, Any]) -> None:
     chest, skin = ("no finding", "pleural effusion"), ("benign", "melanoma")
     found = {
@@ -178,6 +216,7 @@ CHECKS = {
     "predictions": check_predictions,
     "calibration": check_calibration,
     "profile": check_profile,
+    "bundle": check_bundle,
     "weights": check_weights,
     "release": check_release,
     "store": check_store,

@@ -33,9 +33,9 @@ def is_bundle(folder: Path) -> bool:
     return (folder / MANIFEST).is_file() and (folder / SUMS).is_file()
 
 
-def write_manifest(folder: Path, usage: Usage) -> None:
-    """Write `MANIFEST`."""
-    write_json(folder / MANIFEST, {KEY: FORMAT_VERSION, **usage.model_dump(mode="json")})
+def write_manifest(path: Path, usage: Usage) -> None:
+    """Write how a model is used, atomically."""
+    write_json(path, {KEY: FORMAT_VERSION, **usage.model_dump(mode="json")})
 
 
 def write_fitted(folder: Path, decision: str, part: str, fitted: Fitted) -> list[str]:
@@ -82,7 +82,7 @@ class Bundle:
         """
         self.folder = folder
         # First, since what the other files are is up to it.
-        self.usage = _read_manifest(folder / MANIFEST)
+        self.usage = read_manifest(folder / MANIFEST)
         sums = _read_sums(folder / SUMS)
         for name, expected in sums.items():
             _check(folder / name, expected)
@@ -126,7 +126,12 @@ class Bundle:
         return Fitted(calibration, profile, usual, point)
 
 
-def _read_manifest(path: Path) -> Usage:
+def read_manifest(path: Path) -> Usage:
+    """How a model is used.
+
+    Raises:
+        CheckpointError: if the file cannot be used, or was made by a newer meddiff.
+    """
     try:
         document = dict(read_json(path))
         content = as_of_today(path, document.pop(KEY, None), document, (), CheckpointError, _REPAIR)

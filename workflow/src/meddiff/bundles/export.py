@@ -63,7 +63,7 @@ def _write(folder: Path, source: RunFolder, usage: Usage, license_name: str) -> 
     tensors = read_weights(source.weights / WEIGHTS)
     load_tensors(source.weights / WEIGHTS, tensors, source.spec.build())
     names = [MANIFEST, CONFIG, CARD, *write_network(folder, source.spec, tensors)]
-    write_manifest(folder, usage)
+    write_manifest(folder / MANIFEST, usage)
     shutil.copyfile(source.weights / CONFIG, folder / CONFIG)
     for decision in usage.decisions:
         for part, all_steps in ((AS_USED, False), (ALL_STEPS, True)):
