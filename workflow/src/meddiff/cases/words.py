@@ -40,7 +40,7 @@ def sentences(votes: Votes, names: Sequence[str]) -> list[str]:
         said.append(_levels(votes, names))
     better = int(np.argmin(votes.means))
     if better != votes.best:
-        said.append(f"Yet on average over all of them {named(names[better])} has the smaller error.")
+        said.append(f"Yet averaged over all noise levels {named(names[better])} has the smaller error.")
     certain = votes.shown["certain"]
     if votes.used < votes.shown["total"]:
         total = votes.shown["total"]

@@ -200,6 +200,9 @@ function caseDetail(view, image, details, problem, address) {
   const about = dataset.scored.find((one) => one.model === run.model);
   const full = scored ? { ...about, ...scored } : null;
   const says = full ? full.says.map((sentence) => made("li", {}, sentence)) : [];
+  if (full && full.best !== run.prediction[image]) {
+    says.unshift(made("li", {}, "By votes it would be ", bdi(dataset.classes[full.best]), `; this decision is by ${DECISIONS[run.decision] || run.decision.replaceAll("_", " ")}.`));
+  }
   const notes = [];
   if (problem) notes.push("The folder “cases” is not beside this page, so pictures and steps cannot be shown. Keep both together.");
   else if (!details) notes.push(`This test split is large: pictures and steps are kept of the ${dataset.details.length} images that models err in or are least sure of. This is none of them.`);
