@@ -98,7 +98,13 @@ def write_diffusion(
         evidence=(("image", "other", "y", "x"), maps), steps_used=("image", np.full(len(ids), STEPS))
     )
     save_evidence(evidence.assign_attrs(space="pixels"), folder / "evidence.nc")
-    write_predictions(from_errors(dataset, "majority"), folder / "majority.csv")
+    table = from_errors(dataset, "majority")
+    # As `decide` adds them: sets that hold the decision and every second class, and images unlike others.
+    sets = {
+        f"in_set_{name}": ((table["prediction"] == k) | (k % 2 == 0)) * 1 for k, name in enumerate(classes)
+    }
+    unlike = {"ood_profile": np.linspace(-1, 0.5, len(ids))}
+    write_predictions(table.assign(**sets, **unlike), folder / "majority.csv")
 
 
 def made_up(
@@ -125,6 +131,8 @@ def made_up(
     write_images(folder / "store", ids, labels, classes)
     write_diffusion(folder, ids, labels, classes, levels)
     write_edits(folder, ids[:edited], labels[:edited], len(classes))
+    strata = {"split": "test", "label": labels, "group": ids, "stratum": [f"view {at % 2}" for at in labels]}
+    pd.DataFrame({"image_id": ids, **strata}).to_csv(folder / "strata.csv", index=False)
     logits = np.random.default_rng(2).normal(0, 1, (len(ids), len(classes)))
     logits[np.arange(len(ids)), labels] += 1
     write_predictions(from_logits(ids, ids, labels, logits, classes), folder / "softmax.csv")
@@ -139,6 +147,7 @@ def made_up(
         "name": "chest",
         "title": "Chest",
         "classes": list(classes),
+        "strata": {"title": "View", "path": str(folder / "strata.csv")},
         "stores": {str(SIDE): str(folder / "store")},
         "runs": [{**run, "predictions": str(folder / f"{run['decision']}.csv")} for run in runs],
         "scored": [{**scored, **{key: str(folder / name) for key, name in files.items()}}],

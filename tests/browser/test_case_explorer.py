@@ -108,6 +108,22 @@ def test_what_is_filtered_and_sorted_is_what_the_tables_say(explorer: Page, run)
     explorer.get_by_role("button", name="Models disagree").click()
     assert set(listed(explorer)) == set(table["image_id"][table["prediction"] != other["prediction"]])
     explorer.get_by_role("button", name="All cases").click()
+    choose(explorer, "Model", "UNet, by majority")
+    sets = table[[f"in_set_{name}" for name in ("benign", "melanoma", "nevus")]].to_numpy() == 1
+    for option, fits in (
+        ("one class: sure", sets.sum(axis=1) == 1),
+        ("several: for a person", sets.sum(axis=1) > 1),
+        ("with melanoma", sets[:, 1]),
+        ("without the true class", ~sets[np.arange(IMAGES), table["label"]]),
+    ):
+        choose(explorer, "Predicted set", option)
+        assert set(listed(explorer)) == set(table["image_id"][fits]), option
+    choose(explorer, "Predicted set", "any")
+    choose(explorer, "View", "view 1")
+    choose(explorer, "Unlike the training data", "yes")
+    both = (table["label"] % 2 == 1) & (table["ood_profile"] > 0)
+    assert both.any() and set(listed(explorer)) == set(table["image_id"][both])
+    explorer.get_by_role("button", name="All cases").click()
     explorer.keyboard.press("/")
     explorer.keyboard.type("0001")
     assert listed(explorer) and all("0001" in name for name in listed(explorer))

@@ -14,6 +14,7 @@ from case_samples import ODD_CLASSES, ODD_IDS, made_up
 from meddiff.cases.collect import collect_cases, details_of, read_index
 from meddiff.cases.part import case_part
 from meddiff.cases.settings import CaseSettings
+from meddiff.cli import main
 from meddiff.errors import DataError
 from meddiff.readout.predictions import probabilities, read_predictions
 
@@ -79,7 +80,7 @@ def test_what_is_not_here_is_left_out(small, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     document = json.loads(settings.model_dump_json().replace(str(folder), str(copy)))
     copy.mkdir()
-    for name in ("majority.csv", "softmax.csv"):
+    for name in ("majority.csv", "softmax.csv", "strata.csv"):
         (copy / name).write_bytes((folder / name).read_bytes())
     index, details = collected(CaseSettings.model_validate(document), tmp_path)
     assert index["datasets"][0]["sheets"] is None
@@ -134,3 +135,14 @@ def test_a_small_run_is_one_file_and_a_changed_folder_is_refused(small, tmp_path
     (tmp_path / "cases/0-1.js").write_text("meddiffDetails(0,{});\n")
     with pytest.raises(DataError, match=r"0-1\.js: is missing or is not the file"):
         case_part(tmp_path / "cases.json", tmp_path / "cases")
+
+
+def test_the_command_writes_both_and_says_what_is_wrong(small, tmp_path: Path, caplog) -> None:
+    settings, _ = small
+    out = ["--out", str(tmp_path / "cases.json"), "--out-folder", str(tmp_path / "cases")]
+    assert main(["cases", "--params", settings.model_dump_json(), *out]) == 0
+    assert read_index(tmp_path / "cases.json")["files"].keys() == {
+        p.name for p in (tmp_path / "cases").iterdir()
+    }
+    assert main(["cases", "--params", '{"datasets": [], "most_details": 1}', *out]) == 1
+    assert "--params: datasets" in caplog.text

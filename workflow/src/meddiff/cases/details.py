@@ -114,31 +114,40 @@ def _add_steps(
     from meddiff.scoring.evidence_file import open_evidence, pair_map
 
     with ExitStack() as stack:
-        errors = _images_of(stack.enter_context(open_errors(scored.errors)), ids, scored.errors)
-        keys = noise_words(int(errors.attrs["seed"]), ids)
-        levels = str(errors.attrs["noise_levels"])
-        votes = votes_of(errors)
-        maps = None
-        if scored.evidence is not None and Path(scored.evidence).is_file():
-            maps = _images_of(stack.enter_context(open_evidence(scored.evidence)), ids, scored.evidence)
-        for at, (entry, one) in enumerate(zip(found, votes, strict=True)):
-            entry |= one.shown | {"says": sentences(one, names), "key": keys[at], "levels": levels}
-            if maps is not None:
-                pair = pair_map(maps.isel(image=[at]), names[one.best], names[one.rival])[0]
-                entry["evidence"] = signed_map(pair)
+        stored = stack.enter_context(open_errors(scored.errors))
+        rows = _rows_of(stored, ids, scored.errors)
+        keys = noise_words(int(stored.attrs["seed"]), ids)
+        levels = str(stored.attrs["noise_levels"])
+        votes = votes_of(_picked(stored, rows))
+        for entry, one, key in zip(found, votes, keys, strict=True):
+            entry |= one.shown | {"says": sentences(one, names), "key": key, "levels": levels}
+        if scored.evidence is None or not Path(scored.evidence).is_file():
+            return
+        maps = stack.enter_context(open_evidence(scored.evidence))
+        rows = _rows_of(maps, ids, scored.evidence)
+        for entry, one, row in zip(found, votes, rows, strict=True):
+            # One at a time: maps of many classes and large images do not fit into memory together.
+            pair = pair_map(maps.isel(image=[row]), names[one.best], names[one.rival])[0]
+            entry["evidence"] = signed_map(pair)
 
 
-def _images_of(dataset: xr.Dataset, ids: Sequence[str], path: str) -> xr.Dataset:
-    """Some images of a file, in memory."""
-    rows = {name: row for row, name in enumerate(dataset["image"].values.astype(str).tolist())}
-    if missing := [name for name in ids if name not in rows]:
+def _rows_of(dataset: xr.Dataset, ids: Sequence[str], path: str) -> list[int]:
+    """Where images are in a file."""
+    known = {name: row for row, name in enumerate(dataset["image"].values.astype(str).tolist())}
+    if missing := [name for name in ids if name not in known]:
         raise DataError(
             f"{path}: has no image {missing[0]!r}, of which there are predictions; run the workflow again"
         )
-    wanted = np.array([rows[name] for name in ids], dtype=np.int64)
-    first, last = wanted.min(), wanted.max()
-    # One range, since HDF5 is slow with lists.
-    return dataset.isel(image=slice(first, last + 1)).load().isel(image=wanted - first)
+    return [known[name] for name in ids]
+
+
+def _picked(dataset: xr.Dataset, rows: Sequence[int]) -> xr.Dataset:
+    """Some images of an errors file in memory; they are read one by one, since HDF5 is slow with lists."""
+    arrays = {
+        name: (dataset[name].dims, np.stack([dataset[name][row].values for row in rows]))
+        for name in ("errors", "logsnr")
+    }
+    return dataset.drop_vars([*arrays]).isel(image=list(rows)).load().assign(arrays)
 
 
 def _edits(path: Path, images: Path, ids: set[str]) -> dict[str, dict[str, Any]]:

@@ -18,11 +18,13 @@ function verdictOf(dataset, run, image, shares) {
   if (run.calibrated && likely !== found.prediction) {
     parts.push(" After calibration ", name(likely), ` is more probable (${percent(shares[likely] / 1000)}): among validation images with such scores this class was more frequent.`);
   }
-  if (found.set) {
+  if (found.set && dataset.classes.length === 2) {
+    parts.push(found.set.length === 1
+      ? " By the promise of the triage it is sure enough to decide this without a person."
+      : " It is not sure enough to decide this alone: a person should look.");
+  } else if (found.set) {
     const names = found.set.flatMap((k, i) => [i ? ", " : "", name(k)]);
-    if (found.set.length === 1) parts.push(" On the promise of the calibration it is surely ", ...names, ".");
-    else if (found.set.length) parts.push(" It is not sure enough to exclude any of ", ...names, ": a person should look.");
-    else parts.push(" No class fits well enough: a person should look.");
+    parts.push(...(names.length ? [" Predicted set: ", ...names, "."] : [" The predicted set is empty: no class fits well."]));
   }
   if (found.ood !== null && found.ood > 0) {
     parts.push(" The image is unlike what the model was trained on: of twenty known images at most one is so.");
@@ -157,7 +159,7 @@ function editsPanel(dataset, edits, label) {
 // Every decision on the same image.
 function modelsPanel(dataset, number, runNumber, image, details, address) {
   const classes = dataset.classes, shown = classes.map((_, k) => k).filter((k) => details && details.p.some((p) => p[k] >= 50));
-  const head = made("tr", {}, ["Model", "Decision", "", "Probability", "Uncertainty", "May be", "Steps"].map((text) => made("th", { scope: "col" }, text)));
+  const head = made("tr", {}, ["Model", "Decision", "", "Probability", "Uncertainty", "Predicted set", "Steps"].map((text) => made("th", { scope: "col" }, text)));
   const rows = dataset.runs.map((run, r) => {
     const found = decisionOf(dataset, run, image), p = details ? details.p[r] : null;
     const bars = p ? made("div", { class: "bars" }, p.map((share, k) =>

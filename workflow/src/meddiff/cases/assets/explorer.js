@@ -133,7 +133,10 @@ function startExplorer(root) {
     detail.replaceChildren();
     refresh();
     // Who follows a link to another part of the page is not called back here.
-    if (location.hash !== HOME && location.hash !== "") return;
+    if (location.hash !== HOME && location.hash !== "") {
+      document.getElementById(location.hash.slice(1))?.scrollIntoView();
+      return;
+    }
     root.scrollIntoView({ block: "nearest" });
     grid.focusImage(image);
   }
