@@ -82,6 +82,11 @@ def test_links_are_those_of_the_site(root: Path, source: str, page: str, link: s
     assert made == f"see [`a` [b]]({expected}).\n\n```\n[code]({link})\n```\n"
 
 
+def test_no_page_links_to_what_only_the_site_has(root: Path) -> None:
+    for page in (root / "docs").glob("*.md"):
+        assert f"({root_pages.GENERATED}/" not in page.read_text(encoding="utf-8"), f"{page.name}"
+
+
 def test_a_link_to_a_folder_is_only_its_text(root: Path) -> None:
     made = root_pages.linked("see [the files](../config/models).", root, PurePosixPath("docs/a.md"), "a")
     assert made == "see the files."
