@@ -8,7 +8,7 @@ WORKERS ?= -n 2 --dist loadfile
 # Tests and the demo must see this checkout and this environment, not what the shell has activated.
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help demo test test-fast bench docs lint format schemas rooms install install-dev install-slurm install-browser clean-demo
+.PHONY: help demo test test-fast bench docs lint format schemas rooms containers install install-dev install-slurm install-browser clean-demo
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -46,6 +46,9 @@ schemas: install ## write workflow/schemas from the classes that read the config
 
 rooms: install ## write the picture of the rooms into ARCHITECTURE.md from the imports
 	python docs/rooms.py
+
+containers: install ## write envs/meddiff.def and envs/Dockerfile with the pins of requirements.txt
+	python envs/containers.py
 
 install: $(VENV)/.installed ## create .venv with what the workflow needs
 

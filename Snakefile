@@ -9,6 +9,10 @@ configfile: "config/config.yaml"
 include: "workflow/rules/common.smk"
 
 
+# Used with `--software-deployment-method apptainer` only.
+container: CONFIG.container
+
+
 wildcard_constraints:
     dataset=one_of(CONFIG.known_datasets),
     model=one_of(CONFIG.every_model()),

@@ -292,8 +292,11 @@ def test_local_root_by_config_environment_or_default(folder, monkeypatch):
 
 @pytest.mark.parametrize("key", ["root_three", "seed", "one"])
 def test_unknown_key_on_the_command_line(folder, key):
-    known = "experiment, preset, weights, official_weights, root_one, root_two, retrain, keep, prevalence"
-    assert message(folder, **{key: "x"}) == f"--config {key}: unknown key; known are {known}"
+    known = "experiment, preset, weights, official_weights, root_one, root_two, retrain, keep"
+    assert (
+        message(folder, **{key: "x"})
+        == f"--config {key}: unknown key; known are {known}, container, prevalence"
+    )
 
 
 def test_decisions_about_published_models(folder):

@@ -19,6 +19,7 @@ shell.prefix(PREFIX.replace("{", "{{").replace("}", "}}"))
 from snakemake.exceptions import WorkflowError
 
 from meddiff.config import Config, top_level
+from meddiff.config.container import check_image
 from meddiff.config.folders import check_checkout, check_folders
 from meddiff.config.dataset_slices import (
     DescribeParams,

@@ -2,6 +2,7 @@
 if workflow.is_main_process:
     logger.info(start.announcement(EXPERIMENT), extra={"meddiff_experiment": start.names_of(EXPERIMENT)})
     with told_by_snakemake():
+        check_image(CONFIG.container, map(str, workflow.deployment_settings.deployment_method))
         start.refresh_manifests(EXPERIMENT)
         start.look_before_planning(EXPERIMENT, KEPT, logger.warning)
 

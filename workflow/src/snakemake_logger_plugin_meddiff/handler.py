@@ -13,7 +13,8 @@ from snakemake_interface_logger_plugins.common import LogEvent
 if TYPE_CHECKING:
     from snakemake_logger_plugin_meddiff.follower import Follower
 
-_NOISE = "Assuming unrestricted shared filesystem usage"  # said at every start
+# Said at every start, and telling nobody anything.
+_NOISE = ("Assuming unrestricted shared filesystem usage", "Config file config/config.yaml is extended")
 # An error that the workflow found itself: its place in our code and the traceback help nobody.
 _TOLD = "in told_by_snakemake"
 _PLACE = re.compile(r"^(\w*(Error|Exception) in file .*, line \d+:|  File \".*\", line \d+.*)$")

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from meddiff.config.container import CONTAINER_KEY, image_of
 from meddiff.config.data_places import DataPlaces
 from meddiff.config.datasets.elsewhere import check_elsewhere, named_datasets
 from meddiff.config.datasets.folds import folds_of, keys_of, unfold, whole
@@ -43,6 +44,7 @@ class Config:
         folds: dataset -> its folds, of those that have some.
         pretraining: trainings whose weights others begin from.
         places: where their images and official splits lie.
+        container: the image for jobs in containers.
         weights: pretrained and released weights.
         prevalence: dataset -> class -> share, for the datasets where probabilities are for another mix than
             that of the validation split.
@@ -57,6 +59,7 @@ class Config:
         """
         self.root = root
         self.name = str(top.get("experiment", ""))
+        self.container = image_of(top)
         path = named_file(root / "experiments", self.name, "experiment")
         self.experiment = _parse(ExperimentConfig, read_yaml(path), path)
         self._own_preset = self.experiment.preset
@@ -200,7 +203,7 @@ class Config:
 
     def _check_keys(self, top: Mapping[str, Any]) -> None:
         known = ["experiment", "preset", "weights", *self.weights.keys, *self.places.keys, *Decisions.keys]
-        known += [PREVALENCE_KEY, *keys_of(self.folds)]
+        known += [CONTAINER_KEY, PREVALENCE_KEY, *keys_of(self.folds)]
         for key in top:
             if key not in known:
                 raise ConfigError(f"--config {key}: unknown key; known are {', '.join(known)}")
