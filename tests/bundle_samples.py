@@ -16,6 +16,7 @@ from PIL import Image
 from core_samples import SIDE, tiny_config
 from meddiff.bundles.bundle import MANIFEST, SUMS
 from meddiff.cli import main
+from meddiff.config.datasets.folds import whole
 from meddiff.models.checkpoint import save_weights
 from meddiff.models.spec import ModelSpec, write_config
 from meddiff.records.files import Files, weights_inputs, weights_outputs
@@ -24,26 +25,23 @@ from meddiff.records.record import recorded
 NAMES = ["no finding", "effusion", "<script>alert(1)</script>"]
 STEPS = 24
 _COUNTS = {"train": 2, "valid": 12, "test": 6}
-_DATASET = "eyes"
+DATASET = "eyes"
 
 
-def make_data(root: Path, classes: int = 2, channels: int = 1, side: int = 2 * SIDE) -> list[str]:
+def make_data(root: Path, classes: int = 2, channels: int = 1, dataset: str = DATASET) -> None:
     """A repository's images, splits and store, with the records that the workflow keeps.
 
-    Images are of noise, as PNG below ``pictures``.
-
-    Returns:
-        Ids of the test images; that of ``pictures/<id>.png`` is its name.
+    Images are of noise, as PNG below ``pictures``; their ids are their names.
     """
     rng = np.random.default_rng(3)
     (root / "pictures").mkdir(parents=True)
-    splits = root / f"splits/{_DATASET}"
+    splits = root / f"splits/{dataset}"
     splits.mkdir(parents=True)
     for split, count in _COUNTS.items():
         rows = []
         for i in range(count):
             name = f"{split}-{i:02d}"
-            pixels = rng.integers(0, 256, (side, side, channels), dtype=np.uint8)
+            pixels = rng.integers(0, 256, (2 * SIDE, 2 * SIDE, channels), dtype=np.uint8)
             Image.fromarray(pixels.squeeze()).save(root / f"pictures/{name}.png")
             rows.append({"image_id": name, "path": f"{name}.png", "label": i % classes, "group": name})
         pd.DataFrame(rows).to_csv(splits / f"{split}.csv", index=False)
@@ -54,26 +52,27 @@ def make_data(root: Path, classes: int = 2, channels: int = 1, side: int = 2 * S
         "bits": None,
     }
     with contextlib.chdir(root):
-        table = Path(f"data/{_DATASET}/table.csv")
+        table = Path(f"data/{whole(dataset)}/table.csv")
         with recorded("validate", Files([], [table]), {**params, "convert": []}, Path(".state")):
             table.parent.mkdir(parents=True)
             table.write_text("image_id\n")
         store = [f"--params={json.dumps(params)}", f"--size={SIDE}", "--root=pictures"]
-        store += [f"--splits-dir=splits/{_DATASET}", f"--out-dir=data/{_DATASET}/store/{SIDE}", "--threads=1"]
+        store += [f"--splits-dir=splits/{dataset}", f"--out-dir=data/{dataset}/store/{SIDE}", "--threads=1"]
         assert main(["store", *store]) == 0
-    return [f"test-{i:02d}" for i in range(_COUNTS["test"])]
 
 
-def make_run(root: Path, kind: str, classes: int = 2, channels: int = 1, **score: Any) -> Path:
+def make_run(
+    root: Path, kind: str, classes: int = 2, channels: int = 1, dataset: str = DATASET, **score: Any
+) -> Path:
     """A finished run of an untrained network on the images of `make_data`.
 
     Args:
         root: the repository.
         kind: ``unet``, ``dit`` or ``timm``.
-        classes, channels: as of the images.
+        classes, channels, dataset: as of the images.
         score: what the scoring has otherwise.
     """
-    run = Path(f"results/trial/{_DATASET}/tiny_{kind}/seed0")
+    run, store = Path(f"results/trial/{dataset}/tiny_{kind}/seed0"), f"data/{dataset}/store/{SIDE}"
     with contextlib.chdir(root):
         names = tuple(NAMES[:classes])
         spec = ModelSpec(tiny_config(kind), classes, channels, SIDE, names)
@@ -87,18 +86,18 @@ def make_run(root: Path, kind: str, classes: int = 2, channels: int = 1, **score
             save_weights(weights_inputs(weights)[0], network)
             write_config(weights, spec, 0)
         if kind == "timm":
-            _baseline(run)
+            _baseline(run, store)
         else:
-            _diffusion(run, score)
+            _diffusion(run, store, score)
     return root / run
 
 
-def _diffusion(run: Path, score: dict[str, Any]) -> None:
+def _diffusion(run: Path, store: str, score: dict[str, Any]) -> None:
     params = {"seed": 0, "steps": STEPS, "noise_levels": "uniform", "precision": "fp32", **score}
     given = [
         f"--params={json.dumps(params)}",
         f"--weights={run}/weights",
-        f"--store=data/{_DATASET}/store/{SIDE}",
+        f"--store={store}",
     ]
     votes = run / "votes0"
     for split, errors in (("test", "errors"), ("valid", "errors_valid")):
@@ -111,9 +110,9 @@ def _diffusion(run: Path, score: dict[str, Any]) -> None:
         _decide(votes, rule, [f"--profile={votes}/profile.json", f"--errors={votes}/errors.nc"], [])
 
 
-def _baseline(run: Path) -> None:
+def _baseline(run: Path, store: str) -> None:
     for split in ("test", "valid"):
-        given = [f"--weights={run}/weights", f"--store=data/{_DATASET}/store/{SIDE}", f"--split={split}"]
+        given = [f"--weights={run}/weights", f"--store={store}", f"--split={split}"]
         assert main(["predict", *given, f"--out={run}/scores/{split}/softmax.csv"]) == 0
     _decide(run, "softmax", [f"--validation={run}/scores/valid/softmax.csv"], ["--temperature"])
 
@@ -132,7 +131,7 @@ def _decide(folder: Path, rule: str, unlike: list[str], method: list[str]) -> No
     ]
     assert main(["decide", *given]) == 0
     params = {
-        **{"dataset": _DATASET, "model": "tiny", "seed": 0, "decision": rule, "votes": 0},
+        **{"dataset": DATASET, "model": "tiny", "seed": 0, "decision": rule, "votes": 0},
         **{"bootstrap_samples": 100, "confidence": 0.95, "bootstrap_seed": 0, "operating_point": "youden"},
     }
     given = [f"--predictions={out}", f"--params={json.dumps(params)}", f"--out={folder}/metrics/{rule}.csv"]

@@ -18,6 +18,7 @@ import meddiff.bundles.classifier as module
 from bundle_samples import NAMES, STEPS, make_data, make_run
 from dicom_samples import write_dicom
 from meddiff import Classifier
+from meddiff.bundles.export import export
 from meddiff.config.schema.experiment import StoppingConfig
 from meddiff.errors import CheckpointError, ConfigError, DataError
 from meddiff.readout.predictions import (
@@ -75,6 +76,18 @@ def test_several_classes_have_sets_and_names_as_they_are(tmp_path) -> None:
     grey = classifier.predict(np.arange(256, dtype=np.uint8).reshape(16, 16))
     assert "is grey, and the model takes colour images" in grey["refused"][0]
     assert list(grey) == ["image", "refused"]  # where none was answered there is nothing else
+
+
+def test_a_fold_is_a_dataset_with_images_of_another(tmp_path) -> None:
+    make_data(tmp_path, dataset="eyes-fold2")
+    run = make_run(tmp_path, "timm", dataset="eyes-fold2")
+    export(run, tmp_path / "bundle")
+    found = Classifier.from_folder(tmp_path / "bundle")
+    assert found.usage.dataset == "eyes-fold2"
+    assert_same_answers(
+        found.predict(sorted((tmp_path / "pictures").glob("test-*"))),
+        read_predictions(run / "predictions/softmax.csv"),
+    )
 
 
 def test_images_stop_when_their_decision_is_clear_and_are_calibrated_likewise(runs) -> None:

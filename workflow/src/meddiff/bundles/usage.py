@@ -81,7 +81,7 @@ class Usage(Strict):
     """
 
     title: Title
-    dataset: Name
+    dataset: Title  # that of a fold is no name of a file
     class_names: list[Title] = Field(min_length=2)
     pixels: Pixels
     scoring: Scoring | None
