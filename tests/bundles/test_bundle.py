@@ -13,6 +13,7 @@ import pytest
 import timm
 import torch
 import yaml
+from huggingface_hub import ModelCard
 from safetensors.torch import load_file
 
 from bundle_samples import NAMES, edited, make_data, make_run, renewed
@@ -233,6 +234,9 @@ def test_the_card_says_what_the_run_knows(runs) -> None:
             "value": pytest.approx(float(value), abs=1e-6),
             "name": "Accuracy",
         }
+        theirs = ModelCard((runs.bundles[kind] / CARD).read_text()).data.eval_results
+        assert (theirs[0].metric_type, theirs[0].task_type) == ("accuracy", "image-classification")
+        assert theirs[0].metric_value == pytest.approx(float(value), abs=1e-6)
         assert f"| Accuracy | {float(value):.3f} | " in text
         assert "| test | 6 | 6 | 3 | 3 |" in text
         for heading in (
