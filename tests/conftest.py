@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from hypothesis import settings
+from workflow_samples import EVERYTHING, Project, copy_of, make_project
 
 # The same examples in every run: a failure in CI is a failure here.
 settings.register_profile("repeatable", derandomize=True, deadline=None)
@@ -65,3 +66,20 @@ def signal_handlers() -> Iterator[None]:
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Project:
+    """The smallest experiment, run once. Tests must not change it: they take a `project`."""
+    project = make_project(tmp_path_factory.mktemp("finished") / "repository", root)
+    project.snakemake()
+    return project
+
+
+@pytest.fixture(scope="session")
+def everything(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The same with all that follows from the validation split and from evidence maps, run once."""
+    project = copy_of(finished, tmp_path_factory.mktemp("everything"))
+    project.edit_yaml("config/experiments/smallest.yaml", score=EVERYTHING)
+    project.snakemake()
+    return project

@@ -7,28 +7,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from browser_pages import Opened
+from playwright.sync_api import Browser, sync_playwright
 
 CHROMIUM = shutil.which("chromium")
-WIDTHS = (390, 1440)
-
-
-@dataclass
-class Opened:
-    """A page, and what went wrong since it was opened.
-
-    Attributes:
-        page: Playwright's.
-        problems: messages of the console (errors and warnings), exceptions, requests that failed or that left
-            the page's folder.
-    """
-
-    page: Page
-    problems: list[str] = field(default_factory=list)
 
 
 @pytest.fixture(scope="session")
@@ -76,8 +61,3 @@ def opened(browser: Browser) -> Iterator[Callable[..., Opened]]:
     yield open_file
     for context in contexts:
         context.close()
-
-
-def is_cut_off(page: Page) -> bool:
-    """Whether the page is wider than the window, so that one has to scroll sideways to see all of it."""
-    return page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")

@@ -34,7 +34,7 @@ CELL = st.builds(Cell, NUMBER, INTERVAL, st.booleans())
 
 
 @given(TEXT, TEXT, TEXT, st.lists(st.tuples(CELL, CELL), min_size=1, max_size=3))
-@settings(max_examples=60)
+@settings(max_examples=20)
 def test_what_was_written_is_read_back(tmp_path_factory, caption, heading, name, cells) -> None:
     columns = [Column("Model"), Column("A", "chest"), Column("B", "chest")]
     rows = [[Cell(name), *pair] for pair in cells]

@@ -1,28 +1,11 @@
-"""A finished run of the smallest experiment, which every workflow test starts from."""
+"""Copies of the finished run that every workflow test starts from (`finished` in tests/conftest.py)."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from workflow_samples import EVERYTHING, Project, copy_of, make_project
-
-
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Project:
-    """The smallest experiment, run once. Tests must not change it: they take a `project`."""
-    project = make_project(tmp_path_factory.mktemp("finished") / "repository", root)
-    project.snakemake()
-    return project
-
-
-@pytest.fixture(scope="session")
-def everything(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The same with all that follows from the validation split and from evidence maps, run once."""
-    project = copy_of(finished, tmp_path_factory.mktemp("everything"))
-    project.edit_yaml("config/experiments/smallest.yaml", score=EVERYTHING)
-    project.snakemake()
-    return project
+from workflow_samples import Project, copy_of, make_project
 
 
 @pytest.fixture

@@ -91,7 +91,8 @@
       axis: { labelColor: muted, titleColor: fg, gridColor: line, domainColor: line, tickColor: line,
               labelFontSize: 12, titleFontSize: 13, titleFontWeight: "normal" },
       header: { labelColor: fg, titleColor: fg, labelFontSize: 13, labelFontWeight: "bold" },
-      legend: { labelColor: fg, titleColor: muted, labelFontSize: 12.5, titleFontSize: 12.5, symbolSize: 120 },
+      legend: { labelColor: fg, titleColor: muted, labelFontSize: 12.5, titleFontSize: 12.5, symbolSize: 120,
+                symbolBaseStrokeColor: muted, symbolBaseFillColor: muted },
       title: { color: fg, fontSize: 14, anchor: "start" },
     };
   };
@@ -107,7 +108,9 @@
       const config = { ...spec.config, ...looks() };
       const result = await window.vegaEmbed(live, fitted(spec, wide, config), { actions: false, renderer: "svg" });
       view = result.view;
-      live.removeAttribute("role");
+      live.setAttribute("role", "img");
+      live.querySelector("svg").setAttribute("aria-hidden", "true"); // the label says what it is, the CSV has its values
+      live.setAttribute("aria-label", figure.querySelector("h3").textContent + ", interactive chart");
     };
     const show = (interactive) => {
       live.hidden = !interactive;

@@ -8,7 +8,20 @@ from typing import TYPE_CHECKING, Any
 from meddiff.artifacts.settings import decision_title
 from meddiff.artifacts.style import looks
 from meddiff.config.schema.figure import FigureStyle
-from meddiff.reporting.charts.lines import COLOR, DASH, HIGH, LOW, PANEL, POINT, Scales, Words, X, Y, lines
+from meddiff.reporting.charts.lines import (
+    BAND,
+    COLOR,
+    DASH,
+    HIGH,
+    LOW,
+    PANEL,
+    POINT,
+    Scales,
+    Words,
+    X,
+    Y,
+    lines,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,10 +62,10 @@ def _steps(table: pd.DataFrame, settings: ReportSettings) -> dict[str, Any] | No
     shown = shown.assign(**{new: shown[old].astype(float) for new, old in names.items()})
     shown[DASH] = shown["decision"].map(decision_title).where(ours, "published: " + shown["decision"])
     shown[POINT] = ~ours
-    # Bands of all rules would hide each other; the CSV has them.
-    shown.loc[shown["decision"] != "majority", [LOW, HIGH]] = float("nan")
+    # Bands of all rules would hide each other; pointing shows their limits.
+    shown[BAND] = shown["decision"] == "majority"
     words = Words("Classification steps per image", "Accuracy (%)", dash="Decision")
-    return lines(_kept(shown, DASH, POINT), words, Scales(model_colors(settings), log_x=True))
+    return lines(_kept(shown, BAND, DASH, POINT), words, Scales(model_colors(settings), log_x=True))
 
 
 def _uncertainty(table: pd.DataFrame, settings: ReportSettings) -> dict[str, Any] | None:
@@ -62,9 +75,11 @@ def _uncertainty(table: pd.DataFrame, settings: ReportSettings) -> dict[str, Any
     ours = shown["source"] == "ours"
     shown[DASH] = shown["decision"].map(decision_title).where(ours, shown["source"])
     shown[POINT] = ~ours
-    shown.loc[~shown["model"].map(settings.is_diffusion), [LOW, HIGH]] = float("nan")
+    shown[BAND] = shown["model"].map(settings.is_diffusion)
+    # The first of a kind has solid lines.
+    shown = shown.sort_values("decision", key=lambda names: names == "softmax", kind="stable")
     words = Words("Most uncertain images removed (%)", "Accuracy of the rest (%)", dash="Decision")
-    return lines(_kept(shown, DASH, POINT), words, Scales(model_colors(settings)))
+    return lines(_kept(shown, BAND, DASH, POINT), words, Scales(model_colors(settings)))
 
 
 def _reliability(table: pd.DataFrame, settings: ReportSettings) -> dict[str, Any] | None:
@@ -95,9 +110,9 @@ def _efficiency(table: pd.DataFrame, settings: ReportSettings) -> dict[str, Any]
     metrics = shown["metric"].map(_EFFICIENCY)
     shown[PANEL] = metrics if shown[PANEL].nunique() == 1 else shown[PANEL] + ": " + metrics
     shown[DASH], shown[POINT] = shown["rule"].map(_RULES), shown["rule"] == "exact"
-    shown.loc[shown["rule"] != "first", [LOW, HIGH]] = float("nan")
+    shown[BAND] = shown["rule"] == "first"
     words = Words("Network passes per image", "", dash="Steps")
-    shown = _kept(shown.sort_values(X, kind="stable"), DASH, POINT)
+    shown = _kept(shown.sort_values(X, kind="stable"), BAND, DASH, POINT)
     return lines(shown, words, Scales(model_colors(settings), log_x=True))
 
 
@@ -107,13 +122,13 @@ def _decision_curve(table: pd.DataFrame, settings: ReportSettings) -> dict[str, 
     shown[COLOR] = shown[COLOR].fillna(shown["model"].map(references))
     names = {X: "threshold_percent", Y: "net_benefit", LOW: "ci_low", HIGH: "ci_high"}
     shown = shown.assign(**{new: shown[old].astype(float) for new, old in names.items()})
-    shown.loc[~shown["model"].map(settings.is_diffusion), [LOW, HIGH]] = float("nan")
+    shown[BAND] = shown["model"].map(settings.is_diffusion)
     shown[DASH] = shown["decision"].map(decision_title).where(~shown["model"].isin(references), "reference")
     colors = {**model_colors(settings), "act on all": "#888888", "act on none": "#444444"}
     words = Words("Probability to act from (%)", "Net benefit", "Line", "Decision")
     top = max(float(shown[Y].max()), 0.01)
     # Acting on everyone at a high threshold costs without end, and would flatten the rest.
-    return lines(_kept(shown, DASH), words, Scales(colors, y_range=(-0.3 * top, 1.1 * top)))
+    return lines(_kept(shown, BAND, DASH), words, Scales(colors, y_range=(-0.3 * top, 1.1 * top)))
 
 
 def _kept(table: pd.DataFrame, *further: str) -> pd.DataFrame:

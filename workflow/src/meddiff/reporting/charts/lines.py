@@ -6,6 +6,7 @@ nearest point; pressing a name in the legend shows it alone.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 _DIGITS = 4
 PANEL, X, Y, LOW, HIGH = "panel", "x", "y", "low", "high"
-COLOR, DASH, POINT = "color", "dash", "point"
+COLOR, DASH, POINT, BAND = "color", "dash", "point", "band"
 _FEW = 4  # points of a line that are drawn as points, too
 _SHAPES = ("diamond", "circle", "triangle-up", "square")
 _DASHES = ([1, 0], [5, 3], [2, 2], [7, 2, 2, 2])
@@ -88,7 +89,8 @@ def lines(table: pd.DataFrame, words: Words, scales: Scales) -> dict[str, Any] |
 
     Args:
         table: columns `PANEL`, `X`, `Y`, `COLOR`; perhaps `LOW` and `HIGH` (an interval, NaN for none),
-            `DASH`, and `POINT` beside it (whether a row is a single point rather than one of a line).
+            `BAND` (whether it is drawn, too), `DASH`, and `POINT` beside it (whether a row is a single point
+            rather than one of a line).
         words: titles.
         scales: colours and axes.
     """
@@ -134,7 +136,8 @@ def _layers(base: alt.Chart, table: pd.DataFrame, words: Words) -> list[alt.Char
             detail=[f"{DASH}:N"] if DASH in table else [],
             opacity=alt.condition(picked, alt.value(0.13), alt.value(0.0)),
         )
-        layers.append(area.transform_filter(f"isValid(datum.{LOW})"))
+        drawn_too = f" && datum.{BAND}" if BAND in table else ""
+        layers.append(area.transform_filter(f"isValid(datum.{LOW}){drawn_too}"))
     line = of_lines.mark_line(strokeWidth=2, clip=True, point=table[X].nunique() < _FEW).encode(opacity=shown)
     layers.append(line.encode(strokeDash=_dashes(table, words)) if DASH in table else line)
     if single:
@@ -156,7 +159,7 @@ def _dashes(table: pd.DataFrame, words: Words) -> alt.StrokeDash:
     drawn = table[~table[POINT].astype(bool)] if POINT in table else table
     kinds = drawn[DASH].drop_duplicates().tolist()
     scale = alt.Scale(domain=kinds, range=[list(_DASHES[i % len(_DASHES)]) for i in range(len(kinds))])
-    legend = _legend() if len(kinds) > 1 else None
+    legend = alt.Legend(symbolOpacity=1, symbolType="stroke") if len(kinds) > 1 else None
     return alt.StrokeDash(f"{DASH}:N", title=words.dash or None, scale=scale, legend=legend)
 
 
@@ -169,16 +172,24 @@ def _shapes(table: pd.DataFrame) -> alt.Shape:
     return alt.Shape(f"{DASH}:N", title="Points", scale=scale, legend=_legend())
 
 
-def _tooltip(table: pd.DataFrame, words: Words) -> list[alt.Tooltip]:
+def _tooltip(table: pd.DataFrame, words: Words) -> dict[str, Any]:
+    """Values of the nearest point, by what they are called.
+
+    An expression rather than fields: Vega-Lite finds the areas around points by a mark of its own, whose
+    datum is the point, and looks there for numbers but not for names.
+    """
     import altair as alt
 
-    shown = [alt.Tooltip(f"{COLOR}:N", title=words.color or "Line")]
+    point = {name: f"(datum.datum || datum).{name}" for name in (COLOR, DASH, X, Y, LOW, HIGH)}
+    number = {name: f"format({point[name]}, '.4~g')" for name in (X, Y, LOW, HIGH)}
+    shown = {words.color or "Line": point[COLOR]}
     if DASH in table:
-        shown.append(alt.Tooltip(f"{DASH}:N", title=words.dash or "Kind"))
-    shown += [alt.Tooltip(f"{X}:Q", title=words.x), alt.Tooltip(f"{Y}:Q", title=words.y)]
+        shown[words.dash or "Kind"] = point[DASH]
+    shown |= {words.x: number[X], words.y or "Value": number[Y]}
     if LOW in table:
-        shown += [alt.Tooltip(f"{LOW}:Q", title="from"), alt.Tooltip(f"{HIGH}:Q", title="to")]
-    return shown
+        shown["Interval"] = f"isValid({point[LOW]}) ? {number[LOW]} + ' to ' + {number[HIGH]} : '–'"
+    pairs = ", ".join(f"{json.dumps(name)}: {value}" for name, value in shown.items())
+    return alt.value({"expr": f"{{{pairs}}}"})
 
 
 def _scale(log: bool, values: pd.Series) -> alt.Scale:

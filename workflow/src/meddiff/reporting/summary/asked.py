@@ -68,7 +68,7 @@ def _of_dataset(dataset: ReportDataset, people: pd.DataFrame | None) -> Markup:
         if images is None:
             continue
         groups = of_split.get(("groups", ""), images)
-        of = f" of {int(groups):,} patients or lesions" if int(groups) != int(images) else ""
+        of = f" ({int(groups):,} patients or lesions)" if int(groups) != int(images) else ""
         counts.append(f"{int(images):,} {words}{of}")
     if not counts:
         return sentence

@@ -94,12 +94,14 @@ def _few_of_a_class(given: Given) -> list[Markup]:
 
 
 def _trainings(given: Given) -> list[Markup]:
-    if len({run.seed for run in given.settings.runs}) > 1 or not given.settings.runs:
+    runs = given.settings.runs
+    if given.settings.released or not runs or len({run.seed for run in runs}) > 1:
         return []
+    who = "Each model was" if len(runs) > 1 else "The model was"
     return [
-        Markup(
-            "Each model was trained once, with one seed: how far another training would differ is not in the "
-            "intervals."
+        say(
+            "{who} trained once, with one seed: how far another training would differ is in no interval.",
+            who=who,
         )
     ]
 
@@ -205,7 +207,7 @@ def _compared(given: Given) -> list[Markup]:
                 "not scored. That favours the baseline."
             )
         )
-    if len(table):
+    if len(table) > 1:
         found.append(
             Markup(
                 "That one of several classifiers is the most accurate on these test images is partly luck: "
