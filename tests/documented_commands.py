@@ -141,6 +141,8 @@ def problem_with(command: Command, config: Path) -> str:
 
 def _check(words: list[str], whole: bool, config: Path) -> None:
     program, *arguments = words
+    if re.fullmatch(r"\w+/bin/\w+", program):  # of an environment that the page has made
+        program = program.rpartition("/")[2]
     if program not in PROGRAMS:
         raise Refused(f"nobody checks commands of {program!r}: tests/documented_commands.py")
     PROGRAMS[program](arguments, whole, config)
@@ -206,6 +208,8 @@ def _make(arguments: list[str], whole: bool, config: Path) -> None:
 def _python(arguments: list[str], whole: bool, config: Path) -> None:
     if arguments[:2] == ["-m", "meddiff"]:
         _meddiff(arguments[2:], whole, config)
+    elif arguments[:2] == ["-m", "venv"]:
+        return
     elif not arguments[0].endswith(".py") or not (ROOT / arguments[0]).is_file():
         raise Refused(f"there is no program {arguments[0]!r}")
 
@@ -258,7 +262,7 @@ def _git(arguments: list[str], whole: bool, config: Path) -> None:
 
 def _pip(arguments: list[str], whole: bool, config: Path) -> None:
     """Only files of pins, and extras of what is pinned."""
-    if arguments[:2] == ["install", "-r"]:
+    if arguments[0] == "install" and arguments[1] in ("-r", "--requirement"):
         if not (ROOT / arguments[2]).is_file():
             raise Refused(f"there is no {arguments[2]}")
         return
@@ -266,6 +270,23 @@ def _pip(arguments: list[str], whole: bool, config: Path) -> None:
     for package in arguments[1:]:
         if not re.search(rf"^{re.escape(package.partition('[')[0])}(\[\w+\])?==", pins, re.MULTILINE):
             raise Refused(f"{package} is not pinned in envs/")
+
+
+def _build_image(arguments: list[str], whole: bool, config: Path) -> None:
+    """``apptainer build IMAGE FILE``, ``docker build --file FILE --tag NAME FOLDER``."""
+    if arguments[0] != "build":
+        raise Refused(f"only images are built, not: {arguments[0]}")
+    files = [word for word in arguments if "/" in word or word == arguments[-1]]
+    if missing := [file for file in files if not (ROOT / file).exists()]:
+        raise Refused(f"there is no {missing[0]}")
+
+
+def _pandoc(arguments: list[str], whole: bool, config: Path) -> None:
+    """What Pandoc reads is what a run writes."""
+    read = [word for word, before in zip(arguments, ["", *arguments], strict=False) if before != "--output"]
+    for word in read:
+        if not word.startswith("--") and f'"{word}"' not in _sources():
+            raise Refused(f"no run writes {word}")
 
 
 def _tensorboard(arguments: list[str], whole: bool, config: Path) -> None:
@@ -278,6 +299,10 @@ PROGRAMS: dict[str, Callable[[list[str], bool, Path], None]] = {
     "snakemake": _snakemake,
     "make": _make,
     "python": _python,
+    "python3": _python,
+    "apptainer": _build_image,
+    "docker": _build_image,
+    "pandoc": _pandoc,
     "export": _export,
     "srun": _srun,
     "dvc": _dvc,

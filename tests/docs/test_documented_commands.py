@@ -10,6 +10,7 @@ from markdown_it import MarkdownIt
 
 from documented_commands import (
     PAGES,
+    PROGRAMS,
     SHELLS,
     Command,
     begin_from_pool,
@@ -57,7 +58,8 @@ def test_there_are_commands_on_the_pages_for_beginners() -> None:
 def test_no_command_hides_in_another_kind_of_block(page: str, root: Path) -> None:
     for token in MarkdownIt().parse((root / page).read_text(encoding="utf-8")):
         if token.type in ("fence", "code_block") and token.info not in SHELLS:
-            found = re.search(r"^(snakemake|make|meddiff|python -m) .*", token.content, re.MULTILINE)
+            programs = "|".join(PROGRAMS)
+            found = re.search(rf"^(\w+/bin/\w+|({programs}) (?!=)).*", token.content, re.MULTILINE)
             assert not found, f"{page}: {found[0]!r} belongs into a block of bash"
 
 
@@ -90,6 +92,10 @@ def test_python_on_a_page_is_run_by_a_test(page: str, root: Path) -> None:
         ("MEDDIFF_STATE=/x snakemake -n", "nothing reads the variable MEDDIFF_STATE"),
         ("srun --gpus=1 meddiff score", "the following arguments are required"),
         ("dvc pulls", "dvc does not take 'pulls'"),
+        ("apptainer build meddiff.sif envs/none.def", "there is no envs/none.def"),
+        ("docker run meddiff", "only images are built"),
+        ("pandoc --citeproc nothing.md --output methods.docx", "no run writes nothing.md"),
+        ("plan/bin/snakemake --profile pbs", "there is no profile 'pbs'"),
         ("git reset --hard", "git reset is not among"),
         ("pip install left_pad", "left_pad is not pinned"),
         ("squeue | xargs scancel", "does not run it"),
