@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from meddiff.config.datasets.folds import fold_number
 from meddiff.errors import ConfigError, DataError
 from meddiff.reporting.given import Given
 from meddiff.reporting.page import page
 from meddiff.reporting.part import PagePart
 from meddiff.reporting.parts import parts_after_cases, parts_before_cases
 from meddiff.reporting.summary.asked import asked
-from meddiff.reporting.summary.found import found
+from meddiff.reporting.summary.found import datasets_of, found
 from meddiff.reporting.summary.limits import limits
 from report_samples import BASELINE, DATASET, DIFFUSION, comparison, participants, rows_of_accuracy, sample
 
@@ -140,6 +141,15 @@ def test_one_test_image_and_many_classes(tmp_path: Path) -> None:
     given = sample(tmp_path, tables, classes=classes, models=[DIFFUSION])
     assert "1 test image only" in text_of(limits(given))
     assert "class 11" in whole(given)
+
+
+def test_folds_are_one_dataset_of_which_the_mean_is_said(tmp_path: Path) -> None:
+    rows = [
+        {**UNET, "dataset": name, "folds": folds} for name, folds in (("chest-fold1", "nan"), (DATASET, 5))
+    ]
+    given = sample(tmp_path, {"tables/classification": rows}, models=[DIFFUSION])
+    assert fold_number("chest-fold1") == 1, "what a fold is called"
+    assert datasets_of(given) == [DATASET]
 
 
 class Tags(HTMLParser):

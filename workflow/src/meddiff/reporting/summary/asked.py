@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from meddiff.config.datasets.folds import whole
 from meddiff.reporting.summary.words import counted, listed, named, say
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ def asked(given: Given) -> list[Markup]:
         what = counted(len(baselines), "ordinary classifier") + " as baseline" + "s" * (len(baselines) > 1)
         kinds.append(say("{what} ({names})", what=what, names=listed(baselines)))
     verb = "classifies" if len(models) == 1 else "classify"
-    datasets = counted(len(settings.datasets), "dataset")
+    # Folds are of one dataset.
+    datasets = counted(len({whole(dataset.name) for dataset in settings.datasets}), "dataset")
     found = [
         say(
             "The question is how well {kinds} {verb} images of {datasets}.",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from meddiff.artifacts.settings import decision_title
+from meddiff.config.datasets.folds import fold_number, whole
 from meddiff.reporting.summary.words import (
     counted,
     interval,
@@ -59,9 +60,12 @@ def best_of(given: Given, dataset: str, *, diffusion: bool) -> Best | None:
 
 
 def datasets_of(given: Given) -> list[str]:
-    """What results call the datasets that models are tested on, in their order."""
+    """What results call the datasets that models are tested on, in their order; of folds only their mean."""
     table = given.table("tables/classification")
-    return [] if table is None else list(dict.fromkeys(table["dataset"]))
+    if table is None:
+        return []
+    names = list(dict.fromkeys(table["dataset"]))
+    return [name for name in names if fold_number(name) is None or whole(name) not in names]
 
 
 def shown_name(given: Given, model: str, decision: str) -> Markup:

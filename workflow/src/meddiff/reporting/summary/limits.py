@@ -51,8 +51,10 @@ def _few_images(given: Given) -> list[Markup]:
         return []
     found = []
     accuracy = table[(table["metric"] == "accuracy") & (table["n"] < FEW_IMAGES)]
-    for dataset in dict.fromkeys(accuracy["dataset"]):
+    for dataset in datasets_of(given):
         rows = accuracy[accuracy["dataset"] == dataset]
+        if rows.empty:
+            continue
         width = ((rows["ci_high"] - rows["ci_low"]) / 2).max()
         images = int(rows["n"].iloc[0])
         known = f": accuracies are known to about ±{width:.0f} points at worst" if width == width else ""
