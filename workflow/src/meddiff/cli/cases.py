@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from meddiff.cli.params import add_params_argument, parsed
-from meddiff.records.files import Files, store_manifest
+from meddiff.records.files import Files
 
 if TYPE_CHECKING:
     from meddiff.cases.settings import CaseSettings
-
-_READ = ("errors", "evidence", "counterfactuals")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,12 +33,11 @@ def files(args: argparse.Namespace) -> Files:
     datasets = args.params["datasets"]
     named = [run["predictions"] for dataset in datasets for run in dataset["runs"]]
     named += [dataset["strata"]["path"] for dataset in datasets if dataset["strata"]]
-    named += [one[kind] for dataset in datasets for one in dataset["scored"] for kind in _READ if one[kind]]
-    stores = [store_manifest(Path(path)) for dataset in datasets for path in dataset["stores"].values()]
-    # What is not here is not read.
-    inputs = [path for path in [*map(Path, named), *stores] if path.is_file()]
-    # The index has the checksums of all files of the folder.
-    return Files(list(dict.fromkeys(inputs)), [args.out], ["meddiff.cases.collect"])
+    scored = [one for dataset in datasets for one in dataset["scored"]]
+    named += [one["counterfactuals"] for one in scored if one["counterfactuals"]]
+    # Errors, evidence and stores are read where they are there; these vouch for them (`pipeline/cases.py`).
+    outputs = [args.out, args.out_folder]
+    return Files(list(map(Path, dict.fromkeys(named))), outputs, ["meddiff.cases.collect"])
 
 
 def run(args: argparse.Namespace) -> None:
