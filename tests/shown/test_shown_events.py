@@ -50,7 +50,7 @@ class Run:
         self.handler.handle(logging.makeLogRecord(values))
 
     def begin(self, **stats: int) -> None:
-        names = {"name": "demo", "results": "results/demo", "config": "experiment=demo"}
+        names = {"name": "demo", "results": "results/demo"}
         self.event(None, "Experiment demo", meddiff_experiment=names)
         self.event(LogEvent.WORKFLOW_STARTED)
         self.event(None, "Building DAG of jobs...")
@@ -169,9 +169,7 @@ def test_what_is_wrong_while_planning_is_said_without_places_in_the_code(run):
 def test_nothing_to_be_done_says_what_to_open(run):
     Path("results/demo/report").mkdir(parents=True)
     Path("results/demo/report/index.html").touch()
-    run.event(
-        None, "x", meddiff_experiment={"name": "demo", "results": "results/demo", "config": "experiment=demo"}
-    )
+    run.event(None, "x", meddiff_experiment={"name": "demo", "results": "results/demo"})
     run.event(LogEvent.WORKFLOW_STARTED)
     run.event(None, "Nothing to be done (all requested files are present and up to date).")
     lines = run.end()
@@ -270,6 +268,18 @@ def test_a_terminal_that_cannot_move_its_cursor_gets_plain_lines(monkeypatch):
     assert not isinstance(screen(stream, quiet=False, colours=True), Terminal)
     monkeypatch.setenv("TERM", "xterm")
     assert isinstance(screen(stream, quiet=False, colours=True), Terminal)
+
+
+def test_a_model_to_ask_is_one_of_a_dataset(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert ending.trained_run("results/demo") == ""
+    for run in ("joint/a/seed0", "chest/b/seed1", "chest/b/seed0"):
+        (tmp_path / "results/demo" / run / "weights").mkdir(parents=True)
+        (tmp_path / "results/demo" / run / "weights/model.safetensors").touch()
+    assert ending.trained_run("results/demo") == "results/demo/chest/b/seed0"
+    (tmp_path / "results/demo/tables").mkdir()
+    lines = ending.opening(ending.Experiment("demo", "results/demo"))
+    assert "python -m meddiff classify results/demo/chest/b/seed0 IMAGE" in lines[1]
 
 
 def test_commands_to_run_next_exist():

@@ -11,8 +11,9 @@ from snakemake_logger_plugin_meddiff.run_state import RunState, duration
 
 # What one may want to do with finished results; a test asks that the commands exist.
 NEXT = (
+    ("python -m meddiff classify {run} IMAGE", "ask a model about an image"),
+    ("python -m meddiff export {run} bundle", "take it away, with a model card"),
     ("python -m meddiff provenance {results}", "what the results were made from"),
-    ("snakemake --report report.html{config}", "tables and figures with the workflow in one file"),
 )
 # Singular, plural -> which outputs are counted as such.
 _KINDS = {
@@ -33,12 +34,10 @@ class Experiment:
     Attributes:
         name: of the experiment.
         results: the folder of its results.
-        config: entries of ``--config`` that name it; empty for the experiment of ``config/config.yaml``.
     """
 
     name: str
     results: str
-    config: str = ""
 
 
 def made(outputs: Iterable[str]) -> str:
@@ -55,6 +54,13 @@ def to_open(results: str) -> list[str]:
     first = [folder / "report/index.html"]
     then = [folder / "tables", folder / "figures"]
     return [str(path) for path in [*first, *then] if Path(path).exists()]
+
+
+def trained_run(results: str) -> str:
+    """The folder of the first run, by name, that has weights of its own dataset; empty if there is none."""
+    found = sorted(Path(results).glob("*/*/seed*/weights/model.safetensors"))
+    own = [path.parents[1] for path in found if path.parents[3].name != "joint"]
+    return own[0].as_posix() if own else ""
 
 
 def last_words(state: RunState, experiment: Experiment | None, logs: str, now: float) -> list[str]:
@@ -91,8 +97,12 @@ def opening(experiment: Experiment) -> list[str]:
     paths = to_open(experiment.results)
     if not paths:
         return []
-    config = f" --config {experiment.config}" if experiment.config else ""
-    filled = [(command.format(results=experiment.results, config=config), why) for command, why in NEXT]
+    run = trained_run(experiment.results)
+    filled = [
+        (command.format(results=experiment.results, run=run), why)
+        for command, why in NEXT
+        if run or "{run}" not in command
+    ]
     width = max(len(command) for command, _ in filled)
     lines = [f"{'  open' if i == 0 else '':<8}{path}" for i, path in enumerate(paths)]
     lines += [

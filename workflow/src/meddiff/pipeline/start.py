@@ -41,8 +41,7 @@ def announcement(experiment: Experiment) -> str:
 
 def names_of(experiment: Experiment) -> dict[str, str]:
     """What the plug-in that shows a run needs to know of it (`snakemake_logger_plugin_meddiff.ending`)."""
-    name = experiment.config.results_name
-    return {"name": name, "results": str(experiment.results), "config": experiment.config.entries(name)}
+    return {"name": experiment.config.results_name, "results": str(experiment.results)}
 
 
 def refresh_manifests(experiment: Experiment) -> None:
