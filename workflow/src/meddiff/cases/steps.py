@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,7 @@ class Votes:
         means: [K] mean errors.
         used: evaluated steps.
         shown: what the page draws: ``best``, ``rival``, ``used``, ``total`` (steps of the full run),
-            ``certain`` (the steps after which no other class could win any more; None where the run itself
+            ``certain`` (the steps after which no other class could win any more; None where images of the run
             stopped early), ``vote`` (``at``: numbers of steps, in the order of their evaluation, ``shares``:
             per mille of each class), ``steps`` (``number``, ``logsnr``, ``difference``: 100 (error of rival -
             error of best) / their mean, ``winner``: -2 where several have the lowest error), ``bands``.
@@ -56,17 +57,16 @@ def votes_of(dataset: xr.Dataset) -> list[Votes]:
     errors = dataset["errors"].transpose("image", "step", "class").values.astype(np.float64)
     logsnr = dataset["logsnr"].transpose("image", "step").values
     total, classes = errors.shape[1:]
-    whole = np.isfinite(errors).all(axis=2)
-    certain: list[int | None] = [None] * len(errors)
     order = None
-    if whole.all():
-        rule = make_rule(StoppingConfig(kind="exact"), total, classes)
-        certain = [int(n) for n in stopping_steps(errors, rule)]
-    elif '"order": "spread"' in str(dataset.attrs.get("stopping", "")):
+    if json.loads(dataset.attrs.get("stopping", "{}")).get("order") == "spread":
         names = dataset["image"].values.astype(str).tolist()
         order = spread_order(logsnr, int(dataset.attrs["seed"]), names)
-    numbers = np.broadcast_to(np.arange(total), whole.shape)
+    numbers = np.broadcast_to(np.arange(total), logsnr.shape)
     ordered = in_order(errors, order), in_order(logsnr, order), in_order(numbers, order)
+    certain: list[int | None] = [None] * len(errors)
+    if np.isfinite(errors).all():
+        rule = make_rule(StoppingConfig(kind="exact"), total, classes)
+        certain = [int(n) for n in stopping_steps(ordered[0], rule)]
     labels = dataset["label"].values
     return [_of_image(*(part[i] for part in ordered), int(labels[i]), certain[i]) for i in range(len(errors))]
 

@@ -1,6 +1,6 @@
 // The two charts of a case, drawn for the width that they have. Colours are classes of the style sheet.
 
-const CHART = { height: 240, left: 44, right: 12, top: 14, bottom: 40 };
+const CHART = { height: 240, left: 50, right: 16, top: 14, bottom: 40 };
 
 function classMark(number) {
   return `class-${number % 14}`;
@@ -31,7 +31,8 @@ function addTicks(chart, axis, ticks) {
       chart.append(chartText(CHART.left - 6, at + 4, text, { "text-anchor": "end" }));
     } else {
       chart.append(madeSvg("line", { x1: at, x2: at, y1: bottom, y2: bottom + 4, class: "axis" }));
-      chart.append(chartText(at, bottom + 17, text, { "text-anchor": "middle" }));
+      const edge = at > right - 8 ? "end" : "middle";
+      chart.append(chartText(edge === "end" ? right + CHART.right : at, bottom + 17, text, { "text-anchor": edge }));
     }
   }
 }
