@@ -158,6 +158,11 @@ def test_a_case_opens_by_click_keys_and_address(explorer: Page) -> None:
 def test_an_address_opens_its_case_when_the_page_loads(opened: Open, run) -> None:
     page = opened(run[1], anchor=address("image-00007")).page
     expect(page.locator("#cases h3")).to_contain_text("image-00007 · UNet, by majority")
+    # What grows above it meanwhile does not push it out of sight.
+    page.evaluate("document.querySelector('main').style.paddingTop = '3000px'")
+    page.wait_for_function(
+        "Math.abs(document.querySelector('#cases .case').getBoundingClientRect().top) < 40"
+    )
     page = opened(run[1], anchor=address("no such image")).page
     expect(page.get_by_role("status")).to_contain_text("a case that this report does not have")
 

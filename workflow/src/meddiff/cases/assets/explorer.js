@@ -104,9 +104,9 @@ function startExplorer(root) {
     const heading = made("h3", { tabindex: -1 }, bdi(dataset.ids[image]), made("span", { class: "muted" }, ` · ${runTitle(run)}`));
     const stratum = dataset.strata && dataset.strata.of[image] >= 0 ? dataset.strata.names[dataset.strata.of[image]] : null;
     const bar = made("div", { class: "case-bar" },
-      made("a", { class: "button", href: HOME, "aria-keyshortcuts": "Escape" }, "← All cases"),
+      made("a", { class: "button", href: HOME, "aria-keyshortcuts": "Escape" }, "← Cases"),
       made("span", { class: "muted" }, place >= 0 ? `${place + 1} of ${found.length}` : ""),
-      jump("‹ Previous (k)", previous, "k"), jump("Next (j) ›", next, "j"));
+      jump("‹ Previous", previous, "k"), jump("Next ›", next, "j"));
     const facts = made("p", { class: "muted" }, bdi(dataset.title), stratum === null ? "" : ` · ${dataset.strata.title}: ${stratum}`);
     detail.replaceChildren(bar, heading, facts, made("p", { class: "note" }, "Loading …"));
     browse.hidden = true;
@@ -198,6 +198,16 @@ function startExplorer(root) {
   const missing = CASES.datasets.filter((dataset) => !dataset.sheets).map((dataset) => dataset.title);
   if (missing.length) browse.prepend(made("p", { class: "note" }, `This run was restored without the images of ${missing.join(", ")}: decisions are shown without pictures.`));
   follow();
+  if (open !== null) keepInSight(detail);
+}
+
+// Charts that are drawn above it move a case while the page loads: it is kept in sight until one does something.
+function keepInSight(element) {
+  const watching = new ResizeObserver(() => element.scrollIntoView({ block: "start" }));
+  watching.observe(document.body);
+  for (const doing of ["wheel", "pointerdown", "touchstart", "keydown"]) {
+    addEventListener(doing, () => watching.disconnect(), { once: true, passive: true });
+  }
 }
 
 startExplorer(document.getElementById("cases-explorer"));
