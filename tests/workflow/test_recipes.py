@@ -63,7 +63,9 @@ def recipe(root: Path, title: str) -> list[Block]:
 def follow(folder: Path, root: Path, title: str) -> list[Path]:
     """Write all files of a recipe into a copy of the repository that has no tests yet."""
     for name in ("tests", "docs"):
-        shutil.copytree(root / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(
+            root / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "_build", "_generated")
+        )
     shutil.copy(root / "pyproject.toml", folder)
     return [block.write(folder) for block in recipe(root, title)]
 
