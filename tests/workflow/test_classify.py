@@ -58,7 +58,8 @@ def test_a_folder_is_classified_by_a_baseline_as_in_its_predictions(used: Projec
         for row in rows(used, f"{RUN}/small_resnet/seed0/predictions/softmax.csv")
     }
     paths = {row["image_id"]: row["path"] for row in rows(used, "splits/small_chest/test.csv")}
-    found = {row["image"]: row["p_effusion"] for row in classified(used, f"{RUN}/small_resnet/seed0", IMAGES)}
-    assert len(found) == 60
+    folder = f"{IMAGES}/CheXpert-v1.0-small/train"
+    found = {row["image"]: row["p_effusion"] for row in classified(used, f"{RUN}/small_resnet/seed0", folder)}
+    assert len(found) > len(expected)
     for image_id, share in expected.items():
         assert found[f"{IMAGES}/{paths[image_id]}"] == pytest.approx(share, abs=1e-5)

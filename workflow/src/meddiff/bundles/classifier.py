@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import pandas as pd
 
-from meddiff.bundles.answers import Answers
+from meddiff.bundles.answers import CLASS, Answers
 from meddiff.bundles.bundle import ALL_STEPS, AS_USED, Bundle, is_bundle
 from meddiff.bundles.pictures import Given, Input, listed, read
 from meddiff.bundles.runs import RunFolder, check_classes
@@ -175,7 +175,8 @@ class Classifier:
             ``triage`` (a class where it is sure, or ``refer``), ``in_set_<class>`` of more than two classes,
             ``unlike`` (unlike the images that the model was trained on, as one of twenty of these would be),
             ``uncertainty_<kind>``, ``ood_<kind>``, ``steps_used``, ``steps``, and ``image_id``. What was
-            not fitted has no column. Of refused images all but the first two columns are missing values.
+            not fitted has no column. Of refused images all but the first two columns are missing values; where all
+            are refused there is no further column than ``class``.
 
         Raises:
             ConfigError: if there are not as many ids as images.
@@ -199,6 +200,8 @@ class Classifier:
                 pixels = np.stack([inputs[row].pixels for row in taken[here]])
                 tables.append(answers.shown(self._decided(answers, pixels, ids[here])))
             parts.append(pd.concat(tables, ignore_index=True).set_axis(taken))
+        else:
+            parts.append(pd.DataFrame({CLASS: [None] * len(inputs)}, dtype=object))
         return pd.concat(parts, axis=1)
 
     def _decided(self, answers: Answers, pixels: np.ndarray, ids: Sequence[str]) -> pd.DataFrame:
