@@ -175,8 +175,8 @@ class Classifier:
             ``triage`` (a class where it is sure, or ``refer``), ``in_set_<class>`` of more than two classes,
             ``unlike`` (unlike the images that the model was trained on, as one of twenty of these would be),
             ``uncertainty_<kind>``, ``ood_<kind>``, ``steps_used``, ``steps``, and ``image_id``. What was
-            not fitted has no column. Of refused images all but the first two columns are missing values; where all
-            are refused there is no further column than ``class``.
+            not fitted has no column. Of refused images all but the first two columns are missing values;
+            where all are refused there is no further column than ``class``.
 
         Raises:
             ConfigError: if there are not as many ids as images.
