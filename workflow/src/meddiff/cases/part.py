@@ -14,7 +14,7 @@ from meddiff.text import script_safe_json
 
 ID = "cases"
 # Up to here everything is a part of the page, so that it is one file; beyond it is loaded from the folder.
-_MOST_INLINE_BYTES = 3_000_000
+_MOST_INLINE_BYTES = 4_500_000
 # In the order of use.
 _SCRIPTS = ("dom", "data", "noise", "charts", "pictures", "grid", "detail", "explorer")
 _INTRODUCTION = """\

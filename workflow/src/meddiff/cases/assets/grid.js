@@ -1,6 +1,6 @@
 // The grid of cases. Only rows in sight are in the document: thousands of cases have no lag.
 
-const CELL = { width: 108, height: 164 };
+const CELL = { width: 108, height: 170 };
 const MORE_ROWS = 2;
 
 // `open` gets the address of a case. The grid has `show(images, view)`, `focus(image)` and `step(by)`.
