@@ -12,6 +12,7 @@ from playwright.sync_api import Page
 from workflow_samples import MODELS, Project
 
 from meddiff.artifacts.settings import decision_title
+from meddiff.pipeline.reporting import CAPTION
 from meddiff.reporting.page import page as page_of
 from meddiff.reporting.parts import parts_after_cases, parts_before_cases
 from report_samples import BASELINE, DATASET, DIFFUSION, participants, rows_of_accuracy, sample
@@ -126,3 +127,13 @@ def test_a_name_with_a_script_in_it_stays_text(tmp_path: Path, opened: Open) -> 
     assert found.page.evaluate("window.struck") is None
     assert found.page.locator("h1").text_content() == HOSTILE
     assert found.problems == [] and not is_cut_off(found.page)
+
+
+def test_the_report_of_snakemake_has_the_page_too(everything: Project, tmp_path: Path) -> None:
+    """With the category and the caption that its rule says, beside tables and figures."""
+    path = tmp_path / "snakemake.html"
+    everything.snakemake("--report", str(path))
+    text = path.read_text(encoding="utf-8")
+    assert '"Report"' in text and "results/smallest/report/index.html" in text
+    assert " ".join(CAPTION.split())[:40] in " ".join(text.split())
+    assert all(f'"{category}"' in text for category in ("Tables", "Figures"))

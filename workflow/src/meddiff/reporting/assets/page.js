@@ -68,6 +68,7 @@
         if (sorted) head.setAttribute("aria-sort", names[sorted.direction]);
         order();
         filter();
+        figure.querySelector(".scroll").scrollTop = 0; // the first rows are what was asked for
       });
     });
     input.addEventListener("input", filter);
