@@ -62,7 +62,11 @@ function votesChart(width, scored, classes) {
     const words = scored.used < scored.total ? `stopped after ${stop}` : `certain after ${stop}`;
     const near = x(stop) > width / 2;
     chart.append(madeSvg("line", { x1: x(stop), x2: x(stop), y1: CHART.top, y2: y(0), class: "stop" }));
-    label = chartText(x(stop) + (near ? -6 : 6), y(350), words, {
+    // Where it is furthest from the curves.
+    const here = shares.map((share) => share[at.findIndex((step) => step >= stop)]);
+    const distance = (place) => Math.min(...here.map((share) => Math.abs(share - place)));
+    const place = [150, 350, 650, 850].reduce((best, one) => (distance(one) > distance(best) ? one : best));
+    label = chartText(x(stop) + (near ? -6 : 6), y(place), words, {
       "text-anchor": near ? "end" : "start", class: "tick strong",
     });
   }
