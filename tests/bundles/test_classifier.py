@@ -291,6 +291,19 @@ def test_the_package_imports_no_torch_before_the_classifier_is_asked_for() -> No
         _ = __import__("meddiff").Klassifier
 
 
+def test_results_may_be_a_link_to_another_disk(runs, tmp_path, monkeypatch) -> None:
+    root = shutil.copytree(runs.root, tmp_path / "copy")
+    (root / "results").rename(tmp_path / "disk")
+    (root / "results").symlink_to(tmp_path / "disk")
+    run = runs.timm.relative_to(runs.root)
+    expected = Classifier.from_folder(runs.timm).usage
+    assert Classifier.from_folder(root / run).usage == expected
+    (tmp_path / "mine").symlink_to(runs.timm)
+    assert Classifier.from_folder(tmp_path / "mine").usage == expected
+    monkeypatch.chdir(root / "data")
+    assert Classifier.from_folder(f"../{run}/weights").usage == expected
+
+
 def test_weights_of_other_classes_are_refused(runs, tmp_path) -> None:
     root = shutil.copytree(runs.root, tmp_path / "copy")
     run = root / runs.unet.relative_to(runs.root)

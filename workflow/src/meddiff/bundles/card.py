@@ -135,7 +135,7 @@ def _use(usage: Usage, parts: Sequence[Part]) -> str:
 
 def _table_of(run: RunFolder, name: str) -> pd.DataFrame | None:
     """A table of the experiment, where there is one."""
-    path = run.folder.resolve().parents[2] / f"tables/{name}.csv"
+    path = run.root / run.name.parents[2] / f"tables/{name}.csv"
     return read_csv(path) if path.is_file() else None
 
 
@@ -199,7 +199,7 @@ def _audit(run: RunFolder, usage: Usage) -> str:
     table = _table_of(run, "audit")
     if table is None or not {"dataset", "model"} <= {*table.columns}:
         return "The experiment has no audit: its dataset names no strata.\n"
-    name = run.folder.resolve().parent.name
+    name = run.name.parent.name
     own = table[(table["dataset"] == usage.dataset) & (table["model"] == name)]
     if "decision" in own:
         own = own[own["decision"] == usage.decisions[0]]

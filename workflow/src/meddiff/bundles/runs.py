@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -34,11 +35,13 @@ class RunFolder:
 
     Attributes:
         root: the repository, which records name files from.
-        folder: of the run.
+        name: of the folder there.
+        folder: the same, as it was given.
         spec: of its model.
     """
 
     root: Path
+    name: PurePosixPath
     folder: Path
     spec: ModelSpec
 
@@ -56,11 +59,15 @@ class RunFolder:
                 "results/<experiment>/<dataset>/<model>/seed<k>"
             )
         spec, record = read_spec(weights), read_record(weights / WEIGHTS)
-        parts = weights.resolve().parts
-        for name in (record or {}).get("outputs", {}):
-            own = Path(name).parent.parts
-            if Path(name).name == WEIGHTS and parts[-len(own) :] == own:
-                return cls(Path(*parts[: -len(own)]), weights.parent, spec)
+        names = [
+            name for name in map(PurePosixPath, (record or {}).get("outputs", {})) if name.name == WEIGHTS
+        ]
+        # `results` may be a link to another disk, and so may be what was named.
+        for absolute in (Path(os.path.abspath(weights)), weights.resolve()):
+            for name in names:
+                own = name.parent.parts
+                if absolute.parts[-len(own) :] == own:
+                    return cls(absolute.parents[len(own) - 1], name.parents[1], weights.parent, spec)
         raise CheckpointError(
             f"{weights}: there is no record (provenance/{WEIGHTS}.json) that says of which run these weights "
             "are, so it is not known how images are prepared and scored; name the folder where the run has "
@@ -75,18 +82,22 @@ class RunFolder:
     @property
     def dataset(self) -> str:
         """Name of the dataset."""
-        return self.folder.resolve().parents[1].name
+        return self.name.parts[2]
+
+    @property
+    def seed(self) -> int:
+        """Of the training."""
+        return int(self.name.name.removeprefix("seed"))
 
     @property
     def decided(self) -> Path:
         """Folder of what the model decides: of several vote seeds that of the training's, or the lowest."""
         if self.spec.model.family != "diffusion":
             return self.folder
-        seed = self.folder.resolve().name.removeprefix("seed")
         numbers = sorted(int(path.name[5:]) for path in self.folder.glob("votes*") if path.name[5:].isdigit())
         if not numbers:
             raise DataError(f"{self.folder}: the run has not been scored yet; finish it with `snakemake`")
-        chosen = int(seed) if seed.isdigit() and int(seed) in numbers else numbers[0]
+        chosen = self.seed if self.seed in numbers else numbers[0]
         return self.folder / f"votes{chosen}"
 
     def usage(self) -> Usage:
@@ -97,7 +108,7 @@ class RunFolder:
             CheckpointError: if its images have other classes than its weights.
         """
         decisions = self.decisions()
-        scored, seed = self._scored(), self.folder.resolve().name.removeprefix("seed")
+        scored = self._scored()
         store, names = self._store(scored["inputs"])
         params = scored["settings"].get("params") or {}
         usage = {
@@ -110,7 +121,7 @@ class RunFolder:
             "decisions": decisions,
             "deciding": self._deciding(decisions[0]),
             **self._operating_point(decisions[0]),
-            "seed": int(seed) if seed.isdigit() else 0,
+            "seed": self.seed,
         }
         try:
             found = Usage.model_validate(usage)
