@@ -16,6 +16,7 @@ import yaml
 from huggingface_hub import ModelCard
 from safetensors.torch import load_file
 
+from audit_samples import LABEL, NOISE, STRATA, result_of
 from bundle_samples import NAMES, edited, make_data, make_run, renewed
 from core_samples import SIDE, tiny_config, write_store
 from meddiff import Classifier
@@ -25,9 +26,11 @@ from meddiff.bundles.library import parts_of, read_network, write_network
 from meddiff.cli import main
 from meddiff.config.schema.kinds.stable_diffusion import StableDiffusionConfig
 from meddiff.errors import CheckpointError, DataError, ReleaseError
+from meddiff.evaluate.audit import GAP
 from meddiff.models.spec import CONFIG, ModelSpec
 from meddiff.networks.pipeline_folder import with_architecture
 from meddiff.networks.tiny_stable_diffusion import make_tiny_stable_diffusion
+from meddiff.result_csv import write_csv
 
 WEIGHTS = "unet/diffusion_pytorch_model.safetensors"
 
@@ -249,6 +252,19 @@ def test_the_card_says_what_the_run_knows(runs) -> None:
         ):
             assert f"\n## {heading}\n" in text
         assert "PPV 0.6" in text
+
+
+def test_the_card_has_the_audit_of_its_model(runs, tmp_path) -> None:
+    root = shutil.copytree(runs.root, tmp_path / "copy")
+    audit = result_of(STRATA, tiny_timm=LABEL, other=NOISE).assign(dataset="eyes")
+    write_csv(audit, root / "results/trial/tables/audit.csv")
+    export(root / runs.timm.relative_to(runs.root), tmp_path / "bundle")
+    section = (tmp_path / "bundle" / CARD).read_text().split("## Audit of strata")[1].split("## ")[0]
+    assert "| tiny timm | old | accuracy | 1.000 |" in section and "| the rule | " in section
+    verdict = audit[(audit["model"] == "tiny_timm") & (audit["metric"] == GAP)]["verdict"].iloc[0]
+    assert f"| {verdict} |" in section
+    export(root / runs.unet.relative_to(runs.root), tmp_path / "other")
+    assert "no audit of this model" in (tmp_path / "other" / CARD).read_text()
 
 
 def test_names_of_classes_are_text_in_the_card(tmp_path) -> None:

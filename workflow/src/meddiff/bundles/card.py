@@ -12,6 +12,8 @@ from meddiff.bundles.bundle import MANIFEST, SUMS
 from meddiff.bundles.library import OURS, Part, parts_of
 from meddiff.bundles.runs import RunFolder
 from meddiff.bundles.usage import Usage
+from meddiff.evaluate.audit import COLUMNS as AUDIT_COLUMNS
+from meddiff.evaluate.audit import RULE
 from meddiff.evaluate.metrics.catalogue import METRICS
 from meddiff.result_csv import read_csv
 from meddiff.text import one_line
@@ -133,12 +135,6 @@ def _use(usage: Usage, parts: Sequence[Part]) -> str:
     return "\n".join(lines)
 
 
-def _table_of(run: RunFolder, name: str) -> pd.DataFrame | None:
-    """A table of the experiment, where there is one."""
-    path = run.root / run.name.parents[2] / f"tables/{name}.csv"
-    return read_csv(path) if path.is_file() else None
-
-
 def _data(run: RunFolder, usage: Usage) -> str:
     counts = []
     for split in _SPLITS:
@@ -196,21 +192,29 @@ def _leaks(run: RunFolder) -> str:
 
 
 def _audit(run: RunFolder, usage: Usage) -> str:
-    table = _table_of(run, "audit")
-    if table is None or not {"dataset", "model"} <= {*table.columns}:
+    path = run.root / run.name.parents[2] / "tables/audit.csv"
+    if not path.is_file():
         return "The experiment has no audit: its dataset names no strata.\n"
-    name = run.name.parent.name
-    own = table[(table["dataset"] == usage.dataset) & (table["model"] == name)]
-    if "decision" in own:
-        own = own[own["decision"] == usage.decisions[0]]
-    if own.empty:
+    table = read_csv(path, AUDIT_COLUMNS)
+    table = table[(table["dataset"] == usage.dataset) & (table["split"] == "test")]
+    own = (table["model"] == run.name.parent.name) & (table["decision"] == usage.decisions[0])
+    if not own.any():
         return "The experiment has no audit of this model.\n"
-    shown = [c for c in own.columns if c not in ("dataset", "model", "decision") and own[c].notna().any()]
-    cells = [
-        [_number(v) if isinstance(v, float) else _text(v) for v in row]
-        for row in own[shown].to_numpy().tolist()
+    about = (
+        "Whether the label is given away by where an image comes from (its stratum), over all seeds of this "
+        "model. The rule answers with the most frequent class of the stratum in the training split.\n\n"
+    )
+    rows = [
+        [
+            "the rule" if row["model"] == RULE else _text(usage.title),
+            *(_text(row[name]) for name in ("stratum", "metric")),
+            _number(row["value"]),
+            f"{_number(row['ci_low'])} to {_number(row['ci_high'])}" if pd.notna(row["ci_low"]) else "",
+            _text(row["verdict"]) if isinstance(row["verdict"], str) else "",
+        ]
+        for row in table[own | (table["model"] == RULE)].to_dict("records")
     ]
-    return "Over all seeds of the model.\n\n" + _rows(shown, cells)
+    return about + _rows(["who", "stratum", "metric", "value", "interval", "verdict"], rows)
 
 
 def _limits(usage: Usage) -> str:
