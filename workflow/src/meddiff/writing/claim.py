@@ -25,7 +25,7 @@ ITEMS = [
     Item("4", _INTRODUCTION, "Aims and hypotheses", ("aims",)),
     Item("5", _DESIGN, "Prospective or retrospective", ("design",), needs_people=True),
     Item("6", _DESIGN, "What the study is for: a new model, a comparison, a trial", ("aims", "design")),
-    Item("7", _DATA, "Sources of the data", (), answers.sources, ("tables/participants",)),
+    Item("7", _DATA, "Sources of the data", (), answers.sources, ("data", "tables/participants")),
     Item(
         "8",
         _DATA,
@@ -34,7 +34,9 @@ ITEMS = [
         answers.excluded,
         ("tables/flow",),
     ),
-    Item("9", _DATA, "What was done to images before a model saw them", (), answers.preprocessing),
+    Item(
+        "9", _DATA, "What was done to images before a model saw them", (), answers.preprocessing, ("methods",)
+    ),
     Item("10", _DATA, "Which part of the data was taken", (), answers.subsets, ("tables/flow",)),
     Item("11", _DATA, "How data were made anonymous", ("deidentification",), needs_people=True),
     Item(
@@ -52,14 +54,21 @@ ITEMS = [
         needs_people=True,
     ),
     Item("18", _REFERENCE, "How far raters agree", ("rater_agreement",), needs_people=True),
-    Item("19", _PARTITIONS, "How data were divided", (), answers.partitions, ("tables/participants",)),
+    Item("19", _PARTITIONS, "How data were divided", (), answers.partitions, ("data", "tables/participants")),
     Item("20", _PARTITIONS, "At which level the parts are disjoint", (), answers.disjoint, ("tables/leaks",)),
     Item("21", _TESTING, "The intended number of test images", ("sample_size",)),
-    Item("22", _MODEL, "The model, its inputs and outputs", (), answers.architecture, ("figures/method",)),
-    Item("23", _MODEL, "Software, with versions", (), answers.software),
-    Item("24", _MODEL, "How parameters begin", (), answers.initialisation),
-    Item("25", _TRAINING, "How the model was trained", (), answers.training),
-    Item("26", _TRAINING, "How the final model was chosen", (), answers.selection),
+    Item(
+        "22",
+        _MODEL,
+        "The model, its inputs and outputs",
+        (),
+        answers.architecture,
+        ("methods", "figures/method"),
+    ),
+    Item("23", _MODEL, "Software, with versions", (), answers.software, ("methods",)),
+    Item("24", _MODEL, "How parameters begin", (), answers.initialisation, ("methods",)),
+    Item("25", _TRAINING, "How the model was trained", (), answers.training, ("training",)),
+    Item("26", _TRAINING, "How the final model was chosen", (), answers.selection, ("training",)),
     Item("27", _TRAINING, "How models were joined", (), needs=lambda settings: False),
     Item("28", _EVALUATION, "Measures of performance", (), answers.metrics, ("tables/metrics",)),
     Item(
@@ -78,7 +87,13 @@ ITEMS = [
     Item(
         *("31", _EVALUATION, "How decisions are explained", ()),
         answers.explanation,
-        ("figures/evidence", "figures/counterfactuals", "tables/localisation", "tables/counterfactuals"),
+        (
+            "cases",
+            "figures/evidence",
+            "figures/counterfactuals",
+            "tables/localisation",
+            "tables/counterfactuals",
+        ),
         needs=lambda settings: bool(settings.diffusion),
     ),
     Item("32", _EVALUATION, "Test on internal data", (), answers.internal, ("tables/classification",)),
@@ -107,16 +122,19 @@ ITEMS = [
         answers.performance,
         ("tables/operating_point", "tables/calibration", "figures/decision_curve"),
     ),
-    Item("39", _RESULTS, "Where the model fails", (), answers.failures, ("figures/uncertainty",)),
+    Item("39", _RESULTS, "Where the model fails", (), answers.failures, ("cases", "figures/uncertainty")),
     Item("40", _DISCUSSION, "Limits of the study", ("limitations",)),
     Item("41", _DISCUSSION, "What follows for practice", ("implications", "intended_use")),
-    Item("42", _OTHER, "Where the protocol and further details are", ("protocol",), answers.code),
+    Item(
+        "42", _OTHER, "Where the protocol and further details are", ("protocol",), answers.code, ("origin",)
+    ),
     Item(
         "43",
         _OTHER,
         "Where software, model and data are",
         ("code_availability", "data_availability"),
         answers.code,
+        ("origin",),
     ),
     Item("44", _OTHER, "Who paid, and with which part", ("funding",)),
 ]

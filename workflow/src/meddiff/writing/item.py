@@ -25,7 +25,8 @@ class Item:
         asks: what is to be reported, in our words.
         study: keys of the experiment's ``study`` block that answer it; any of them is enough.
         answer: what the run says; without one only the author can answer.
-        links: stems of tables and figures that show it, of which those that exist are linked.
+        links: stems of tables and figures that show it, of which those that exist are linked, and sections of
+            the report.
         needs_people: whether it asks nothing where all images are generated.
         needs: says whether it applies; always where not given.
     """
@@ -67,7 +68,9 @@ def filled(item: Item, settings: WritingSettings, facts: Facts) -> Filled:
     if not item.needs(settings) and not said:
         return Filled(*given, "not_applicable", "Nothing of the kind was done in this experiment.")
     text = item.answer(settings, facts) if item.answer else None
-    links = tuple(stem.replace("/", "-") for stem in settings.artifacts if _is_one(stem, item.links))
+    sections = [link for link in item.links if "/" not in link]
+    shown = [stem.replace("/", "-") for stem in settings.artifacts if _is_one(stem, item.links)]
+    links = (*sections, *shown)
     if text is not None:
         return Filled(*given, "run", " ".join([text, *said]), links)
     if said:

@@ -77,8 +77,11 @@ def _names(keys: str) -> str:
 
 
 def _shown(item: Filled, anchors: Collection[str]) -> dict[str, object]:
+    known = {*anchors, "methods"}
     links = [
-        (anchor, anchor.partition("-")[2].replace("_", " ")) for anchor in item.links if anchor in anchors
+        (anchor, (anchor.partition("-")[2] or f"section {anchor}").replace("_", " "))
+        for anchor in item.links
+        if anchor in known
     ]
     return {
         "number": item.number,

@@ -29,13 +29,20 @@ ITEMS = [
         "Sources of the data, and why these",
         ("population",),
         answers.sources,
-        ("tables/participants",),
+        ("data", "tables/participants"),
     ),
     Item("5b", _DATA, "Dates of the data", ("dates",), needs_people=True),
     Item("6a", _PEOPLE, "Places and their number", ("setting",), needs_people=True),
     Item("6b", _PEOPLE, "Who could take part", ("eligibility",), answers.excluded, ("tables/flow",)),
     Item("6c", _PEOPLE, "Treatments", ("treatments",), needs_people=True),
-    Item("7", _PREPARED, "How data were prepared and checked", (), answers.preprocessing, ("tables/flow",)),
+    Item(
+        "7",
+        _PREPARED,
+        "How data were prepared and checked",
+        (),
+        answers.preprocessing,
+        ("methods", "tables/flow"),
+    ),
     Item(
         "8a",
         _OUTCOME,
@@ -58,15 +65,22 @@ ITEMS = [
     Item(
         "11", _SIZE, "What was done about missing data", ("missing_data",), answers.missing, ("tables/flow",)
     ),
-    Item("12a", _ANALYSIS, "Which data were used for what", (), answers.partitions, ("tables/participants",)),
-    Item("12b", _ANALYSIS, "How predictors enter the model", (), answers.preprocessing),
+    Item(
+        "12a",
+        _ANALYSIS,
+        "Which data were used for what",
+        (),
+        answers.partitions,
+        ("data", "tables/participants"),
+    ),
+    Item("12b", _ANALYSIS, "How predictors enter the model", (), answers.preprocessing, ("methods",)),
     Item(
         "12c",
         _ANALYSIS,
         "Kind of model, and all steps of building it",
         (),
         answers.training,
-        ("figures/method",),
+        ("methods", "figures/method"),
     ),
     Item(
         "12d",
@@ -85,8 +99,8 @@ ITEMS = [
         ("tables/metrics", "figures/reliability"),
     ),
     Item("12f", _ANALYSIS, "Changes of the model after its test", ("updating",), answers.recalibration),
-    Item("12g", _ANALYSIS, "How predictions were computed", (), answers.output),
-    Item("13", _ANALYSIS, "Unequal classes", (), answers.imbalance, ("tables/calibration",)),
+    Item("12g", _ANALYSIS, "How predictions were computed", (), answers.output, ("methods",)),
+    Item("13", _ANALYSIS, "Unequal classes", (), answers.imbalance, ("methods", "tables/calibration")),
     Item("14", _ANALYSIS, "What was done about fairness", ("fairness",), needs_people=True),
     Item(
         "15", _OUTPUT, "What the model says, and thresholds", (), answers.output, ("tables/operating_point",)
@@ -105,7 +119,7 @@ ITEMS = [
     Item("18c", _OPEN, "Where the protocol is", ("protocol",)),
     Item("18d", _OPEN, "Where it is registered", ("registration",), needs_people=True),
     Item("18e", _OPEN, "Where the data are", ("data_availability",)),
-    Item("18f", _OPEN, "Where the code is", ("code_availability",), answers.code),
+    Item("18f", _OPEN, "Where the code is", ("code_availability",), answers.code, ("origin",)),
     Item("19", _PUBLIC, "How patients and the public took part", ("patient_involvement",), needs_people=True),
     Item("20a", _RESULTS, "The flow of participants", (), answers.excluded, ("tables/flow",)),
     Item(
@@ -127,7 +141,7 @@ ITEMS = [
         answers.sizes,
         ("tables/participants", "tables/metrics"),
     ),
-    Item("22", _RESULTS, "The whole model, for others to use", (), answers.whole_model),
+    Item("22", _RESULTS, "The whole model, for others to use", (), answers.whole_model, ("origin",)),
     Item(
         "23a",
         _RESULTS,
