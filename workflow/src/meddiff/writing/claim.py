@@ -122,7 +122,14 @@ ITEMS = [
         answers.performance,
         ("tables/operating_point", "tables/calibration", "figures/decision_curve"),
     ),
-    Item("39", _RESULTS, "Where the model fails", (), answers.failures, ("cases", "figures/uncertainty")),
+    Item(
+        "39",
+        _RESULTS,
+        "Where the model fails",
+        (),
+        answers.failures,
+        ("cases", "figures/surest_errors", "figures/uncertainty"),
+    ),
     Item("40", _DISCUSSION, "Limits of the study", ("limitations",)),
     Item("41", _DISCUSSION, "What follows for practice", ("implications", "intended_use")),
     Item(
