@@ -46,6 +46,11 @@ def test_what_was_set_is_said(root, tmp_path):
     assert "at 51 noise levels drawn uniformly in time" in text
     assert "a PPV of 90 % and an NPV of 90 %" in text and "with a confidence of 90 %" in text
     assert "1,000 bootstrap samples" in text and "12 steps" in text and "guidance of 2.5" in text
+    assert "left out for 15 % of the images" in text and "left out for 0 %" not in text
+    assert text.count("One model was trained on all datasets together.") == 1
+    assert (
+        "20 images of each of 7 kinds a dataset: inverted, " in text
+    )  # phantoms are not foreign to phantoms
     triage = settings.evaluate.model_copy(update={"triage": TriageConfig(ppv=0.8)})
     assert "a PPV of 80 %" in methods_markdown(settings.model_copy(update={"evaluate": triage}), facts)
     seven = ScoreConfig(steps=7, noise_levels="antithetic", decisions=["mean"])

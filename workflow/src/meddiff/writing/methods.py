@@ -254,11 +254,11 @@ def _own_guidance(by_model: Mapping[str, Any]) -> str:
 def _unlike(settings: WritingSettings) -> list[str]:
     if (shifts := settings.shifts) is None:
         return []
+    kinds = shifts.kinds_for(settings.only_phantoms, len(settings.datasets) - 1)
     return [
-        "Scores of how unlike the training data an image is have the 95 % quantile of the validation "
-        f"images as their zero. They were tried on {several(shifts.images, 'test image')} of each dataset, "
-        f"changed in {several(len(shifts.kinds), 'way')} "
-        f"({listed(kind.replace('_', ' ') for kind in shifts.kinds)})."
+        "Scores of how unlike the training data an image is have the 95 % quantile of the validation images "
+        f"as their zero. They were tried on {several(shifts.images, 'image')} of each of "
+        f"{several(len(kinds), 'kind')} a dataset: {listed(kind.replace('_', ' ') for kind in kinds)}."
     ]
 
 

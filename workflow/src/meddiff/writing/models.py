@@ -102,9 +102,12 @@ def _training(config: Mapping[str, Any]) -> str:
     if ema := train.get("ema"):
         text += f" The weights are an exponential moving average with a decay of {number(ema['beta'])}."
     if config.get("family") == "diffusion":
-        weighted = _LOSSES.get(str(config.get("loss_weight")), "")
-        text += f" The loss is {weighted}; the class" if weighted else " The class"
-        text += f" was left out for {100 * config['label_dropout']:g} % of the images."
+        if weighted := _LOSSES.get(str(config.get("loss_weight"))):
+            text += f" The loss is {weighted}."
+        if config["label_dropout"]:
+            text += f" The class was left out for {100 * config['label_dropout']:g} % of the images."
+    if config.get("train_on") == "joint":
+        text += " One model was trained on all datasets together."
     if config.get("class_weights", "none") != "none":
         text += " Classes are weighted in the loss."
     if train.get("sampler") == "balanced":
