@@ -26,6 +26,7 @@ MADE = {
     "plot_counterfactuals_small_chest": 1,
     "plot_counterfactual_front": 1,
     "collect_cases": 1,
+    "write_methods": 1,
     "make_report": 1,
 }
 

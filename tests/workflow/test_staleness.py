@@ -18,6 +18,7 @@ REPORT = {
     "plot_decision_curve": 1,
     "plot_surest_errors_small_chest": 1,
     "collect_cases": 1,
+    "write_methods": 1,
     "make_report": 1,
 }
 TRAINING = {"train_model": 1}
