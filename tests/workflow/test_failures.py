@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -236,6 +237,7 @@ def test_a_named_file_that_is_missing_stops_the_run(project):
 
 def test_a_killed_run_goes_on(project):
     """Killed with all its jobs while it trains: the next run ends with what an undisturbed one makes."""
+    project = replace(project, warm=False)
     learning_rate(project, 2e-3)
     command = [sys.executable, "-m", "snakemake", "--nolock"]
     process = subprocess.Popen(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -62,6 +63,7 @@ def test_shards_leave_no_trace(project):
     run = f"{RESULTS}/small_chest/small_unet/seed0/votes0"
     before = load_errors(project.folder / run / "errors.nc")
     shutil.rmtree(project.folder / ".meddiff")
+    project = replace(project, warm=False)
     project.edit_yaml("config/experiments/smallest.yaml", score={"shards": 1})
     project.snakemake(f"{run}/errors.nc", "--force")
     after = load_errors(project.folder / run / "errors.nc")

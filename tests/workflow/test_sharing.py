@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlparse
@@ -50,10 +49,10 @@ class Repository(Project):
         return self.run("git", *arguments)
 
     def dvc(self, *arguments: str, expect: int = 0) -> str:
-        return self.run(sys.executable, "-m", "dvc", *arguments, expect=expect)
+        return self.run(self.python, "-m", "dvc", *arguments, expect=expect)
 
     def meddiff(self, *arguments: str, expect: int = 0) -> str:
-        return self.run(sys.executable, "-m", "meddiff", *arguments, expect=expect)
+        return self.run(self.python, "-m", "meddiff", *arguments, expect=expect)
 
     def commit(self, message: str) -> None:
         self.git("add", "--all")

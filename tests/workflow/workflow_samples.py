@@ -10,6 +10,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import warm_python
 import yaml
 
 TRACKED = (
@@ -89,21 +90,30 @@ class Project:
     Attributes:
         folder: where it is.
         variables: environment variables of its runs, beside those of this process.
+        warm: whether its jobs start from an interpreter that has imported the libraries (`warm_python`).
     """
 
     folder: Path
     variables: dict[str, str] = field(default_factory=dict)
+    warm: bool = True
 
     @property
     def environment(self) -> dict[str, str]:
         """The environment that Snakemake runs in: this interpreter comes first on PATH."""
         variables = {**os.environ, "MEDDIFF_STATE_DIR": str(self.folder / ".meddiff/state"), **self.variables}
-        variables["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), variables["PATH"]])
+        folders = [warm_python.folder() if self.warm else None, Path(sys.executable).parent]
+        variables["PATH"] = os.pathsep.join([*(str(path) for path in folders if path), variables["PATH"]])
         return variables
+
+    @property
+    def python(self) -> str:
+        """The interpreter that jobs start with."""
+        folder = warm_python.folder() if self.warm else None
+        return str(folder / "python") if folder else sys.executable
 
     def snakemake(self, *arguments: str, expect: int | None = 0) -> str:
         """Run Snakemake and return what it printed; `expect` is the exit status (None: any)."""
-        return self.run(sys.executable, "-m", "snakemake", *arguments, expect=expect)
+        return self.run(self.python, "-m", "snakemake", *arguments, expect=expect)
 
     def run(self, *command: str, expect: int | None = 0) -> str:
         """Run a command in the folder and return what it printed; `expect` as for `snakemake`."""
@@ -133,7 +143,7 @@ class Project:
     def provenance(self, *arguments: str) -> tuple[int, str]:
         """Exit status and output of ``meddiff provenance``, run with the project's code."""
         result = subprocess.run(
-            [sys.executable, "-m", "meddiff", "provenance", *arguments],
+            [self.python, "-m", "meddiff", "provenance", *arguments],
             cwd=self.folder,
             env={**self.environment, "PYTHONPATH": str(self.folder / "workflow/src")},
             text=True,
