@@ -1,11 +1,11 @@
 """An interpreter that has imported the libraries already, for the hundreds of jobs of the workflow's tests.
 
-Most of the time of a job on sixty small images goes into importing torch, diffusers and pandas. So a server, one
-for each process of pytest, imports them once, and forks for each ``python -m meddiff`` or ``python -m snakemake``
-of a test. Nothing of this package is imported before the fork: a job reads the code of its own project, its own
-environment variables, folder and arguments, as a new interpreter would. What differs: jobs of one server have one
-seed of hashes, so tests that compare two runs, and those that kill jobs, start cold (`Project.warm`).
-``MEDDIFF_TESTS_COLD=1`` starts all of them cold.
+Most of the time of a job on sixty small images goes into importing torch, diffusers and pandas. So a
+server, one for each process of pytest, imports them once, and forks for each ``python -m meddiff`` or
+``python -m snakemake`` of a test. Nothing of this package is imported before the fork: a job reads the code
+of its own project, its own environment variables, folder and arguments, as a new interpreter would. What
+differs: jobs of one server have one seed of hashes, so tests that compare two runs, and those that kill jobs,
+start cold (`Project.warm`). ``MEDDIFF_TESTS_COLD=1`` starts all of them cold.
 """
 
 from __future__ import annotations
@@ -26,14 +26,15 @@ import threading
 import traceback
 from pathlib import Path
 
-# What jobs and Snakemake import, but for Snakemake itself, which remembers the folder that it was imported in.
-LIBRARIES = """
-    accelerate configargparse diffusers.models.transformers.dit_transformer_2d diffusers.optimization
-    diffusers.models.unets.unet_2d_condition diffusers.training_utils dvc.commands.add dvc.commands.checkout dvc.repo
-    h5netcdf humanfriendly immutables matplotlib.pyplot pandas PIL.Image pulp pyarrow.parquet pydantic rich.console
-    safetensors.torch scipy.optimize scipy.stats sklearn.linear_model sklearn.metrics sqlmodel tabulate throttler
-    timm torch torchvision tqdm wrapt xarray yaml
-""".split()
+# What jobs and Snakemake import, but for Snakemake itself, which remembers where it was imported.
+LIBRARIES = (
+    *("accelerate", "configargparse", "dvc.commands.add", "dvc.commands.checkout", "dvc.repo", "h5netcdf"),
+    *("diffusers.models.transformers.dit_transformer_2d", "diffusers.models.unets.unet_2d_condition"),
+    *("diffusers.optimization", "diffusers.training_utils", "humanfriendly", "immutables"),
+    *("matplotlib.pyplot", "pandas", "PIL.Image", "pulp", "pyarrow.parquet", "pydantic", "rich.console"),
+    *("safetensors.torch", "scipy.optimize", "scipy.stats", "sklearn.linear_model", "sklearn.metrics"),
+    *("sqlmodel", "tabulate", "throttler", "timm", "torch", "torchvision", "tqdm", "wrapt", "xarray", "yaml"),
+)
 COMMANDS = ("meddiff", "snakemake", "dvc")
 FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 
