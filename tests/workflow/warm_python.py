@@ -59,7 +59,8 @@ socket.send_fds(server, [len(message).to_bytes(8, "big")], [0, 1, 2])
 server.sendall(message)
 status = int.from_bytes(server.recv(4), "big", signed=True)
 if status < 0:
-    signal.signal(-status, signal.SIG_DFL)
+    if -status in {forwarded!r}:
+        signal.signal(-status, signal.SIG_DFL)
     os.kill(os.getpid(), -status)
 os._exit(status)
 """
