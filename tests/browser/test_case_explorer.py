@@ -184,6 +184,24 @@ def test_sliders_change_pixels(opened: Open, run) -> None:
     assert found.problems == []
 
 
+def test_a_class_has_one_colour_in_map_charts_and_legends(opened: Open, run) -> None:
+    page = opened(run[1], anchor=address("image-00000")).page
+    panels = page.locator("#cases .panel")
+    panel = panels.filter(has=page.get_by_role("heading", name="Image and evidence"))
+    colours = "all => all.map((one) => getComputedStyle(one).color)"
+    of_map = panel.locator(".swatch").evaluate_all(colours)
+    vote = panels.filter(has=page.get_by_role("heading", name="The vote, step by step"))
+    assert len(of_map) == 2 and {*of_map} <= {*vote.locator(".swatch").evaluate_all(colours)}
+    drawn = panel.locator("canvas").evaluate("""canvas => {
+        const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+        const found = new Set();
+        for (let i = 0; i < data.length; i += 4)
+            if (data[i + 3] === 255) found.add(`rgb(${data[i]}, ${data[i + 1]}, ${data[i + 2]})`);
+        return [...found];
+    }""")
+    assert drawn and {*drawn} <= {*of_map}
+
+
 @pytest.mark.parametrize(("wavelet", "levels"), [(False, "uniform"), (True, "antithetic")])
 def test_the_noise_that_is_drawn_is_the_noise_that_was_scored(
     opened: Open, tmp_path: Path, wavelet: bool, levels: str

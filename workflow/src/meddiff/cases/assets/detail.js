@@ -54,14 +54,15 @@ function picturePanel(dataset, details, scored) {
   const parts = [stack];
   if (scored && scored.evidence) {
     const map = made("canvas", { class: "over", role: "img", "aria-label": "Evidence map over the image" });
-    drawMap(map, scored.evidence);
+    drawMap(map, scored.evidence, scored.best, scored.rival);
     map.style.opacity = 0.6;
     stack.append(map);
     parts.push(slider("Evidence map", 60, (value) => { map.style.opacity = value / 100; }));
     const kind = scored.wavelet === null ? " The map is of the latent space, enlarged." : "";
     parts.push(made("p", { class: "note" },
-      made("span", { class: "swatch positive", "aria-hidden": "true" }), "orange speaks for ", bdi(dataset.classes[scored.best]), ", ",
-      made("span", { class: "swatch negative", "aria-hidden": "true" }), "blue for ", bdi(dataset.classes[scored.rival]),
+      "What speaks for ", made("span", { class: `swatch ${classMark(scored.best)}`, "aria-hidden": "true" }),
+      bdi(dataset.classes[scored.best]), " and what for ",
+      made("span", { class: `swatch ${classMark(scored.rival)}`, "aria-hidden": "true" }), bdi(dataset.classes[scored.rival]),
       `: where the noise is predicted better for that class.${kind}`));
   }
   return panel(scored && scored.evidence ? "Image and evidence" : "Image", parts);

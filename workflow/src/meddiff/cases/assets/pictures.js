@@ -24,21 +24,28 @@ function drawPixels(canvas, pixels, width, height) {
   canvas.getContext("2d").putImageData(new ImageData(pixels, width, height), 0, 0);
 }
 
-const POSITIVE = [230, 110, 20], NEGATIVE = [20, 100, 220];
+const BRIGHTER = [230, 110, 20], DARKER = [20, 100, 220];
 
 // Signed values, -1 to 1, as two colours that are the less transparent the larger a value is.
-function drawSigned(canvas, values, width, height) {
+function drawSigned(canvas, values, width, height, positive, negative) {
   const pixels = new Uint8ClampedArray(4 * width * height);
   values.forEach((value, i) => {
-    pixels.set(value > 0 ? POSITIVE : NEGATIVE, 4 * i);
+    pixels.set(value > 0 ? positive : negative, 4 * i);
     pixels[4 * i + 3] = 255 * Math.min(1, Math.abs(value));
   });
   drawPixels(canvas, pixels, width, height);
 }
 
-function drawMap(canvas, map) {
+// The colour of a class in charts, as the style sheet says it: #rrggbb.
+function colourOf(number) {
+  const said = getComputedStyle(document.getElementById("cases")).getPropertyValue(`--${classMark(number)}`).trim();
+  return [1, 3, 5].map((place) => parseInt(said.slice(place, place + 2), 16));
+}
+
+// What speaks for one class and what for another, in the colours that they have in the charts.
+function drawMap(canvas, map, best, rival) {
   const bytes = Int8Array.from(atob(map.bytes), (letter) => letter.charCodeAt(0));
-  drawSigned(canvas, Array.from(bytes, (byte) => byte / 127), map.width, map.height);
+  drawSigned(canvas, Array.from(bytes, (byte) => byte / 127), map.width, map.height, colourOf(best), colourOf(rival));
 }
 
 // Counterfactual minus factual: brighter and darker, against the 99.5 % quantile of the sizes.
@@ -52,7 +59,7 @@ async function drawDifference(canvas, factual, counterfactual) {
   }
   const sizes = values.map(Math.abs).sort((a, b) => a - b);
   const limit = Math.max(sizes[Math.floor(0.995 * (sizes.length - 1))], 2.55);
-  drawSigned(canvas, values.map((value) => value / limit), after.width, after.height);
+  drawSigned(canvas, values.map((value) => value / limit), after.width, after.height, BRIGHTER, DARKER);
 }
 
 // A thumbnail of the sheets. Rules of a style sheet hold the sheets, so that each is decoded once.
