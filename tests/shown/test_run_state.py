@@ -28,7 +28,10 @@ def test_the_time_left_is_work_left_by_jobs_at_a_time():
     state.finish(2, 10.0)
     # Two trainings of 10 s at two a time; what a vote takes is not known.
     left = state.time_left(10.0)
-    assert left == run_state.TimeLeft(10.0, complete=False) and str(left) == "at least 10 s left"
+    assert (
+        left == run_state.TimeLeft(10.0, complete=False)
+        and str(left) == "about 10 s left, without jobs never seen yet"
+    )
     started(state, 3, "vote", 10.0)
     state.finish(3, 14.0)
     left = state.time_left(14.0)
@@ -42,6 +45,16 @@ def test_a_running_job_counts_with_what_it_still_needs():
     started(state, 1, "train", 0.0)
     assert state.time_left(10.0) == run_state.TimeLeft(20.0, complete=True)
     assert state.time_left(40.0) is None  # longer than ever: nothing is promised
+
+
+def test_a_machine_that_was_busier_is_allowed_for():
+    """What was seen in both runs says how much faster it is now."""
+    state = RunState(0.0, earlier={"fetch": 20.0, "train": 30.0})
+    state.plan({"fetch": 1, "train": 2, "total": 3})
+    assert state.time_left(0.0).seconds == 80.0
+    started(state, 1, "fetch", 0.0)
+    state.finish(1, 5.0)
+    assert state.time_left(5.0).seconds == 2 * 30 / 4
 
 
 def test_too_little_is_known_for_an_estimate():

@@ -45,7 +45,9 @@ class TimeLeft:
     complete: bool
 
     def __str__(self) -> str:
-        return f"{'about' if self.complete else 'at least'} {duration(self.seconds)} left"
+        return f"about {duration(self.seconds)} left" + (
+            "" if self.complete else ", without jobs never seen yet"
+        )
 
 
 @dataclass
@@ -105,9 +107,25 @@ class RunState:
         self.done, self.total = done, total
 
     def mean_seconds(self, rule: str) -> float | None:
-        """What a job of a rule takes: in this run if one is finished, else in earlier runs."""
-        taken = self._seconds.get(rule)
-        return sum(taken) / len(taken) if taken else self.earlier.get(rule)
+        """What a job of a rule takes: in this run if one is finished, else in earlier runs.
+
+        The machine may have been busier then, or another one: earlier seconds are multiplied by what jobs of
+        both take now for each second that they took.
+        """
+        if taken := self._seconds.get(rule):
+            return sum(taken) / len(taken)
+        mean = self.earlier.get(rule)
+        return None if mean is None else mean * self._slower_than_earlier()
+
+    def _slower_than_earlier(self) -> float:
+        """What a second of earlier runs takes now; 1 where no rule was seen in both."""
+        both = [
+            (len(taken) * self.earlier[rule], sum(taken))
+            for rule, taken in self._seconds.items()
+            if rule in self.earlier
+        ]
+        before = sum(seconds for seconds, _ in both)
+        return sum(seconds for _, seconds in both) / before if before else 1.0
 
     def time_left(self, now: float) -> TimeLeft | None:
         """An estimate from what finished jobs took; none while less than half of the jobs that are
