@@ -53,6 +53,26 @@ def test_the_verdict_is_that_of_the_corrected_test(tmp_path: Path, row: dict, ve
     assert verdict in said
 
 
+@pytest.mark.parametrize(
+    ("after", "said"),
+    [(0.05, "improves {}: a"), (0.2, "makes {} worse: a"), (0.102, "hardly changes {}: a")],
+)
+def test_classifiers_are_models_with_decisions_and_calibration_may_harm(tmp_path, after, said) -> None:
+    by_mean = rows_of_accuracy(DIFFUSION, "mean", 85.0, 77.0, 91.0)
+    row = {"dataset": DATASET, "model": DIFFUSION, "decision": "majority", "metric": "ece", "raw": 0.1}
+    tables = {
+        "tables/classification": [UNET, by_mean, RESNET],
+        "tables/calibration": [{**row, "calibrated": after}],
+    }
+    text = text_of(found(sample(tmp_path, tables), DATASET))
+    assert (
+        "The most accurate of 2 diffusion classifiers (1 model with several decision rules) on these" in text
+    )
+    assert (
+        "Calibration on the validation images " + said.format("the probabilities of UNet (majority)") in text
+    )
+
+
 def test_nothing_is_said_of_what_there_is_not(tmp_path: Path) -> None:
     without_baseline = sample(tmp_path / "a", {"tables/classification": [UNET]}, models=[DIFFUSION])
     assert "baseline" not in text_of([*asked(without_baseline), *found(without_baseline, DATASET)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from meddiff.reporting.charts.figures import CHARTS
-from meddiff.reporting.links import csv_download, data_uri
+from meddiff.reporting.links import csv_download, picture_uri
 from meddiff.reporting.page import filled
 from meddiff.reporting.part import PagePart
 from meddiff.text import script_safe_json
@@ -31,8 +31,7 @@ def _entry(one: GivenArtifact, given: Given) -> dict[str, Any]:
         "id": one.id,
         "title": one.title,
         "caption": " ".join(one.entry.caption.split()),
-        "picture": data_uri(one.shown),
-        "png": one.shown.name,
+        "picture": picture_uri(one.shown),
         "size": _size(one.shown),
         "spec": script_safe_json(spec) if spec else "",
         "download": csv_download(one.csv, given.settings.results),

@@ -34,13 +34,15 @@ class Best:
 
     Attributes:
         model, decision: which it is.
-        of: how many there are of its kind.
+        of: how many there are of its kind, each model with each of its decisions.
+        models: how many models these are.
         value, low, high: its accuracy and the interval, percent.
     """
 
     model: str
     decision: str
     of: int
+    models: int
     value: float
     low: float
     high: float
@@ -56,7 +58,8 @@ def best_of(given: Given, dataset: str, *, diffusion: bool) -> Best | None:
     if rows.empty:
         return None
     row = rows.loc[rows["value"].idxmax()]
-    return Best(row["model"], row["decision"], len(rows), row["value"], row["ci_low"], row["ci_high"])
+    of, models = len(rows), rows["model"].nunique()
+    return Best(row["model"], row["decision"], of, models, row["value"], row["ci_low"], row["ci_high"])
 
 
 def datasets_of(given: Given) -> list[str]:
@@ -96,8 +99,9 @@ def _best(given: Given, dataset: str, diffusion: Best | None, baseline: Best | N
     if best is None:
         return None
     kind = "diffusion classifier" if diffusion else "baseline"
+    rules = f" ({counted(best.models, 'model')} with several decision rules)" if best.of > best.models else ""
     which = (
-        f"The most accurate of {counted(best.of, kind)} on these test images"
+        f"The most accurate of {counted(best.of, kind)}{rules} on these test images"
         if best.of > 1
         else f"The {kind}"
     )
@@ -175,12 +179,16 @@ def _calibrated(given: Given, dataset: str, best: Best) -> Markup | None:
         return None
     row = rows.iloc[0]
     change = row["calibrated"] - row["raw"]
-    words = "improves" if change < -0.005 else ("makes worse" if change > 0.005 else "hardly changes")
+    words = (
+        "improves {what}"
+        if change < -0.005
+        else ("makes {what} worse" if change > 0.005 else "hardly changes {what}")
+    )
+    what = say("the probabilities of {name}", name=shown_name(given, best.model, best.decision))
     return say(
-        "Calibration on the validation images {words} the probabilities of {name}: a calibration error (ECE) "
+        "Calibration on the validation images {changes}: a calibration error (ECE) "
         "of {raw} before, {after} after it (0 is best).",
-        words=words,
-        name=shown_name(given, best.model, best.decision),
+        changes=say(words, what=what),
         raw=f"{row['raw']:.3f}",
         after=f"{row['calibrated']:.3f}",
     )
