@@ -59,6 +59,11 @@ def test_trainings_are_as_their_records_say(given: Given) -> None:
     specs = re.findall(r'<script type="application/json">(.*?)</script>', html)
     losses = [value["y"] for value in json.loads(specs[0])["data"]["values"]]
     assert losses == [0.5, 0.25] and len(specs) == 2
+    write(path, {"epochs": epochs, "best_epoch": -1, "best_valid_f1": -1.0})
+    html = training_part(given).html
+    assert ">last</td>" in html and "-1.000" not in html
+    write(path, {"joint": "a checksum"})
+    assert "All models" not in training_part(given).html  # it is a part of another
     path.write_text("[1]")
     with pytest.raises(DataError, match=r"run\.json: is no record of a training"):
         run_record(given.settings.runs[0])

@@ -33,9 +33,10 @@ def training_part(given: Given) -> PagePart:
     """A row for each trained model, and curves of its training where they were recorded."""
     settings = given.settings
     records = [(run, record) for run in settings.runs if (record := run_record(run)) is not None]
+    trained = [(run, record) for run, record in records if JOINT not in record]  # or it is a part of another
     html = filled(
         "training.html.j2",
-        rows=[_row(run, record, settings) for run, record in records],
+        rows=[_row(run, record, settings) for run, record in trained],
         missing=len(settings.runs) - len(records),
         charts=[chart for name in CURVES if (chart := _chart(name, records, settings)) is not None],
     )
@@ -76,13 +77,18 @@ def _row(run: ReportRun, record: Mapping[str, Any], settings: ReportSettings) ->
         "seed": str(run.seed),
         "parameters": f"{parameters / 1e6:.2f}" if parameters else "–",
         "epochs": str(len(epochs)) if epochs else "–",
-        "chosen": str(best + 1) if isinstance(best, int) and epochs else "–",
+        "chosen": _epoch_taken(best) if isinstance(best, int) and epochs else "–",
         "loss": f"{epochs[-1]['loss']:.4g}" if epochs and "loss" in epochs[-1] else "–",
-        "f1": f"{f1:.3f}" if isinstance(f1, float) else "–",
+        "f1": f"{f1:.3f}" if isinstance(f1, float) and f1 >= 0 else "–",  # below 0: never measured
         "time": hours_in_words(hours) if hours is not None else "–",
         "hours": f"{hours:.6f}" if hours is not None else "",
         "device": str(record.get("device", "–")),
     }
+
+
+def _epoch_taken(best: int) -> str:
+    """The epoch whose weights were kept, from 1; the last one where none was chosen (-1)."""
+    return str(best + 1) if best >= 0 else "last"
 
 
 def _chart(
