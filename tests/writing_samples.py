@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +12,7 @@ from meddiff.artifacts.lookup import planned
 from meddiff.config import Config
 from meddiff.pipeline.experiment import Experiment
 from meddiff.pipeline.writing import Writing
-from meddiff.writing.facts import Facts
+from meddiff.writing.facts import TABLES, Facts
 from meddiff.writing.settings import WritingSettings
 
 PARTICIPANTS = """\
@@ -28,6 +29,12 @@ dataset,split,what,level,images,median,quartile_low,quartile_high
 {name},test,class,{second},119,nan,nan,nan
 """
 FLOW = "dataset,step,reason,images\n{name},found,,1306\n{name},left out,a,210\n{name},left out,b,96\n"
+
+LEAKS = """\
+dataset,part,metric,value,n,split,other_split,class
+{name},look-alikes,shared,0.15,120,test,train or valid,all
+{name},look-alikes,shared,0.05,120,test,valid,all
+"""
 
 
 def settings_of(root: Path, experiment: str, **changes: Any) -> WritingSettings:
@@ -47,5 +54,5 @@ def facts_of(settings: WritingSettings, folder: Path, **trained: dict[str, Any])
     names = {"name": dataset.name, "first": dataset.classes[0], "second": dataset.classes[-1]}
     (folder / "participants.csv").write_text(PARTICIPANTS.format(**names))
     (folder / "flow.csv").write_text(FLOW.format(**names))
-    facts = Facts.of(settings, {name: [folder / f"{name}.csv"] for name in ("participants", "flow")})
-    return Facts(facts.participants, facts.flow, trained)
+    (folder / "leaks.csv").write_text(LEAKS.format(**names))
+    return replace(Facts.of(settings, {name: [folder / f"{name}.csv"] for name in TABLES}), trained=trained)

@@ -13,6 +13,8 @@ import pytest
 from meddiff import provenance
 from meddiff.models.kinds import network_module, task_module
 from meddiff.provenance import NEUTRAL, SOURCE, code_files, code_hash, environment
+from meddiff.records.chain import Link
+from meddiff.records.show import as_text
 
 # Importing these must not import torch: they run on the login node, for every rule and every target.
 LIGHT = ("artifacts", "cli", "config", "data", "evaluate", "pipeline", "records", "sharing")
@@ -203,3 +205,24 @@ def test_every_module_is_importable_and_light_ones_do_not_import_torch():
         [sys.executable, "-c", CHECK, ",".join(light), ",".join(heavy)], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_chain_is_printed_with_times_in_fitting_units_and_its_verdict_at_the_end():
+    versions = {"versions": {"torch": "2"}, "python": "3", "platform": "Linux", "device": "cpu"}
+    links = [
+        Link(
+            [f"{name}.csv"],
+            {
+                **{"command": name, "wall_hours": hours, "gpu_hours": 0.0, **versions},
+                "outputs": {f"{name}.csv": {"sha256": "a" * 64}},
+            },
+            absent=[f"{name}.csv"] if hours == 2 else [],
+        )
+        for name, hours in (("quick", 0.0005), ("slow", 0.5), ("gone", 2))
+    ]
+    tree, made, found = as_text(links).split("\n\n")
+    assert [line.partition(", ")[2][:8] for line in tree.splitlines()] == ["1.8 s on", "30.0 min", "2.00 h o"]
+    assert made.startswith("MADE BY\n3 jobs on cpu") and "2.50 h on the clock" in made
+    assert found.splitlines()[0] == "VERDICT" and '"not here": deleted' in found
+    assert found.endswith("The chain holds (1 file is not here).")
+    assert "not here" not in as_text(links[:2])

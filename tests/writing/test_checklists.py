@@ -38,7 +38,7 @@ def test_every_item_can_be_answered():
 @pytest.mark.parametrize("experiment", ["demo", "paper", "nih_cxr"])
 def test_statements_of_the_authors_fill_in_what_the_run_does_not_know(root, tmp_path, experiment):
     settings = settings_of(root, experiment, study=StudyConfig())
-    folder = settings.models[0].runs[0]
+    folder = settings.models[0].folders[0]
     facts = facts_of(settings, tmp_path, **{folder: {"versions": {"torch": "2"}}})
     said = StudyConfig(**{key: f"About {key}." for key in study_keys()})
     for title, items in fill(settings, facts).items():
@@ -48,7 +48,7 @@ def test_statements_of_the_authors_fill_in_what_the_run_does_not_know(root, tmp_
             if before.status == "run":
                 assert after.status == "run" and after.text.startswith(before.text)
             elif before.status == "open":
-                assert after.status == "author" and after.text.startswith("About ")
+                assert after.status == "author" and re.match(r"(\w[\w ]*: )?About ", after.text)
 
 
 def test_the_demo_answers_most_of_what_applies(root, tmp_path):
@@ -63,6 +63,25 @@ def test_generated_images_have_no_people_but_real_ones_do(root, tmp_path):
         settings = settings_of(root, experiment, study=StudyConfig())
         ethics = next(item for item in tripod.ITEMS if item.number == "17")
         assert filled(ethics, settings, facts_of(settings, tmp_path)).status == status
+
+
+def test_generated_images_have_the_labels_of_their_generator(root, tmp_path):
+    for experiment, status in (("demo", "run"), ("nih_cxr", "open")):
+        settings = settings_of(root, experiment, study=StudyConfig())
+        reference = next(item for item in claim.ITEMS if item.number == "14")
+        assert filled(reference, settings, facts_of(settings, tmp_path)).status == status
+
+
+def test_authors_may_say_that_an_item_does_not_apply(root, tmp_path):
+    by_number = {item.number: item for item in claim.ITEMS}
+    for intended, status in (("Not applicable: a method.", "not_applicable"), ("A reader.", "author")):
+        said = StudyConfig(background="not applicable, no care", intended_use=intended, protocol="Here.")
+        settings = settings_of(root, "nih_cxr", study=said)
+        facts = facts_of(settings, tmp_path)
+        item = filled(by_number["3"], settings, facts)
+        assert item.status == status
+        assert item.text == f"Background: not applicable, no care Intended use: {intended}"
+        assert filled(by_number["42"], settings, facts).text.endswith("Protocol: Here.")
 
 
 def test_the_share_is_of_applicable_items():

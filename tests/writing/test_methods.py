@@ -37,6 +37,7 @@ def test_numbers_are_those_of_the_tables(root, tmp_path):
     assert "Of 1,306 images in its list, 306 were left out." in text
     assert "800 for training of 700 patients or other groups (390/410 by class), 80 for validation" in text
     assert "120 for test (1/119 by class)" in text
+    assert "found 18 (15 % of the test images); they were kept" in text
 
 
 def test_what_was_set_is_said(root, tmp_path):
@@ -47,6 +48,7 @@ def test_what_was_set_is_said(root, tmp_path):
     assert "a PPV of 90 % and an NPV of 90 %" in text and "with a confidence of 90 %" in text
     assert "1,000 bootstrap samples" in text and "12 steps" in text and "guidance of 2.5" in text
     assert "left out for 15 % of the images" in text and "left out for 0 %" not in text
+    assert "Counterfactuals were made by Tiny DiT, of up to 14 test images of each class" in text
     assert text.count("One model was trained on all datasets together.") == 1
     assert (
         "20 images of each of 7 kinds a dataset: inverted, " in text
@@ -56,6 +58,48 @@ def test_what_was_set_is_said(root, tmp_path):
     seven = ScoreConfig(steps=7, noise_levels="antithetic", decisions=["mean"])
     other = methods_markdown(settings.model_copy(update={"score": seven}), facts)
     assert "at 7 noise levels drawn in antithetic pairs" in other and "by majority" not in other
+
+
+def test_each_dataset_has_its_own_number_of_parameters_where_they_differ(root, tmp_path):
+    settings = settings_of(root, "demo")
+    unet = next(model for model in settings.models if model.name == "tiny_unet")
+    chest, skin = (unet.runs[name][0] for name in ("phantom_chest", "phantom_skin"))
+    for count, said in ((7, "with 7 parameters"), (9, "7 (Chest phantom) and 9 (Skin phantom) parameters")):
+        facts = facts_of(settings, tmp_path, **{chest: {"parameters": 7}, skin: {"parameters": count}})
+        assert said in methods_markdown(settings, facts)
+
+
+def test_the_schedule_of_a_pretrained_model_is_that_of_its_weights(root, tmp_path):
+    settings = settings_of(root, "demo")
+    model = next(one for one in settings.models if one.name == "tiny_stable_diffusion")
+    scheduler = {"prediction_type": "epsilon", "num_train_timesteps": 1000, "beta_schedule": "scaled_linear"}
+    scheduler |= {"beta_start": 0.00085, "beta_end": 0.012}
+    params = {"model": {"architecture": {"scheduler": scheduler}}}
+    facts = facts_of(settings, tmp_path, **{model.runs["joint"][0]: {"inputs": {"params": params}}})
+    text = methods_markdown(settings, facts)
+    assert "predicts the noise [@ho2020]" in text
+    assert "1,000 steps, scaled linear, with beta from 0.00085 to 0.012" in text
+
+
+def test_tests_are_those_of_the_groups_of_each_dataset(root, tmp_path):
+    settings = settings_of(root, "demo")
+    facts = facts_of(settings, tmp_path)
+    text = methods_markdown(settings, facts)
+    assert "swaps the two decisions" not in text and "McNemar's mid-p test [@fagerland2013]; their" in text
+    table = facts.participants
+    table.loc[(table["split"] == "test") & (table["what"] == "groups"), "images"] = 60
+    text = methods_markdown(settings, facts)
+    assert "with mid-p values (Chest phantom) and McNemar's" in text
+    assert "a group of its own (Skin phantom)" in text
+
+
+def test_changes_of_training_images_are_those_that_were_made(root, tmp_path):
+    # Phantoms allow no change, whatever their models ask for.
+    for experiment, said in (("demo", set()), ("paper", {"left-right flips", "rotation"})):
+        settings = settings_of(root, experiment)
+        text = methods_markdown(settings, facts_of(settings, tmp_path))
+        changed = re.findall(r"changed at random: ([^.]+)\.", text)
+        assert all(any(word in one for one in changed) for word in said) and bool(changed) == bool(said)
 
 
 def test_what_was_not_done_is_not_said(root, tmp_path):
@@ -79,23 +123,23 @@ def test_an_experiment_of_one_family_only(root, tmp_path, family):
 
 def test_what_trainings_noted_is_said(root, tmp_path):
     settings = settings_of(root, "demo")
-    folder = settings.models[0].runs[0]
+    folder = settings.models[0].folders[0]
     record = {"parameters": 1234567, "hours": 0.5, "device": "cpu", "versions": {"torch": "2.14.1"}}
     text = methods_markdown(settings, facts_of(settings, tmp_path, **{folder: record}))
-    assert "with 1,234,567 parameters" in text and "took 30 minutes on cpu" in text
+    assert "with 1,234,567 parameters" in text and "took 30 minutes on the clock, added up, on cpu" in text
     assert "trained with torch 2.14.1 [@paszke2019]" in text
 
 
 def test_records_of_trainings_are_read_where_they_are(root, tmp_path, monkeypatch):
     settings = settings_of(root, "demo")
-    files = {name: [tmp_path / f"{name}.csv"] for name in ("participants", "flow")}
+    files = {name: [tmp_path / f"{name}.csv"] for name in ("participants", "flow", "leaks")}
     facts_of(settings, tmp_path)
     monkeypatch.chdir(tmp_path)
     assert Facts.of(settings, files).trained == {}
-    path = Path(settings.models[0].runs[0]) / "run.json"
+    path = Path(settings.models[0].folders[0]) / "run.json"
     path.parent.mkdir(parents=True)
     path.write_text('{"parameters": 5}')
-    assert Facts.of(settings, files).parameters(settings.models[0].runs) == 5
+    assert Facts.of(settings, files).parameters(settings.models[0].folders) == 5
     path.write_text("[]")
     with pytest.raises(DataError, match="expected an object"):
         Facts.of(settings, files)

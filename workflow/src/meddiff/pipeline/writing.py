@@ -29,7 +29,7 @@ class Writing:
 
     def files(self) -> dict[str, list[str]]:
         """Name -> files."""
-        names = ("participants", "flow", "metrics")
+        names = ("participants", "flow", "leaks", "metrics")
         return {name: [f"{self._experiment.results}/tables/{name}.csv"] for name in names}
 
     # Snakemake fills in braces of strings, so it is given functions.
@@ -76,11 +76,14 @@ class Writing:
         experiment = self._experiment
         model = experiment.any_dataset(name)
         configs = {dataset: experiment.config.model(name, dataset) for dataset in experiment.datasets}
-        runs = [*experiment.joint_runs(), *experiment.trained_runs()]
+        runs: dict[str, list[str]] = {}
+        for run in (*experiment.joint_runs(), *experiment.trained_runs()):
+            if run.model == name:
+                runs.setdefault(run.dataset, []).append(experiment.weights(run))
         return {
             "name": name,
             "title": model.title,
             "family": model.family,
             "configs": {dataset: one.model_dump(mode="json") for dataset, one in configs.items()},
-            "runs": [experiment.weights(run) for run in runs if run.model == name],
+            "runs": runs,
         }

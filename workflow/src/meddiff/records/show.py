@@ -8,6 +8,11 @@ from typing import Any
 
 from meddiff.records.chain import Link, raw_files
 
+_ABSENT = (
+    '"not here": deleted by the workflow when it was used up, or not copied along. Its record is here and '
+    "was compared with what was made from it; the file itself could not be."
+)
+
 
 def verdict(links: Sequence[Link]) -> str:
     """``holds``, ``broken``, or ``incomplete``: nothing is known to be wrong, but something is not known."""
@@ -22,23 +27,26 @@ def every_link(targets: Sequence[Link]) -> list[Link]:
 
 
 def as_text(targets: Sequence[Link]) -> str:
-    """The chains as trees, then what made them, then the verdict with its reasons."""
+    """The chains as trees, then what made them, then the verdict with its reasons, each under a heading."""
     shown: set[int] = set()
     lines = [line for target in targets for line in _tree(target, "", "", shown)]
     links = every_link(targets)
     recorded = [link.record for link in links if link.record]
-    lines += ["", *_environments(recorded)]
+    lines += ["", "MADE BY", *_environments(recorded)]
     wall, gpu = (sum(record[key] for record in recorded) for key in ("wall_hours", "gpu_hours"))
-    lines += [f"{len(recorded)} jobs, {wall:.2f} hours in all, {gpu:.2f} GPU-hours"]
+    lines += [f"{_jobs(len(recorded))}, {_time(wall)} on the clock, added up; {_time(gpu)} of it on a GPU"]
     absent = sum(len(link.absent) for link in links)
     found = verdict(links)
     problems = [
         (link, text) for link in links for text in link.broken + (link.gaps if not link.record else [])
     ]
+    lines += ["", "VERDICT"]
     lines += [f"  {link.paths[0]}: {text}" for link, text in problems]
     notes = [f"  {link.paths[0]}: {text}" for link in links if link.record for text in link.gaps]
     lines += notes
-    note = f" ({absent} files are not here and were not checked)" if absent else ""
+    if absent:
+        lines.append(_ABSENT)
+    note = f" ({absent} {'file is' if absent == 1 else 'files are'} not here)" if absent else ""
     lines.append(f"The chain {'is ' if found != 'holds' else ''}{found}{note}.")
     return "\n".join(lines)
 
@@ -94,7 +102,7 @@ def _about(link: Link) -> str:
     record = link.record
     state = "BROKEN" if link.broken else "not here" if len(link.absent) == len(link.paths) else "ok"
     made = next(iter(record["outputs"].values()))["sha256"]
-    about = f"{record['command']}, {record['wall_hours']:.3f} h on {record['device']}, sha256 {made[:12]}"
+    about = f"{record['command']}, {_time(record['wall_hours'])} on {record['device']}, sha256 {made[:12]}"
     count = raw_files(link)
     raw = "" if count is None else f", {count} raw files"
     return f"[{about}{raw}] {state}"
@@ -107,4 +115,15 @@ def _environments(records: Sequence[Any]) -> list[str]:
         versions = ", ".join(f"{name} {version}" for name, version in sorted(record["versions"].items()))
         text = f"{record['device']}; python {record['python']}, {versions}; {record['platform']}"
         counted[text] = counted.get(text, 0) + 1
-    return [f"{count} jobs on {text}" for text, count in counted.items()]
+    return [f"{_jobs(count)} on {text}" for text, count in counted.items()]
+
+
+def _jobs(count: int) -> str:
+    return f"{count} {'job' if count == 1 else 'jobs'}"
+
+
+def _time(hours: float) -> str:
+    """In the unit that fits: ``1.25 h``, ``3.4 min``, ``0.8 s``."""
+    if hours >= 1:
+        return f"{hours:,.2f} h"
+    return f"{60 * hours:.1f} min" if hours >= 1 / 60 else f"{3600 * hours:.1f} s"

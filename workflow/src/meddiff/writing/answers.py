@@ -6,6 +6,8 @@ from meddiff.writing.facts import Facts
 from meddiff.writing.settings import WritingSettings
 from meddiff.writing.wording import listed, number, percent, plain, several
 
+NOBODY_LABELLED = "All images are generated: nobody labelled them."
+
 
 def sources(settings: WritingSettings, facts: Facts) -> str:
     """Where images come from."""
@@ -212,11 +214,24 @@ def failures(settings: WritingSettings, facts: Facts) -> str:
 
 def characteristics(settings: WritingSettings, facts: Facts) -> str:
     """What is known of those in the images."""
-    known = sorted({what for dataset in settings.datasets for what in dataset.described})
-    more = (
-        f", and by {listed(known)}" if known else "; the dataset's file names no column of age, sex or view"
-    )
-    return f"Images, groups and classes of every split{more}."
+    known = {one.title: listed(one.described) or "nothing more" for one in settings.datasets}
+    if len(set(known.values())) == 1:
+        more = next(iter(known.values()))
+    else:
+        more = "; ".join(f"{plain(title)}: {what}" for title, what in known.items())
+    return f"Images, groups and classes of every split; what else the dataset's file says of them: {more}."
+
+
+def reference(settings: WritingSettings, facts: Facts) -> str | None:
+    """What labels are, where all images are generated; of others only the authors know it."""
+    if not settings.only_phantoms:
+        return None
+    return "The generator draws every image as one of the classes, and that is its label, in every split."
+
+
+def rationale(settings: WritingSettings, facts: Facts) -> str | None:
+    """Why labels are those of the generator."""
+    return "The generator's own classes are known without error." if settings.only_phantoms else None
 
 
 def imbalance(settings: WritingSettings, facts: Facts) -> str:

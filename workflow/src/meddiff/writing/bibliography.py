@@ -164,6 +164,29 @@ _ENTRIES: dict[str, _Entry] = {
         1979,
         {"volume": "7", "number": "1", "pages": "1--26"},
     ),
+    "fagerland2013": (
+        "Fagerland, Morten W. and Lydersen, Stian and Laake, Petter",
+        "The McNemar test for binary matched-pairs data: mid-p and asymptotic are better than exact "
+        "conditional",
+        "BMC Medical Research Methodology",
+        2013,
+        {"volume": "13", "pages": "91"},
+    ),
+    "bonett2012": (
+        "Bonett, Douglas G. and Price, Robert M.",
+        "Adjusted Wald Confidence Interval for a Difference of Binomial Proportions Based on Paired Data",
+        "Journal of Educational and Behavioral Statistics",
+        2012,
+        {"volume": "37", "number": "4", "pages": "479--488"},
+    ),
+    "venkatraman1996": (
+        "Venkatraman, E. S. and Begg, Colin B.",
+        "A distribution-free procedure for comparing receiver operating characteristic curves from a paired "
+        "experiment",
+        "Biometrika",
+        1996,
+        {"volume": "83", "number": "4", "pages": "835--848"},
+    ),
     "holm1979": (
         "Holm, Sture",
         "A Simple Sequentially Rejective Multiple Test Procedure",
@@ -235,7 +258,8 @@ _CITED = re.compile(r"@([a-z]+\d{4})")
 _JOURNALS = {
     *("Neural Computation", "Biometrika", "Survey Methodology", "The Annals of Statistics", "Cancer", "BMJ"),
     *("Scandinavian Journal of Statistics", "Medical Decision Making", "F1000Research"),
-    "Radiology: Artificial Intelligence",
+    *("Radiology: Artificial Intelligence", "BMC Medical Research Methodology"),
+    "Journal of Educational and Behavioral Statistics",
 }
 _MISC = {"arXiv preprint", "GitHub"}
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _REPAIR = "run snakemake, which makes it again"
 SPLITS = ("train", "valid", "test")
+TABLES = ("participants", "flow", "leaks")
 
 
 @dataclass(frozen=True)
@@ -23,12 +24,13 @@ class Facts:
     """What is known of an experiment's data and trainings.
 
     Attributes:
-        participants, flow: the tables of these names.
+        participants, flow, leaks: the tables of these names.
         trained: folder of a run -> what its training noted; without those that are not here.
     """
 
     participants: pd.DataFrame
     flow: pd.DataFrame
+    leaks: pd.DataFrame
     trained: Mapping[str, Mapping[str, Any]]
 
     @classmethod
@@ -37,7 +39,7 @@ class Facts:
 
         Args:
             settings: the experiment.
-            files: ``participants`` and ``flow``, one CSV each.
+            files: ``participants``, ``flow`` and ``leaks``, one CSV each.
 
         Raises:
             DataError: if one is missing or cannot be read.
@@ -45,11 +47,11 @@ class Facts:
         from meddiff.result_csv import read_csv
 
         tables = {}
-        for name in ("participants", "flow"):
+        for name in TABLES:
             if len(files.get(name, ())) != 1:
                 raise DataError(f"--input {name}: expected one file, the table tables/{name}.csv")
             tables[name] = read_csv(files[name][0], repair=_REPAIR, dtype={"level": str})
-        folders = [folder for model in settings.models for folder in model.runs]
+        folders = [folder for model in settings.models for folder in model.folders]
         return cls(**tables, trained={folder: found for folder in folders if (found := _record(folder))})
 
     def count(self, dataset: str, split: str, what: str = "images", level: str | None = None) -> int:
@@ -72,13 +74,37 @@ class Facts:
         table = self.flow
         return int(table[(table["dataset"] == dataset) & (table["step"] == step)]["images"].sum())
 
+    def alike(self, dataset: str) -> int | None:
+        """Test images that look like one of training or validation; None where nobody looked."""
+        table = self.leaks
+        rows = table[
+            (table["dataset"] == dataset) & (table["part"] == "look-alikes") & (table["split"] == "test")
+        ]
+        rows = rows[
+            (rows["other_split"] == "train or valid") & (rows["class"] == "all") & rows["value"].notna()
+        ]
+        return round(float(rows["value"].iloc[0]) * int(rows["n"].iloc[0])) if len(rows) else None
+
+    def grouped(self, dataset: str) -> bool:
+        """Whether test images share groups."""
+        return self.count(dataset, "test", "groups") < self.count(dataset, "test", "images")
+
     def parameters(self, folders: Sequence[str]) -> int | None:
         """Trainable and other parameters of a model, if one of its runs says so."""
         found = [self.trained[folder].get("parameters") for folder in folders if folder in self.trained]
         return next((int(number) for number in found if number), None)
 
+    def architecture(self, folders: Sequence[str]) -> Mapping[str, Any]:
+        """What a model that began from pretrained weights took over from them; empty where not noted."""
+        for folder in folders:
+            inputs = self.trained.get(folder, {}).get("inputs") or {}
+            found = ((inputs.get("params") or {}).get("model") or {}).get("architecture")
+            if found:
+                return dict(found)
+        return {}
+
     def hours(self) -> float:
-        """Hours that all trainings took together, as far as they are here."""
+        """Hours on the clock that all trainings took together, as far as they are here."""
         return sum(float(record.get("hours") or 0) for record in self.trained.values())
 
     def devices(self) -> list[str]:

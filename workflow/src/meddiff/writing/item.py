@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -11,6 +11,8 @@ from meddiff.writing.facts import Facts
 from meddiff.writing.settings import WritingSettings
 
 Status = Literal["run", "author", "open", "not_applicable"]
+# How a statement of the authors begins that says that an item asks nothing here.
+NOT_APPLICABLE = "not applicable"
 # Text that answers, or None where the run does not know.
 Answer = Callable[[WritingSettings, Facts], str | None]
 
@@ -28,6 +30,7 @@ class Item:
         links: stems of tables and figures that show it, of which those that exist are linked, and sections of
             the report.
         needs_people: whether it asks nothing where all images are generated.
+        why: why it asks nothing there.
         needs: says whether it applies; always where not given.
     """
 
@@ -38,6 +41,7 @@ class Item:
     answer: Answer | None = None
     links: tuple[str, ...] = ()
     needs_people: bool = False
+    why: str = "All images are generated: there are no people in them."
     needs: Callable[[WritingSettings], bool] = field(default=lambda settings: True)
 
 
@@ -62,9 +66,9 @@ class Filled:
 def filled(item: Item, settings: WritingSettings, facts: Facts) -> Filled:
     """An item as far as the run and the author's statements answer it."""
     given = (item.number, item.section, item.asks)
-    said = [text for key in item.study if (text := getattr(settings.study, key))]
+    said = {key: text for key in item.study if (text := getattr(settings.study, key))}
     if item.needs_people and settings.only_phantoms and not said:
-        return Filled(*given, "not_applicable", "All images are generated: there are no people in them.")
+        return Filled(*given, "not_applicable", item.why)
     if not item.needs(settings) and not said:
         return Filled(*given, "not_applicable", "Nothing of the kind was done in this experiment.")
     text = item.answer(settings, facts) if item.answer else None
@@ -72,13 +76,20 @@ def filled(item: Item, settings: WritingSettings, facts: Facts) -> Filled:
     shown = [stem.replace("/", "-") for stem in settings.artifacts if _is_one(stem, item.links)]
     links = (*sections, *shown)
     if text is not None:
-        return Filled(*given, "run", " ".join([text, *said]), links)
+        return Filled(*given, "run", " ".join([text, *_labelled(said)]), links)
     if said:
-        return Filled(*given, "author", " ".join(said), links)
+        does_not_apply = all(one.casefold().startswith(NOT_APPLICABLE) for one in said.values())
+        words = list(said.values()) if len(said) == 1 else _labelled(said)
+        return Filled(*given, "not_applicable" if does_not_apply else "author", " ".join(words), links)
     if not item.study:
         return Filled(*given, "open", "To be said in the paper.", links)
     keys = " or ".join(item.study)
     return Filled(*given, "open", f"To be said by the authors, in study: {keys}.", links)
+
+
+def _labelled(said: Mapping[str, str]) -> list[str]:
+    """Statements that stand beside something else, each with what it is about."""
+    return [f"{key.replace('_', ' ').capitalize()}: {text}" for key, text in said.items()]
 
 
 def answered_share(items: list[Filled]) -> float:

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from meddiff.writing.bibliography import bibtex, cited
+from meddiff.writing.explanations import explanations_text
 from meddiff.writing.facts import Facts
 from meddiff.writing.models import models_text, training_text
 from meddiff.writing.settings import WritingSettings, WrittenDataset, WrittenModel
+from meddiff.writing.statistics import statistics_text
 from meddiff.writing.wording import listed, number, percent, plain, several
 
 _RULES = {
@@ -32,8 +33,8 @@ def sections(settings: WritingSettings, facts: Facts) -> dict[str, list[str]]:
         "Training": training_text(settings, facts),
         "Classification": _classification(settings),
         "Fitted on the validation split": _fitted(settings),
-        "Statistics": _statistics(settings),
-        "Explanations": _explanations(settings),
+        "Statistics": statistics_text(settings, facts),
+        "Explanations": explanations_text(settings),
         "Images unlike the training data": _unlike(settings),
         "Software": [_software(settings, facts)],
     }
@@ -66,8 +67,9 @@ def _dataset(dataset: WrittenDataset, facts: Facts) -> str:
     text = f"**{name}**: {origin} of {several(len(dataset.classes), 'class', 'classes')}: {classes}. "
     found, left_out = facts.listed(dataset.name), facts.left_out(dataset.name)
     if found:
-        text += f"Of {several(found, 'image')} in its list, {number(left_out)} were left out. "
-    text += _divided(dataset)
+        out = f"{number(left_out)} {'was' if left_out == 1 else 'were'}" if left_out else "none was"
+        text += f"Of {several(found, 'image')} in its list, {out} left out. "
+    text += _divided(dataset, facts)
     parts = []
     for split, word in (("train", "training"), ("valid", "validation"), ("test", "test")):
         images, groups = (facts.count(dataset.name, split, what) for what in ("images", "groups"))
@@ -86,7 +88,7 @@ def _dataset(dataset: WrittenDataset, facts: Facts) -> str:
     )
 
 
-def _divided(dataset: WrittenDataset) -> str:
+def _divided(dataset: WrittenDataset, facts: Facts) -> str:
     kind = dataset.split.get("kind")
     if kind == "recipe":
         how = f"drawn by lot, stratified by class (seed {dataset.split.get('seed', 0)})"
@@ -103,7 +105,15 @@ def _divided(dataset: WrittenDataset) -> str:
         "report": "Images of equal pixels in two splits were counted and kept",
         "move_to_train": "Images of equal pixels in two splits were moved to the training split",
     }[dataset.leaks.get("duplicates", "error")]
-    return f"Splits are {how}. {shared}{looked}; look-alikes were searched by a perceptual hash. There are"
+    alike, test = facts.alike(dataset.name), facts.count(dataset.name, "test")
+    found = "" if alike is None else f", which found {number(alike) if alike else 'none'}"
+    if alike:
+        found += f" ({percent(round(alike / test, 3))} of the test images)" if test else ""
+        found += "; they were kept, and results without them are in the table of leaks"
+    return (
+        f"Splits are {how}. {shared}{looked}. Test images that look like one of training or validation were "
+        f"searched by a perceptual hash{found}. There are"
+    )
 
 
 def _across(settings: WritingSettings) -> list[str]:
@@ -197,58 +207,6 @@ def _selected(model: WrittenModel) -> bool:
     """Whether the kept weights of a model are those that were best on the validation split."""
     trains = [config.get("train") or {} for config in model.configs.values()]
     return any(train.get("select") == "best_f1" for train in trains)
-
-
-def _statistics(settings: WritingSettings) -> list[str]:
-    given = settings.evaluate
-    seeds = listed(map(str, settings.seeds))
-    text = (
-        f"Intervals are of {percent(given.confidence)}. Those of shares are exact [@clopper1934], for the "
-        "number of independent images that images in groups are worth [@korn1998]; those of other measures "
-        f"come from {several(given.bootstrap_samples, 'bootstrap sample')} of groups [@efron1979] (seed "
-        f"{given.seed}). "
-    )
-    if settings.has("tables/comparison"):
-        text += (
-            "Two classifiers are compared on the same images by a paired permutation test that swaps their "
-            "decisions group by group; p values are adjusted for the number of comparisons by Holm's "
-            "method [@holm1979]. "
-        )
-    if settings.has("figures/decision_curve"):
-        text += "Decision curves show the net benefit of acting on a probability [@vickers2006]. "
-    return [f"{text}Every model was trained with {several(len(settings.seeds), 'seed')} ({seeds})."]
-
-
-def _explanations(settings: WritingSettings) -> list[str]:
-    found = []
-    if settings.score.evidence and settings.diffusion:
-        text = (
-            "Evidence maps show the difference of the errors of two classes pixel by pixel, averaged over "
-            "noise levels; their sum is the decision by mean error."
-        )
-        if settings.has("tables/localisation") and settings.baselines:
-            text += " On phantoms they are compared with Grad-CAM [@selvaraju2017] of the best baseline."
-        found.append(text)
-    if (edits := settings.counterfactuals) is not None:
-        oracle = f", and by the independent baseline {plain(edits.oracle)}" if edits.oracle else ""
-        found.append(
-            f"Counterfactuals are test images noised to the time {number(edits.from_t)} and denoised as "
-            f"another class in {several(edits.sampling_steps, 'step')} ({edits.sampler} sampler [@ho2020]) "
-            f"with classifier-free guidance of {number(edits.cfg_scale)} [@ho2022]; factuals are the same "
-            f"with the image's own class and the same noise.{_own_guidance(edits.by_model)} They were "
-            f"classified by the model itself{oracle}."
-        )
-    return found
-
-
-def _own_guidance(by_model: Mapping[str, Any]) -> str:
-    own = [
-        f"{plain(name)} has "
-        f"{listed(f'{key} {number(value)}' for key, value in values.model_dump(exclude_none=True).items())}"
-        for name, values in by_model.items()
-        if values.model_dump(exclude_none=True)
-    ]
-    return f" {listed(own)}." if own else ""
 
 
 def _unlike(settings: WritingSettings) -> list[str]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from meddiff.config.schema.augmentation import Augmentation
 from meddiff.writing.facts import Facts
 from meddiff.writing.settings import WritingSettings, WrittenModel
 from meddiff.writing.wording import listed, number, plain, several
@@ -27,8 +28,8 @@ _OPTIMISERS = {"adam": "Adam [@kingma2015]", "adamw": "AdamW [@loshchilov2019]"}
 
 def models_text(settings: WritingSettings, facts: Facts) -> list[str]:
     """One paragraph a model."""
-    return [_diffusion(model, facts) for model in settings.diffusion] + [
-        _baseline(model, facts) for model in settings.baselines
+    return [_diffusion(model, settings, facts) for model in settings.diffusion] + [
+        _baseline(model, settings, facts) for model in settings.baselines
     ]
 
 
@@ -41,7 +42,7 @@ def training_text(settings: WritingSettings, facts: Facts) -> list[str]:
         for dataset, config in model.configs.items():
             text = _training(config)
             names, _ = together.setdefault(text, ([], config))
-            names.append(f"{plain(model.title)} ({_title(settings, dataset)})")
+            names.append(f"{plain(model.title)} ({plain(settings.title_of(dataset))})")
     paragraphs = [f"{listed(names)}: {text}" for text, (names, _) in together.items()]
     if hours := facts.hours():
         took = next(
@@ -49,39 +50,74 @@ def training_text(settings: WritingSettings, facts: Facts) -> list[str]:
             for parts, unit in _UNITS
             if hours * parts >= 2 or unit == "second"
         )
-        paragraphs.append(f"Training all of them took {took} on {listed(facts.devices()) or 'one device'}.")
+        paragraphs.append(
+            f"The trainings took {took} on the clock, added up, on {listed(facts.devices()) or 'one device'} "
+            "with whatever else ran there."
+        )
     return paragraphs
 
 
-def _title(settings: WritingSettings, dataset: str) -> str:
-    return next((plain(one.title) for one in settings.datasets if one.name == dataset), plain(dataset))
-
-
-def _diffusion(model: WrittenModel, facts: Facts) -> str:
+def _diffusion(model: WrittenModel, settings: WritingSettings, facts: Facts) -> str:
     config = next(iter(model.configs.values()))
     text = f"**{plain(model.title)}** is {_NETWORKS.get(config['kind'], 'a diffusion model')}"
-    text += _size(model, facts)
+    parts = " in its UNet and its autoencoder" if config["kind"] == "stable_diffusion" else ""
+    text += f"{',' if parts else ''}{_size(model, settings, facts, parts)}."
     if schedule := config.get("schedule"):
         shift = math.log(schedule["noise_size"] / schedule["image_size"])
+        shifted = f"with a shift of {_signed(shift)}" if shift else "without a shift"
         where = "the one-level Haar transform of the image" if config.get("wavelet") else "the pixels"
         text += (
             f" It works on {where} and predicts {_PREDICTS[config['prediction']]}. The noise schedule is "
-            f"the shifted cosine [@hoogeboom2023] with a shift of {shift:.3g} and logSNR from "
-            f"{number(schedule['logsnr_max'])} to {number(schedule['logsnr_min'])}."
+            f"the shifted cosine [@hoogeboom2023] {shifted}; the natural logarithm of the signal-to-noise "
+            f"ratio falls from {_signed(schedule['logsnr_max'])} to {_signed(schedule['logsnr_min'])} over "
+            "time."
+        )
+    elif scheduler := facts.architecture(model.folders).get("scheduler"):
+        text += _discrete(scheduler)
+    return text
+
+
+def _discrete(scheduler: Mapping[str, Any]) -> str:
+    """The schedule of a pretrained folder, in diffusers' words."""
+    predicts = _PREDICTS.get(str(scheduler.get("prediction_type")), "what its pretrained weights do")
+    steps, shape = scheduler.get("num_train_timesteps"), str(scheduler.get("beta_schedule"))
+    text = f" It works on the latent image of its autoencoder and predicts {predicts}."
+    if steps:
+        text += (
+            f" The noise schedule is that of its pretrained weights: {number(steps)} steps, "
+            f"{plain(shape.replace('_', ' '))}, with beta from {number(scheduler['beta_start'])} to "
+            f"{number(scheduler['beta_end'])}."
         )
     return text
 
 
-def _baseline(model: WrittenModel, facts: Facts) -> str:
+def _signed(value: float) -> str:
+    """With a minus sign, not a hyphen."""
+    return f"{value:.3g}".replace("-", "\u2212")
+
+
+def _baseline(model: WrittenModel, settings: WritingSettings, facts: Facts) -> str:
     config = next(iter(model.configs.values()))
     name = plain(str(config.get("architecture", {}).get("model_name", "")))
     kind = {"cnn": "a convolutional network", "transformer": "a transformer"}[model.family]
-    return f"**{plain(model.title)}** is {kind} of timm [@wightman2019], {name}{_size(model, facts)}"
+    size = _size(model, settings, facts)
+    return f"**{plain(model.title)}** is {kind} of timm [@wightman2019] (architecture {name}){size}."
 
 
-def _size(model: WrittenModel, facts: Facts) -> str:
-    parameters = facts.parameters(model.runs)
-    return f" with {several(parameters, 'parameter')}." if parameters else "."
+def _size(model: WrittenModel, settings: WritingSettings, facts: Facts, parts: str = "") -> str:
+    """Numbers of parameters, of each dataset's model where they differ."""
+    known = {dataset: count for dataset, runs in model.runs.items() if (count := facts.parameters(runs))}
+    counts = list(dict.fromkeys(known.values()))
+    if not counts:
+        return ""
+    if len(counts) == 1:
+        return f" with {several(counts[0], 'parameter')}{parts}"
+    each = listed(
+        f"{number(count)} "
+        f"({listed(plain(settings.title_of(name)) for name, own in known.items() if own == count)})"
+        for count in counts
+    )
+    return f" with {each} parameters{parts}"
 
 
 def _training(config: Mapping[str, Any]) -> str:
@@ -112,11 +148,9 @@ def _training(config: Mapping[str, Any]) -> str:
         text += " Classes are weighted in the loss."
     if train.get("sampler") == "balanced":
         text += " Classes are drawn equally often."
-    changed = config.get("augment") or train.get("augmentation")
-    text += (
-        " Training images were changed at random."
-        if changed
-        else " Training images were not changed at random."
-    )
+    # What `augment` of a model allows is the dataset's, which the configuration has put here.
+    changed = Augmentation.model_validate(train.get("augmentation") or {})
+    how = f"changed at random: {changed.in_words()}" if changed != Augmentation() else "not changed at random"
+    text += f" Training images were {how}."
     chosen = "of the best F1 on the validation split" if train["select"] == "best_f1" else "of the last step"
     return f"{text} The weights {chosen} were kept."

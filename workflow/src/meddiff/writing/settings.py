@@ -45,14 +45,20 @@ class WrittenModel(Strict):
 
     Attributes:
         configs: dataset -> the model's file, with the dataset's own settings and the preset applied.
-        runs: folders of its trained weights, which say how training went, where they are there.
+        runs: dataset (``joint`` for what is trained on all together) -> folders of its trained weights,
+            which say how training went, where they are there.
     """
 
     name: str
     title: Line
     family: Literal["cnn", "transformer", "diffusion"]
     configs: dict[str, dict[str, Any]]
-    runs: list[str]
+    runs: dict[str, list[str]]
+
+    @property
+    def folders(self) -> list[str]:
+        """All folders of its trained weights."""
+        return [folder for folders in self.runs.values() for folder in folders]
 
 
 class WritingSettings(Strict):
@@ -95,6 +101,10 @@ class WritingSettings(Strict):
     def only_phantoms(self) -> bool:
         """Whether all images are generated: then there are no people, scanners or annotators."""
         return all(dataset.source == "phantom" for dataset in self.datasets)
+
+    def title_of(self, name: str) -> str:
+        """The title of a dataset or a model; the name itself where there is none of it."""
+        return next((one.title for one in (*self.datasets, *self.models) if one.name == name), name)
 
     def has(self, stem: str) -> bool:
         """Whether there is a table or figure whose stem begins so."""

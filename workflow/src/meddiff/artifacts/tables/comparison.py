@@ -87,8 +87,10 @@ def grids_of(table: pd.DataFrame, settings: Settings) -> list[Grid]:
     )
     rankings = (
         "The same by AUROC (of more than two classes the mean of one-versus-rest). Difference "
-        f"{paired}, from a bootstrap over groups. p: two-sided permutation test that swaps the ranks that "
-        f"the two classifiers give to the images of a group. {corrected}{averaged}"
+        f"{paired}: from the variance of a bootstrap over groups, to which part of the largest possible "
+        "variance is added, so that it keeps a width where no resample differs. p: two-sided permutation "
+        "test that swaps the ranks that the two classifiers give to the images of a group; it adds nothing, "
+        f"so p can be small where the interval holds 0. {corrected}{averaged}"
     )
     accuracies = {
         "Accuracy (%)": lambda row: Cell(f"{row.accuracy:.1f}"),
