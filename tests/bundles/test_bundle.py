@@ -17,12 +17,14 @@ from huggingface_hub import ModelCard
 from safetensors.torch import load_file
 
 from audit_samples import LABEL, NOISE, STRATA, result_of
-from bundle_samples import NAMES, edited, make_data, make_run, renewed
+from bundle_samples import NAMES, STEPS, edited, make_data, make_run, renewed
 from core_samples import SIDE, tiny_config, write_store
 from meddiff import Classifier
 from meddiff.bundles.bundle import CARD, FORMAT_VERSION, MANIFEST, SUMS, Bundle
+from meddiff.bundles.card import model_card
 from meddiff.bundles.export import export
 from meddiff.bundles.library import parts_of, read_network, write_network
+from meddiff.bundles.runs import RunFolder
 from meddiff.cli import main
 from meddiff.config.schema.kinds.stable_diffusion import StableDiffusionConfig
 from meddiff.errors import CheckpointError, DataError, ReleaseError
@@ -30,6 +32,8 @@ from meddiff.evaluate.audit import GAP
 from meddiff.models.spec import CONFIG, ModelSpec
 from meddiff.networks.pipeline_folder import with_architecture
 from meddiff.networks.tiny_stable_diffusion import make_tiny_stable_diffusion
+from meddiff.records.files import Files
+from meddiff.records.record import recorded
 from meddiff.result_csv import write_csv
 
 WEIGHTS = "unet/diffusion_pytorch_model.safetensors"
@@ -251,7 +255,21 @@ def test_the_card_says_what_the_run_knows(runs) -> None:
             "What the splits share",
         ):
             assert f"\n## {heading}\n" in text
-        assert "PPV 0.6" in text
+        assert "PPV 0.6" in text and "images are generated" not in text
+        assert (f"all {STEPS} noise levels" in text) is (kind == "unet")
+
+
+def test_the_card_says_that_images_of_a_phantom_are_generated(runs, tmp_path) -> None:
+    root = shutil.copytree(runs.root, tmp_path / "copy")
+    with recorded(
+        "fetch",
+        Files([], [root / "data/eyes/raw.json"]),
+        {"source": {"kind": "phantom"}},
+        tmp_path / ".state",
+    ):
+        (root / "data/eyes/raw.json").write_text("{}")
+    run = RunFolder.open(root / runs.timm.relative_to(runs.root))
+    assert "**The images are generated**" in model_card(run, run.usage(), "unknown")
 
 
 def test_the_card_has_the_audit_of_its_model(runs, tmp_path) -> None:

@@ -75,7 +75,7 @@ def test_several_classes_have_sets_and_names_as_they_are(tmp_path) -> None:
     assert found[columns].astype(int).equals(expected[columns].astype(int))
     grey = classifier.predict(np.arange(256, dtype=np.uint8).reshape(16, 16))
     assert "is grey, and the model takes colour images" in grey["refused"][0]
-    assert list(grey) == ["image", "refused", "class"] and grey["class"].isna().all()
+    assert list(grey) == ["image", "refused", "note", "class"] and grey["class"].isna().all()
 
 
 def test_a_fold_is_a_dataset_with_images_of_another(tmp_path) -> None:

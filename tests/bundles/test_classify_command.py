@@ -13,7 +13,10 @@ import pytest
 from PIL import Image
 
 from bundle_samples import NAMES, edited, renewed
-from meddiff.bundles.shown import UNLIKE_WORDS, answer_words
+from dicom_samples import write_dicom
+from meddiff.bundles.explanation import Explanation
+from meddiff.bundles.page import write_page
+from meddiff.bundles.shown import UNLIKE_WORDS, answer_words, as_text
 from meddiff.cli import main
 
 HOSTILE = "\"'<script>alert(1)<script>&.png"
@@ -104,8 +107,8 @@ def fewer_steps(bundle: Path) -> None:
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        ({"triage": "b"}, {"Set": "b"}),
-        ({"triage": "refer"}, {"Set": "a, b"}),
+        ({"triage": "b", "in_set_a": 0, "in_set_b": 1}, {"Set": "b"}),
+        ({"triage": "refer", "in_set_a": 1, "in_set_b": 1}, {"Set": "a, b"}),
         ({"triage": "refer", "in_set_a": 0, "in_set_b": 0}, {"Set": "none"}),
         ({"triage": "refer", "in_set_a": 1, "in_set_b": 0}, {"Set": "a"}),
         ({"unlike": True}, {"Doubt": UNLIKE_WORDS}),
@@ -114,9 +117,70 @@ def fewer_steps(bundle: Path) -> None:
     ],
 )
 def test_words_of_an_answer(answer, words) -> None:
-    whole = {"class": "b", "p_b": 2 / 3, "steps": 1, "steps_used": 1, "uncertainty_softmax_entropy": 0.5}
+    whole = {"class": "b", "decision": "softmax", "p_b": 2 / 3, "steps": 1, "steps_used": 1}
+    whole |= {"uncertainty_softmax_entropy": 0.5}
     expected = {"Class": "b", "Probability": "0.667", "Uncertainty": "0.500"}
     assert answer_words({**whole, **answer}, ["a", "b"]) == expected | words
+
+
+@pytest.mark.parametrize(
+    ("decision", "share", "uncertainty"),
+    [
+        ("majority", "Vote share", "0.100"),
+        ("mean", "Probability", "0.200"),
+        ("t_score", "Probability", "0.100"),
+    ],
+)
+def test_a_rule_has_its_own_share_and_uncertainty(decision, share, uncertainty) -> None:
+    kinds = {"uncertainty_vote_entropy": 0.1, "uncertainty_softmax_entropy": 0.2}
+    answer = {"class": "b", "decision": decision, "p_b": 0.5, "steps": 9, "steps_used": 4, **kinds}
+    words = answer_words(answer, ["a", "b"])
+    assert words == {"Class": "b", share: "0.500", "Uncertainty": uncertainty, "Steps": "4 of 9"}
+
+
+def test_a_decision_that_is_not_the_most_probable_class_is_explained() -> None:
+    whole = {
+        "image": "x.png",
+        "refused": "",
+        "decision": "majority",
+        "p_a": 0.51,
+        "steps": 9,
+        "steps_used": 4,
+    }
+    whole |= {"class": "a", "uncertainty_vote_entropy": 0.9}
+    low, high = ({**whole, "calibrated_a": p, "calibrated_b": 1 - p} for p in (0.295, 0.705))
+    text = as_text(pd.DataFrame([low, high]), ["a", "b"])
+    assert "0.295 *" in text and "0.705 *" not in text and "\n* Calibrated, another class" in text
+    assert "*" not in as_text(pd.DataFrame([high]), ["a", "b"])
+
+
+def test_what_was_assumed_of_a_dicom_file_without_a_window_is_told(runs, tmp_path, capsys, caplog) -> None:
+    values = np.linspace(0, 4000, 400).reshape(20, 20).astype(np.uint16)
+    without = write_dicom(tmp_path / "without.dcm", values, BitsStored=12)
+    window = write_dicom(tmp_path / "with.dcm", values, BitsStored=12, WindowCenter=2000, WindowWidth=4000)
+    classify(runs.bundles["timm"], without, window, "--json")
+    assumed, nothing = json.loads(capsys.readouterr().out)
+    assert "without a window" in assumed["note"] and nothing["note"] == ""
+    assert caplog.text.count("without a window") == 1 and f"{without}: is a DICOM" in caplog.text
+
+
+def test_explanations_are_not_put_among_other_files(runs, tmp_path, caplog) -> None:
+    shutil.copy(runs.pictures()[0], tmp_path / "mine.png")
+    classify(runs.bundles["timm"], tmp_path, f"--explain={tmp_path}", expect=1)
+    assert "is there and no earlier explanation" in caplog.text
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.png"]
+    for _ in range(2):  # its own may be written again
+        classify(runs.bundles["timm"], tmp_path / "mine.png", f"--explain={tmp_path}/why")
+
+
+def test_a_map_that_is_the_same_everywhere_is_said_to_be_so(tmp_path) -> None:
+    answer = {"image": "x.png", "class": "a", "decision": "softmax", "p_a": 0.5, "steps": 1, "note": ""}
+    answer |= {"uncertainty_softmax_entropy": 0.5}
+    image = np.arange(16, dtype=np.uint8).reshape(4, 4, 1)
+    for values, pictures in ((np.ones((4, 4)), 1), (np.eye(4), 2)):
+        write_page(tmp_path / "page.html", "x", ["a"], [Explanation(answer, image, evidence={"a": values})])
+        page = (tmp_path / "page.html").read_text()
+        assert page.count("<img") == pictures and ("says nothing about where" in page) is (pictures == 1)
 
 
 def test_images_unlike_the_training_data_are_told(runs, tmp_path, capsys) -> None:

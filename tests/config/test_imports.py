@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import re
 import subprocess
 import sys
@@ -31,6 +32,24 @@ NETWORKS = {
 }
 ERRORS = {"cases", "decide", "gather", "profile", "rules", "vote"}  # read or write errors files
 HEAVY = ["torch", "torchvision", "diffusers", "transformers", "timm", "accelerate", "sklearn", "scipy.stats"]
+
+
+_PRINTS = """
+import argparse, sys, types
+from meddiff import cli
+cli.parse = lambda argv: (types.SimpleNamespace(run=lambda args: print("an answer")), argparse.Namespace())
+sys.exit(cli.main(["classify"]))
+"""
+
+
+def test_a_reader_that_has_gone_ends_a_command_without_a_traceback() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-c", _PRINTS], stdout=writing, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, "")
 
 
 def imports_of(command: str) -> list[str]:

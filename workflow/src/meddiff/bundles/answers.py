@@ -23,10 +23,12 @@ from meddiff.readout.predictions import (
     SCORE,
     TRIAGE,
     UNCERTAINTY,
+    class_sets,
     scores,
 )
+from meddiff.readout.triage import REFER
 
-UNLIKE, CLASS, AT_POINT = "unlike", "class", "at_operating_point"
+UNLIKE, CLASS, AT_POINT, DECISION = "unlike", "class", "at_operating_point", "decision"
 _SHOWN = (PROBABILITY, CALIBRATED, AT_POINT, TRIAGE, IN_SET, UNLIKE, UNCERTAINTY, OOD, "steps", SCORE)
 
 
@@ -82,6 +84,12 @@ class Answers:
         if self.fitted.threshold is not None:
             own = scores(table)
             found[AT_POINT] = names[(own[:, 1] - own[:, 0] >= self.fitted.threshold).astype(np.int64)]
-        table = table.assign(**found, **{CLASS: names[table["prediction"].to_numpy()]})
+        if TRIAGE in table and class_sets(table) is None:
+            # Of two classes a table of predictions has no sets: one that is not sure may be either.
+            sure = table[TRIAGE].to_numpy()
+            found |= {IN_SET + name: np.isin(sure, [name, REFER]).astype(np.int64) for name in names}
+        table = table.assign(
+            **found, **{CLASS: names[table["prediction"].to_numpy()], DECISION: self.decision}
+        )
         columns = [column for kind in _SHOWN for column in table if column.startswith(kind)]
-        return table[[CLASS, *columns, "image_id"]]
+        return table[[CLASS, DECISION, *columns, "image_id"]]

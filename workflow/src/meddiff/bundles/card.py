@@ -64,6 +64,11 @@ For research on classifiers of medical images: to reproduce results, to compare 
 to study what decides. It is no medical device, was not tested in a clinical setting, and must not be used to
 diagnose or to treat.
 """
+_GENERATED = """\
+**The images are generated** (a phantom, drawn by a program): they are no images of patients, and what is
+learned from them is of no use on real ones.
+
+"""
 
 
 def _text(value: object) -> str:
@@ -136,7 +141,7 @@ def _use(usage: Usage, parts: Sequence[Part]) -> str:
 
 
 def _data(run: RunFolder, usage: Usage) -> str:
-    counts = []
+    counts, made = [], _GENERATED if run.is_generated() else ""
     for split in _SPLITS:
         path = run.root / f"splits/{usage.dataset}/{split}.csv"
         if path.is_file():
@@ -146,10 +151,11 @@ def _data(run: RunFolder, usage: Usage) -> str:
             counts.append([split, str(len(table)), str(table["group"].nunique()), *cells])
     if not counts:
         return (
-            f"Trained on the dataset `{usage.dataset}`; its splits were not here when this card was made.\n"
+            f"{made}Trained on the dataset `{usage.dataset}`; its splits were not here when this card was "
+            "made.\n"
         )
     heads = ["split", "images", "groups (patients or lesions)", *map(_text, usage.class_names)]
-    return f"Dataset `{usage.dataset}`; no group is in two splits.\n\n{_rows(heads, counts)}"
+    return f"{made}Dataset `{usage.dataset}`; no group is in two splits.\n\n{_rows(heads, counts)}"
 
 
 def _metrics(run: RunFolder, decision: str) -> pd.DataFrame:
@@ -174,9 +180,25 @@ def _metric_table(usage: Usage, metrics: pd.DataFrame) -> str:
     ]
     about = (
         f"On the test split, by the decision rule `{usage.decisions[0]}`, of this one trained model, with "
-        "the run's confidence intervals over test images.\n\n"
+        f"the run's confidence intervals over test images.{_steps_of_metrics(usage)}\n\n"
     )
     return about + _rows(["metric", "value", "interval", "images"], rows)
+
+
+def _steps_of_metrics(usage: Usage) -> str:
+    """How many steps the metrics are of, and how many an image gets that is classified today."""
+    if usage.scoring is None:
+        return ""
+    if usage.stopped_early:
+        return (
+            " The run stopped each image when its decision was clear, of "
+            f"{usage.scoring.steps} noise levels at most, and `meddiff classify` does the same."
+        )
+    return (
+        f" They are of all {usage.scoring.steps} noise levels. `meddiff classify` stops an image when its "
+        "decision is clear, so that a few images may be decided otherwise; these metrics are those of "
+        "`meddiff classify --all-steps`."
+    )
 
 
 def _leaks(run: RunFolder) -> str:

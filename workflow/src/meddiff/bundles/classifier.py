@@ -169,13 +169,16 @@ class Classifier:
                 answer is the one in the run's predictions.
 
         Returns:
-            One row an image: ``image``, ``refused`` (the reason; blank where it was answered), ``class``,
-            ``p_<class>`` (of a diffusion model by majority the share of votes), ``calibrated_<class>``,
-            ``at_operating_point`` (of two classes, the one at the threshold chosen on validation images),
-            ``triage`` (a class where it is sure, or ``refer``), ``in_set_<class>`` of more than two classes,
+            One row an image: ``image``, ``refused`` (the reason; blank where it was answered),
+            ``note`` (what had to be assumed of the image; blank where nothing had to be), ``class``,
+            ``decision`` (the rule), ``p_<class>`` (by majority the share of votes, of an image that stopped
+            early the one to be expected of all its steps, as in the run's predictions),
+            ``calibrated_<class>``, ``at_operating_point`` (of two classes, the one at the threshold chosen on
+            validation images), ``triage`` (a class where it is sure, or ``refer``), ``in_set_<class>`` (1
+            where the image may be of it, else 0),
             ``unlike`` (unlike the images that the model was trained on, as one of twenty of these would be),
             ``uncertainty_<kind>``, ``ood_<kind>``, ``steps_used``, ``steps``, and ``image_id``. What was
-            not fitted has no column. Of refused images all but the first two columns are missing values;
+            not fitted has no column. Of refused images all but the first three columns are missing values;
             where all are refused there is no further column than ``class``.
 
         Raises:
@@ -189,9 +192,8 @@ class Classifier:
             raise ConfigError(f"image_ids: expected one an image ({len(inputs)}), got {len(image_ids)}")
         taken = [row for row, one in enumerate(inputs) if one.pixels is not None]
         ids = [inputs[row].image_id if image_ids is None else image_ids[row] for row in taken]
-        parts = [
-            pd.DataFrame({"image": [one.name for one in inputs], "refused": [one.refused for one in inputs]})
-        ]
+        given = [(one.name, one.refused, one.note) for one in inputs]
+        parts = [pd.DataFrame(given, columns=["image", "refused", "note"])]
         if taken:
             answers = Answers(self.class_names, self.decision, self.fitted, self.usage.deciding)
             tables = []
@@ -242,7 +244,7 @@ class Classifier:
             raise DataError(one.refused)
         name = one.image_id if image_id is None else image_id
         answers = Answers(self.class_names, self.decision, self.fitted, self.usage.deciding)
-        answer: dict[str, Any] = {"image": one.name}
+        answer: dict[str, Any] = {"image": one.name, "note": one.note}
         if self.usage.scoring is None:
             answer |= answers.shown(self._decided(answers, one.pixels[None], [name])).iloc[0].to_dict()
             return explain_baseline(self.network, self.class_names, answer, one.pixels)

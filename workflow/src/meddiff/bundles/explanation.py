@@ -32,6 +32,7 @@ class Explanation:
         counterfactuals: class -> the image as it would look as that one, from the same noise.
         evidence: other class -> [h, w], positive where the evidence is for the decided class against
             it; of a baseline one map by Grad-CAM of what speaks for the decided class, named by it.
+            A map that is the same everywhere says nothing about where (`blank`).
     """
 
     answer: Mapping[str, Any]
@@ -49,6 +50,10 @@ class Explanation:
             for name, edited in self.counterfactuals.items()
         }
 
+    def blank(self) -> list[str]:
+        """Classes whose evidence map has one value everywhere, which is not drawn."""
+        return [name for name, values in self.evidence.items() if not np.ptp(values)]
+
     def pictures(self) -> dict[tuple[str, str], np.ndarray]:
         """(What it is, of which class) -> uint8 [H, W] or [H, W, 3], of all that can be looked at."""
         decided = str(self.answer["class"])
@@ -59,8 +64,8 @@ class Explanation:
             found["counterfactual", name] = _plain(edited)
         for name, change in self.differences().items():
             found["difference", name] = coloured(change.mean(axis=2))
-        for name, values in self.evidence.items():
-            found["evidence", name] = coloured(values)
+        for name in [name for name in self.evidence if name not in self.blank()]:
+            found["evidence", name] = coloured(self.evidence[name])
         return found
 
     def write(self, folder: Path, class_names: Sequence[str]) -> None:
@@ -115,11 +120,17 @@ def explain_diffusion(
 def explain_baseline(
     network: nn.Module, class_names: Sequence[str], answer: Mapping[str, Any], image: np.ndarray
 ) -> Explanation:
-    """The explanation of a baseline: Grad-CAM at the last layer that is looked at."""
+    """The explanation of a baseline: Grad-CAM at the last layer that has more than one place.
+
+    (The layer that finds lesions best, which `meddiff.localising.run` takes, is known only where there are
+    masks of lesions.) The last layer of a network for large images has one place only in small ones.
+    """
     from meddiff.localising.grad_cam import grad_cam, layer_names
 
-    decided = str(answer["class"])
-    layer = layer_names(network)[-1]
+    decided, side = str(answer["class"]), min(image.shape[:2])
+    reduction = {info["module"]: info["reduction"] for info in network.backbone.feature_info}
+    names = layer_names(network)
+    layer = next((name for name in reversed(names) if reduction[name] < side), names[-1])
     maps = grad_cam(network, image[None], [list(class_names).index(decided)], layer)
     return Explanation(answer, image, evidence={decided: maps[0]})
 

@@ -13,6 +13,7 @@ from PIL import Image
 
 from meddiff.bundles.explanation import Explanation
 from meddiff.bundles.shown import answer_words
+from meddiff.errors import ConfigError
 from meddiff.io import write_text
 
 _TITLES = {
@@ -23,11 +24,14 @@ _TITLES = {
     "evidence": "Where the evidence lies, against {name}: red for the decision, blue for {name}",
 }
 _GRAD_CAM = "What speaks for {name} (Grad-CAM): the redder the more"
+_BLANK = "has the same value everywhere: it says nothing about where, and is not drawn."
+PAGE, _OURS = "index.html", '<meta name="generator" content="meddiff classify">'
 _PAGE = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="generator" content="meddiff classify">
 <title>What {{ title }} says</title>
 <style>
 :root { color-scheme: light dark; --bg: #fff; --fg: #1c1c1e; --muted: #5c5c66; --line: #d8d8de;
@@ -58,8 +62,8 @@ figcaption { font-size: .9rem; color: var(--muted); padding-top: .4rem; overflow
 {% for case in cases %}
 <section>
 <h2>{{ case.name }}</h2>
-{% if case.doubt %}<p class="doubt">{{ case.doubt }}</p>{% endif %}
-<table>
+{% for doubt in case.doubts %}<p class="doubt">{{ doubt }}</p>
+{% endfor %}<table>
 {% for what, value in case.words %}<tr><th scope="row">{{ what }}</th><td>{{ value }}</td></tr>
 {% endfor %}</table>
 <div class="pictures">
@@ -68,6 +72,8 @@ figcaption { font-size: .9rem; color: var(--muted); padding-top: .4rem; overflow
 <figcaption>{{ picture.title }}</figcaption>
 </figure>
 {% endfor %}</div>
+{% for sentence in case.blank %}<p>{{ sentence }}</p>
+{% endfor %}
 </section>
 {% endfor %}
 {% if refused %}
@@ -82,6 +88,22 @@ figcaption { font-size: .9rem; color: var(--muted); padding-top: .4rem; overflow
 </body>
 </html>
 """
+
+
+def check_folder(folder: Path) -> None:
+    """Check that explanations may be written into a folder: a new or an empty one, or one that has some.
+
+    Raises:
+        ConfigError: if it has something else.
+    """
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    page = folder / PAGE
+    if page.is_file() and _OURS in page.read_text(encoding="utf-8", errors="replace"):
+        return
+    raise ConfigError(
+        f"--explain: {folder} is there and no earlier explanation, and is left as it is; name a new folder"
+    )
 
 
 def write_page(
@@ -114,12 +136,16 @@ def _case(explanation: Explanation, class_names: Sequence[str]) -> dict[str, Any
     for (what, name), pixels in explanation.pictures().items():
         title = _GRAD_CAM if is_baseline and what == "evidence" else _TITLES[what]
         pictures.append({"title": title.format(name=name), "data": _data_uri(pixels)})
-    doubt = words.pop("Doubt", "")
+    doubts = [text for text in (words.pop("Doubt", ""), explanation.answer["note"]) if text]
+    which = (
+        "The Grad-CAM map of what speaks for {name}" if is_baseline else "The map of evidence against {name}"
+    )
     return {
         "name": explanation.answer["image"],
         "words": list(words.items()),
-        "doubt": doubt,
+        "doubts": doubts,
         "pictures": pictures,
+        "blank": [f"{which.format(name=name)} {_BLANK}" for name in explanation.blank()],
     }
 
 

@@ -33,6 +33,11 @@ _REFUSED: dict[Conversion, str] = {
     "cmyk_to_rgb": "has printing colours (CMYK), which are known approximately only; save it as RGB",
     "drop_alpha": "is transparent in places, and what is behind is not known; save it without transparency",
 }
+_NO_WINDOW = (
+    "is a DICOM file without a window of its own: its lowest value was made black and its highest white, "
+    "which may be unlike the images that the model knows; put WindowCenter and WindowWidth into the file if "
+    "they are known"
+)
 
 Given = str | os.PathLike[str] | np.ndarray | Image.Image
 
@@ -45,11 +50,13 @@ class Input:
         name: the file as it was given, or ``image 3`` of what came without a name.
         pixels: uint8 [size, size, channels], as the network sees it; None where it was refused.
         refused: why it was; blank where it was not.
+        note: what had to be assumed of it; blank where nothing had to be.
     """
 
     name: str
     pixels: np.ndarray | None
     refused: str = ""
+    note: str = ""
 
     @property
     def image_id(self) -> str:
@@ -89,13 +96,14 @@ def read(images: Sequence[Given], pixels: Pixels) -> Iterator[Input]:
     for number, one in enumerate(images, start=1):
         name = os.fspath(one) if isinstance(one, str | os.PathLike) else f"image {number}"
         try:
-            yield Input(name, _pixels(name, one, pixels))
+            seen, note = _pixels(name, one, pixels)
+            yield Input(name, seen, note=note)
         except DataError as error:
             yield Input(name, None, str(error))
 
 
-def _pixels(name: str, given: Given, pixels: Pixels) -> np.ndarray:
-    """What the network sees of one image.
+def _pixels(name: str, given: Given, pixels: Pixels) -> tuple[np.ndarray, str]:
+    """What the network sees of one image, and a note of what had to be assumed for that.
 
     Raises:
         DataError: if it cannot be read, or the model cannot take it.
@@ -119,7 +127,7 @@ def _pixels(name: str, given: Given, pixels: Pixels) -> np.ndarray:
             f"{name}: is too small: {width} x {height} pixels, and the model sees {pixels.size} x "
             f"{pixels.size}, most of which would be made up; give the image in its own size"
         )
-    return wanted.of(picture)
+    return wanted.of(picture), _NO_WINDOW if "no window" in checked.traits else ""
 
 
 def _picture(name: str, given: Given, least_side: int | None) -> Picture:

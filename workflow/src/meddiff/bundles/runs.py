@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from meddiff.bundles.usage import Editing, Fitted, Scoring, Usage
+from meddiff.config.datasets.folds import whole
 from meddiff.config.reasons import lines_of
 from meddiff.config.schema.deciding import DecideParams
 from meddiff.config.schema.experiment import StoppingConfig
 from meddiff.errors import CheckpointError, DataError
 from meddiff.models.spec import WEIGHTS, ModelSpec, read_spec
 from meddiff.readout.rules import RULES
-from meddiff.records.files import raw_manifest
+from meddiff.records.files import RAW, raw_manifest
 from meddiff.records.record import read_record
 
 if TYPE_CHECKING:
@@ -129,6 +130,12 @@ class RunFolder:
             raise DataError(f"{self.folder}: its records cannot be used: {lines_of(error)[0]}") from error
         check_classes(self.weights, self.spec, found)
         return found
+
+    def is_generated(self) -> bool:
+        """Whether the images of its dataset were drawn by a program: a phantom."""
+        manifest = self.root / "data" / whole(self.dataset) / RAW
+        params = (read_record(manifest) or {"settings": {}})["settings"].get("params") or {}
+        return (params.get("source") or {}).get("kind") == "phantom"
 
     def decisions(self) -> list[str]:
         """Decision rules that the run has used, majority first."""

@@ -9,30 +9,35 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from meddiff.readout.predictions import UNCERTAINTY, own_kind
 from meddiff.text import one_line
 
 if TYPE_CHECKING:
     import pandas as pd
 
 UNLIKE_WORDS = "unlike what this model was trained on"
+_STAR = " *"
+_DISAGREE = (
+    "* Calibrated, another class is more probable. The decision goes by votes or scores alone; the\n"
+    "  calibrated probability also knows what these meant in validation, and how frequent each class is."
+)
 # Before such a cell, a spreadsheet would compute.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def answer_words(answer: Mapping[str, Any], class_names: Sequence[str]) -> dict[str, str]:
     """What is said of one image that was answered, in a few words each, by what it is."""
-    name = answer["class"]
-    kind = "vote_entropy" if "uncertainty_vote_entropy" in answer else "softmax_entropy"
-    by_votes = kind == "vote_entropy" and answer["steps"] > 1
+    name, decision = answer["class"], answer["decision"]
+    kinds = [key.removeprefix(UNCERTAINTY) for key in answer if key.startswith(UNCERTAINTY)]
     found = {
         "Class": one_line(str(name)),
-        "Vote share" if by_votes else "Probability": f"{answer[f'p_{name}']:.3f}",
+        "Vote share" if decision == "majority" else "Probability": f"{answer[f'p_{name}']:.3f}",
     }
     if (calibrated := answer.get(f"calibrated_{name}")) is not None:
         found["Calibrated"] = f"{calibrated:.3f}"
     if "triage" in answer:
         found["Set"] = _set_words(answer, class_names)
-    found["Uncertainty"] = f"{answer[f'uncertainty_{kind}']:.3f}"
+    found["Uncertainty"] = f"{answer[UNCERTAINTY + own_kind(decision, kinds)]:.3f}"
     if answer["steps"] > 1:
         found["Steps"] = f"{answer['steps_used']:.0f} of {answer['steps']:.0f}"
     if answer.get("unlike"):
@@ -41,28 +46,42 @@ def answer_words(answer: Mapping[str, Any], class_names: Sequence[str]) -> dict[
 
 
 def _set_words(answer: Mapping[str, Any], class_names: Sequence[str]) -> str:
-    """The classes that an image may be of; of two classes all that are not ruled out."""
-    if answer["triage"] in class_names:
-        return one_line(str(answer["triage"]))
-    within = [name for name in class_names if answer.get(f"in_set_{name}", 1)]
+    """The classes that an image may be of."""
+    within = [name for name in class_names if answer[f"in_set_{name}"]]
     return ", ".join(map(one_line, within)) or "none"
 
 
 def as_text(table: pd.DataFrame, class_names: Sequence[str]) -> str:
-    """Answers as a table: with colours and lines on a terminal, else one line an image with aligned cells."""
+    """Answers as a table: with colours and lines on a terminal, else one line an image with aligned cells.
+
+    A calibrated probability that is below another class's has a star, which a line below explains.
+    """
     answered = table[table["refused"] == ""].to_dict("records")
     words = [{"Image": one_line(row["image"]), **answer_words(row, class_names)} for row in answered]
+    starred = [
+        row_words for row, row_words in zip(answered, words, strict=True) if _disagrees(row, class_names)
+    ]
+    for row_words in starred:
+        row_words["Calibrated"] += _STAR
+    note = f"\n{_DISAGREE}" if starred else ""
     columns = list(dict.fromkeys(name for row in words for name in row))
     if not words:
         return ""
     cells = [[row.get(column, "") for column in columns] for row in words]
     if sys.stdout.isatty():
-        return _rich(columns, cells)
+        return _rich(columns, cells) + note
     widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
-    return "\n".join(
+    lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in [columns, *cells]
-    )
+    ]
+    return "\n".join(lines) + note
+
+
+def _disagrees(answer: Mapping[str, Any], class_names: Sequence[str]) -> bool:
+    """Whether another class than the decided one has the highest calibrated probability."""
+    own = answer.get(f"calibrated_{answer['class']}")
+    return own is not None and own < max(answer[f"calibrated_{name}"] for name in class_names)
 
 
 def _rich(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> str:

@@ -19,14 +19,13 @@ from meddiff.readout.predictions import (
     class_sets,
     is_correct,
     ood_scores,
+    own_kind,
     probabilities,
     read_predictions,
     uncertainties,
 )
 from meddiff.readout.triage import REFER
 
-# The uncertainty that goes with a decision; of others the first of the table.
-_OWN = {"majority": "vote_entropy", "mean": "softmax_entropy", "softmax": "softmax_entropy"}
 _DIGITS = 5
 
 
@@ -70,8 +69,7 @@ def read_decided(dataset: ShownDataset) -> list[Decided]:
         if found:
             table = _ordered(table, found[0].table, run.predictions, dataset.runs[0].predictions)
         kinds = uncertainties(table)
-        own = _OWN.get(run.decision, "")
-        kind = own if own in kinds else next(iter(kinds))
+        kind = own_kind(run.decision, kinds)
         found.append(Decided(run, table, kind, kinds[kind]))
     return found
 

@@ -82,8 +82,26 @@ COMMANDS = OWN | RULES
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command; return the exit code (1 for an error the user can act on)."""
+    """Run one command; return the exit code (1 for an error the user can act on).
+
+    Where whoever reads what a person's command prints has gone (``meddiff ... | head``), it ends with 1 and
+    without further words.
+    """
     argv = sys.argv[1:] if argv is None else argv
+    try:
+        try:
+            return _run(argv)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        if argv and argv[0] in RULES:
+            raise  # their output goes into a file: another pipe is broken
+        # Or Python would try to write the rest when it ends, and say so.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _run(argv: list[str]) -> int:
     name = argv[0] if argv else ""
     if name not in COMMANDS:
         parser = argparse.ArgumentParser(prog=_program(), description="\n".join(_overview()))

@@ -1,7 +1,8 @@
 """Classify images that are in no dataset: files (PNG, JPEG, TIFF, BMP, WebP, DICOM) and folders of them.
 
-Prints one line an image: class, share of votes, calibrated probability, the classes that it may be of,
-uncertainty, steps, and whether it is unlike what the model was trained on. Ends with 1 if one was refused.
+Prints one line an image: class, share of votes (by majority) or probability, calibrated probability, the
+classes that it may be of, uncertainty, steps, and whether it is unlike what the model was trained on. Of an
+image that stopped early, the share is the one to be expected of all steps. Ends with 1 if one was refused.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
     from meddiff.bundles.classifier import Classifier
     from meddiff.bundles.pictures import Input
+
+log = logging.getLogger("meddiff")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,18 +58,24 @@ def run(args: argparse.Namespace) -> None:
     """Run the command."""
     from meddiff.bundles.classifier import Classifier
     from meddiff.bundles.lean import import_diffusers
+    from meddiff.bundles.page import check_folder
     from meddiff.bundles.shown import as_json, as_text, write_answers
     from meddiff.errors import ConfigError, DataError
 
-    logging.getLogger("meddiff").setLevel(logging.WARNING)  # how far it is would be half of what is printed
+    log.setLevel(logging.WARNING)  # how far it is would be half of what is printed
     classifier = Classifier.from_folder(
         args.model, decision=args.decision, all_steps=args.all_steps, device=args.device
     )
+    if args.explain is not None:
+        check_folder(args.explain)
     inputs = classifier.read(args.images)
     import_diffusers(classifier.spec.model.kind)
     if args.image_id is not None and len(inputs) != 1:
         raise ConfigError(f"--id: is of one image, and there are {len(inputs)}")
     ids = None if args.image_id is None else [args.image_id]
+    for one in inputs:
+        if one.note:
+            log.warning("%s: %s", one.name, one.note)
     table = classifier.answer(inputs, ids)
     text = as_json(table) if args.json else as_text(table, classifier.class_names)
     if text:
@@ -81,7 +90,7 @@ def run(args: argparse.Namespace) -> None:
 
 def _explain(classifier: Classifier, inputs: Sequence[Input], image_id: str | None, folder: Path) -> None:
     """Write the explanations of all images that were answered, and the page."""
-    from meddiff.bundles.page import write_page
+    from meddiff.bundles.page import PAGE, write_page
 
     explanations = []
     for number, one in enumerate(inputs, start=1):
@@ -89,4 +98,4 @@ def _explain(classifier: Classifier, inputs: Sequence[Input], image_id: str | No
             explanations.append(classifier.explain_input(one, image_id))
             explanations[-1].write(folder / f"image_{number}", classifier.class_names)
     refused = [one.refused for one in inputs if one.refused]
-    write_page(folder / "index.html", classifier.usage.title, classifier.class_names, explanations, refused)
+    write_page(folder / PAGE, classifier.usage.title, classifier.class_names, explanations, refused)
