@@ -163,6 +163,12 @@ def test_an_address_opens_its_case_when_the_page_loads(opened: Open, run) -> Non
     page.wait_for_function(
         "Math.abs(document.querySelector('#cases .case').getBoundingClientRect().top) < 40"
     )
+    page.mouse.wheel(0, 500)
+    page.reload()
+    expect(page.locator("#cases h3")).to_be_in_viewport()
+    page.wait_for_function(
+        "Math.abs(document.querySelector('#cases .case').getBoundingClientRect().top) < 40"
+    )
     page = opened(run[1], anchor=address("no such image")).page
     expect(page.get_by_role("status")).to_contain_text("a case that this report does not have")
 

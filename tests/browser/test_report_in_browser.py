@@ -88,6 +88,22 @@ def test_rows_are_sorted_and_filtered_as_the_csv_says(
     assert names_in(page) == first
 
 
+def test_links_of_the_contents_bring_to_the_top_of_their_parts(report: Path, opened: Open) -> None:
+    page = opened(report).page
+    links = page.locator(".contents a")
+    assert links.count() >= 8
+    for link in reversed(links.all()):  # the first is followed while charts are drawn
+        link.click()
+        page.locator("figure.chart .live svg").last.wait_for()
+        part = link.get_attribute("href")
+        page.wait_for_function(
+            """part => Math.abs(document.querySelector(part).getBoundingClientRect().top - 16) < 4
+                || scrollY + innerHeight >= document.documentElement.scrollHeight - 1""",
+            arg=part,
+        )
+        assert page.locator(".contents a[aria-current]").evaluate_all("all => all.map(a => a.hash)") == [part]
+
+
 def test_a_chart_shows_values_and_can_be_changed_for_the_figure(report: Path, opened: Open) -> None:
     page = opened(report).page
     figure = page.locator("#figures-step_ablation")

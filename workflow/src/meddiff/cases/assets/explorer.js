@@ -112,7 +112,8 @@ function startExplorer(root) {
     browse.hidden = true;
     detail.hidden = false;
     heading.focus({ preventScroll: true });
-    detail.scrollIntoView({ block: "start" });
+    history.scrollRestoration = "manual"; // who loads the page again comes to the case, not to a number of pixels
+    window.meddiffHold(detail);
     let details = null, problem = null;
     try {
       details = await detailsOf(view.dataset, image);
@@ -128,6 +129,7 @@ function startExplorer(root) {
     if (open === null) return;
     const image = open;
     open = null;
+    history.scrollRestoration = "auto";
     detail.hidden = true;
     browse.hidden = false;
     detail.replaceChildren();
@@ -198,16 +200,6 @@ function startExplorer(root) {
   const missing = CASES.datasets.filter((dataset) => !dataset.sheets).map((dataset) => dataset.title);
   if (missing.length) browse.prepend(made("p", { class: "note" }, `This run was restored without the images of ${missing.join(", ")}: decisions are shown without pictures.`));
   follow();
-  if (open !== null) keepInSight(detail);
-}
-
-// Charts that are drawn above it move a case while the page loads: it is kept in sight until one does something.
-function keepInSight(element) {
-  const watching = new ResizeObserver(() => element.scrollIntoView({ block: "start" }));
-  watching.observe(document.body);
-  for (const doing of ["wheel", "pointerdown", "touchstart", "keydown"]) {
-    addEventListener(doing, () => watching.disconnect(), { once: true, passive: true });
-  }
 }
 
 startExplorer(document.getElementById("cases-explorer"));

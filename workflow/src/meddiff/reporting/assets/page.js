@@ -105,36 +105,31 @@
     let view = null;
     const draw = async () => {
       view?.finalize();
-      const wide = live.clientWidth || figure.clientWidth;
+      const wide = live.clientWidth || picture.clientWidth || figure.clientWidth;
+      live.style.minHeight = `${live.clientHeight}px`; // nothing below it jumps while it is drawn again
       const config = { ...spec.config, ...looks() };
       const result = await window.vegaEmbed(live, fitted(spec, wide, config), { actions: false, renderer: "svg" });
       view = result.view;
+      live.style.minHeight = "";
       live.setAttribute("role", "img");
       live.querySelector("svg").setAttribute("aria-hidden", "true"); // the label says what it is, the CSV has its values
       live.setAttribute("aria-label", figure.querySelector("h3").textContent + ", interactive chart");
     };
-    const show = (interactive) => {
+    const show = async (interactive) => {
+      if (interactive) await draw(); // the picture keeps its place until there is something to see
       live.hidden = !interactive;
       picture.hidden = interactive;
       button.textContent = interactive ? "Show the figure as printed" : "Show the interactive figure";
-      if (interactive) draw();
     };
     button.closest("li").hidden = false;
     button.addEventListener("click", () => show(live.hidden));
-    let width = 0;
+    let width = Math.round(figure.clientWidth);
     const observer = new ResizeObserver(() => {
       const now = Math.round(figure.clientWidth);
       if (now !== width && !live.hidden) { width = now; draw(); }
     });
-    const seen = new IntersectionObserver((entries) => {
-      if (!entries.some((entry) => entry.isIntersecting)) return;
-      seen.disconnect();
-      width = Math.round(figure.clientWidth);
-      show(true);
-      observer.observe(figure);
-    }, { rootMargin: "400px" });
-    seen.observe(figure);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { if (!live.hidden && view) draw(); });
+    return show(true).then(() => observer.observe(figure));
   };
 
   // Facets side by side where there is room, else below each other, and legends likewise.
@@ -156,15 +151,58 @@
     return JSON.parse(text);
   };
 
+  // --- where the reader was sent ------------------------------------------------------------------------------
+  // What a link or an address names stays on top while charts above it change their height, until the reader
+  // does something.
+  const LONGEST_MS = 20000;
+  let held = null, heldSince = 0;
+
+  const aim = () => {
+    if (held?.isConnected && performance.now() - heldSince < LONGEST_MS) held.scrollIntoView({ block: "start" });
+    else held = null;
+  };
+
+  const hold = (element) => {
+    [held, heldSince] = [element, performance.now()];
+    mark(element.closest("section.part"));
+    aim();
+  };
+  window.meddiffHold = hold; // the case explorer has addresses of its own
+
+  const holding = () => {
+    new ResizeObserver(aim).observe(document.body);
+    for (const doing of ["wheel", "pointerdown", "touchstart", "keydown"]) {
+      addEventListener(doing, () => { held = null; }, { passive: true, capture: true });
+    }
+    document.addEventListener("click", (event) => {
+      const target = document.getElementById(event.target.closest?.("a[href^='#']")?.hash.slice(1));
+      if (target) setTimeout(() => hold(target)); // after the browser went there
+    });
+    const named = document.getElementById(decoded(location.hash.slice(1)));
+    const again = performance.getEntriesByType("navigation")[0]?.type;
+    // Who loads a page again, or comes back to it, is left where the browser brings them.
+    if (named && again !== "reload" && again !== "back_forward") hold(named);
+  };
+
+  const decoded = (text) => {
+    try { return decodeURIComponent(text); } catch { return text; }
+  };
+
   // --- contents -----------------------------------------------------------------------------------------------
+  const links = new Map([...document.querySelectorAll(".contents a")].map((a) => [a.hash.slice(1), a]));
+
+  const mark = (part) => {
+    if (!links.has(part?.id)) return;
+    for (const [id, link] of links) {
+      if (id === part.id) link.setAttribute("aria-current", "true");
+      else link.removeAttribute("aria-current");
+    }
+  };
+
   const contents = () => {
-    const links = new Map([...document.querySelectorAll(".contents a")].map((a) => [a.hash.slice(1), a]));
     const observer = new IntersectionObserver((entries) => {
-      for (const entry of entries) {
-        if (!entry.isIntersecting) continue;
-        for (const link of links.values()) link.removeAttribute("aria-current");
-        links.get(entry.target.id)?.setAttribute("aria-current", "true");
-      }
+      // The last parts never come to the top: where one was sent is where one is.
+      for (const entry of entries) if (entry.isIntersecting && !held) mark(entry.target);
     }, { rootMargin: "-10% 0px -80% 0px" });
     document.querySelectorAll("section.part").forEach((part) => observer.observe(part));
     if (matchMedia("(max-width: 69.99rem)").matches) document.querySelector(".contents details").open = false;
@@ -172,8 +210,11 @@
 
   contents();
   document.querySelectorAll("figure.table").forEach(table);
-  const start = () => {
-    if (window.vegaEmbed) document.querySelectorAll("figure.chart").forEach(chart);
+  holding();
+  // All of them, one after the other: a chart that is drawn when it comes into sight moves what is read.
+  const start = async () => {
+    if (!window.vegaEmbed) return;
+    for (const figure of document.querySelectorAll("figure.chart")) await chart(figure);
   };
   document.addEventListener("DOMContentLoaded", start);
 })();
