@@ -169,8 +169,12 @@ def test_explanations_are_not_put_among_other_files(runs, tmp_path, caplog) -> N
     classify(runs.bundles["timm"], tmp_path, f"--explain={tmp_path}", expect=1)
     assert "is there and no earlier explanation" in caplog.text
     assert [path.name for path in tmp_path.iterdir()] == ["mine.png"]
-    for _ in range(2):  # its own may be written again
-        classify(runs.bundles["timm"], tmp_path / "mine.png", f"--explain={tmp_path}/why")
+    written = []
+    for images in (runs.pictures()[:2], runs.pictures()[:1]):  # its own are replaced
+        classify(runs.bundles["timm"], *images, f"--explain={tmp_path}/why")
+        (tmp_path / "why/image_1/notes.png").touch()
+        written.append(len(list(tmp_path.glob("why/*/*.png"))))
+    assert written == [5, 3]
 
 
 def test_a_map_that_is_the_same_everywhere_is_said_to_be_so(tmp_path) -> None:

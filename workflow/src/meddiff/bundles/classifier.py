@@ -39,8 +39,8 @@ class Classifier:
         decision: the decision rule.
         all_steps: whether every image gets all steps; else it stops when its decision is clear.
 
-    Images may be files (PNG, JPEG, TIFF, BMP, WebP, DICOM), folders of these, NumPy arrays (uint8 [H, W] or
-    [H, W, 3], uint16 [H, W]) or Pillow's images. What the model cannot take is refused with the reason.
+    Images may be files (JPEG, PNG, BMP, TIFF, GIF, WebP, DICOM), folders of these, NumPy arrays (uint8 [H, W]
+    or [H, W, 3], uint16 [H, W]) or Pillow's images. What the model cannot take is refused with the reason.
 
     >>> classifier = Classifier.from_folder(bundle)
     >>> classifier.class_names

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ _TITLES = {
     "evidence": "Where the evidence lies, against {name}: red for the decision, blue for {name}",
 }
 _GRAD_CAM = "What speaks for {name} (Grad-CAM): the redder the more"
+_PICTURE = re.compile(rf"image_\d+/({'|'.join(_TITLES)})(_\d+)?\.png")
 _BLANK = "has the same value everywhere: it says nothing about where, and is not drawn."
 PAGE, _OURS = "index.html", '<meta name="generator" content="meddiff classify">'
 _PAGE = """<!doctype html>
@@ -104,6 +106,14 @@ def check_folder(folder: Path) -> None:
     raise ConfigError(
         f"--explain: {folder} is there and no earlier explanation, and is left as it is; name a new folder"
     )
+
+
+def remove_earlier(folder: Path) -> None:
+    """Remove the pictures of an earlier explanation, which may be of other images."""
+    for place in folder.glob("image_*"):
+        for path in place.glob("*.png"):
+            if _PICTURE.fullmatch(f"{place.name}/{path.name}") and not place.is_symlink():
+                path.unlink()
 
 
 def write_page(

@@ -120,7 +120,9 @@ def _pixels(name: str, given: Given, pixels: Pixels) -> tuple[np.ndarray, str]:
         others = tuple(one for one in get_args(Conversion) if one != conversion)
         needed = conversion_problems(pixels.model_copy(update={"convert": others}), [name], [checked])
         if needed and conversion not in pixels.convert:
-            raise DataError(f"{name}: {_REFUSED[conversion]} (its dataset does not say `{conversion}`)")
+            raise DataError(
+                f"{name}: {_REFUSED[conversion]} (its dataset's `convert` does not have `{conversion}`)"
+            )
     if min(picture.size) * _LEAST_SHARE < pixels.size:
         width, height = picture.size
         raise DataError(
@@ -133,7 +135,7 @@ def _pixels(name: str, given: Given, pixels: Pixels) -> tuple[np.ndarray, str]:
 def _picture(name: str, given: Given, least_side: int | None) -> Picture:
     if isinstance(given, str | os.PathLike):
         if Path(given).is_dir():
-            raise DataError(f"{name}: the folder has no image (PNG, JPEG, TIFF, BMP, WebP, DICOM)")
+            raise DataError(f"{name}: the folder has no image (JPEG, PNG, BMP, TIFF, GIF, WebP, DICOM)")
         return read_picture(given, least_side)
     if isinstance(given, Image.Image):
         if given.mode in _DEEP_MODES:

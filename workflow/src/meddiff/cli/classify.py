@@ -1,4 +1,4 @@
-"""Classify images that are in no dataset: files (PNG, JPEG, TIFF, BMP, WebP, DICOM) and folders of them.
+"""Classify images that are in no dataset: files (JPEG, PNG, BMP, TIFF, GIF, WebP, DICOM) and folders.
 
 Prints one line an image: class, share of votes (by majority) or probability, calibrated probability, the
 classes that it may be of, uncertainty, steps, and whether it is unlike what the model was trained on. Of an
@@ -90,12 +90,19 @@ def run(args: argparse.Namespace) -> None:
 
 def _explain(classifier: Classifier, inputs: Sequence[Input], image_id: str | None, folder: Path) -> None:
     """Write the explanations of all images that were answered, and the page."""
-    from meddiff.bundles.page import PAGE, write_page
+    from meddiff.bundles.page import PAGE, remove_earlier, write_page
 
+    remove_earlier(folder)
     explanations = []
     for number, one in enumerate(inputs, start=1):
         if not one.refused:
             explanations.append(classifier.explain_input(one, image_id))
             explanations[-1].write(folder / f"image_{number}", classifier.class_names)
+            if blank := explanations[-1].blank():
+                log.warning(
+                    "%s: the map of %s has the same value everywhere and is not drawn",
+                    one.name,
+                    ", ".join(blank),
+                )
     refused = [one.refused for one in inputs if one.refused]
     write_page(folder / PAGE, classifier.usage.title, classifier.class_names, explanations, refused)

@@ -136,10 +136,10 @@ def _damage_named(path: str | os.PathLike[str]) -> Iterator[None]:
     except FileNotFoundError as error:
         raise DataError(f"{path}: there is no such file") from error
     except UnidentifiedImageError as error:
-        formats = ", ".join((*FORMATS, "DICOM"))
+        formats = ", ".join((*FORMATS, "DICOM")).replace("WEBP", "WebP")
         raise DataError(
             f"{path}: is not an image that can be read ({formats}), or an unusual kind of these; save it as "
-            "PNG, or leave its row out"
+            "PNG, or leave it out"
         ) from error
     # Pillow's plugins and pydicom report damage with whatever comes up where it is; nothing else runs in this
     # block.
