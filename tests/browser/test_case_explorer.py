@@ -108,7 +108,7 @@ def test_what_is_filtered_and_sorted_is_what_the_tables_say(explorer: Page, run)
     explorer.get_by_role("button", name="Models disagree").click()
     assert set(listed(explorer)) == set(table["image_id"][table["prediction"] != other["prediction"]])
     explorer.get_by_role("button", name="All cases").click()
-    choose(explorer, "Model", "UNet, by majority")
+    choose(explorer, "Model", "UNet (majority)")
     sets = table[[f"in_set_{name}" for name in ("benign", "melanoma", "nevus")]].to_numpy() == 1
     for option, fits in (
         ("one class: sure", sets.sum(axis=1) == 1),
@@ -124,7 +124,17 @@ def test_what_is_filtered_and_sorted_is_what_the_tables_say(explorer: Page, run)
     both = (table["label"] % 2 == 1) & (table["ood_profile"] > 0)
     assert both.any() and set(listed(explorer)) == set(table["image_id"][both])
     explorer.get_by_role("button", name="All cases").click()
+    choose(explorer, "Counterfactual", "of this model")
+    assert sorted(listed(explorer)) == ["image-00000", "image-00001"]
+    # Letters that are typed one after the other choose as in any other select.
+    explorer.get_by_label("True class", exact=True).focus()
+    explorer.keyboard.type("ne")
+    expect(explorer.get_by_label("True class", exact=True)).to_have_value("2")
+    explorer.get_by_role("button", name="All cases").click()
+    explorer.evaluate("() => { document.activeElement.blur(); scrollTo(0, 0); }")
+    explorer.evaluate("document.querySelector('main').style.paddingTop = '3000px'")
     explorer.keyboard.press("/")
+    expect(explorer.get_by_label("Search ( / )")).to_be_in_viewport()
     explorer.keyboard.type("0001")
     assert listed(explorer) and all("0001" in name for name in listed(explorer))
 
@@ -157,7 +167,7 @@ def test_a_case_opens_by_click_keys_and_address(explorer: Page) -> None:
 
 def test_an_address_opens_its_case_when_the_page_loads(opened: Open, run) -> None:
     page = opened(run[1], anchor=address("image-00007")).page
-    expect(page.locator("#cases h3")).to_contain_text("image-00007 · UNet, by majority")
+    expect(page.locator("#cases h3")).to_contain_text("image-00007 · UNet (majority)")
     # What grows above it meanwhile does not push it out of sight.
     page.evaluate("document.querySelector('main').style.paddingTop = '3000px'")
     page.wait_for_function(
@@ -171,6 +181,10 @@ def test_an_address_opens_its_case_when_the_page_loads(opened: Open, run) -> Non
     )
     page = opened(run[1], anchor=address("no such image")).page
     expect(page.get_by_role("status")).to_contain_text("a case that this report does not have")
+    page = opened(run[1], anchor=address("image-00007", model="unet/wisest")).page
+    expect(page.locator("#cases .case")).to_contain_text("does not have of these images (unet, wisest)")
+    assert "model=unet/majority" in page.url
+    expect(page.locator("#cases .case")).to_contain_text("There are 2 of other images")
 
 
 def test_sliders_change_pixels(opened: Open, run) -> None:

@@ -11,7 +11,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from meddiff.cases.details import Pictures, scored_details, shares_of
+from meddiff.cases.details import Pictures, edited, scored_details, shares_of
 from meddiff.cases.index import index_of, most_telling, read_decided
 from meddiff.cases.pictures import SHEET_COLUMNS, SHEET_IMAGES, THUMB_SIDE, sheet
 from meddiff.cases.settings import CaseSettings, ShownDataset
@@ -19,7 +19,7 @@ from meddiff.errors import DataError
 from meddiff.io import atomic_path, read_json, sha256_file, write_text
 from meddiff.text import script_safe_json
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 CHUNK_IMAGES = 20
 # What a script of details calls; the page defines it.
 _CALL = "meddiffDetails"
@@ -66,6 +66,7 @@ def _collect(number: int, dataset: ShownDataset, settings: CaseSettings, folder:
     ids = index["ids"]
     pictures = Pictures.of(dataset, ids)
     chosen = [int(at) for at in most_telling(decided, settings.most_details)]
+    kept = set(chosen)
     some = [ids[at] for at in chosen]
     scored = [scored_details(one, some, dataset.classes) for one in dataset.scored] if some else []
     entries = [
@@ -82,7 +83,11 @@ def _collect(number: int, dataset: ShownDataset, settings: CaseSettings, folder:
     return index | {
         "sheets": _write_sheets(number, ids, pictures, folder),
         "details": "all" if len(chosen) == len(ids) else chosen,
-        "scored": [one.model_dump(include={"model", "title", "size", "wavelet"}) for one in dataset.scored],
+        "scored": [
+            one.model_dump(include={"model", "title", "size", "wavelet"})
+            | {"edited": [at for at in edited(one, ids) if at in kept]}
+            for one in dataset.scored
+        ],
     }
 
 

@@ -79,6 +79,16 @@ def noise_words(seed: int, ids: Sequence[str]) -> list[list[int]]:
     return noise_keys(seed, ids).tolist()
 
 
+def edited(scored: ShownErrors, ids: Sequence[str]) -> list[int]:
+    """Places among `ids` of the images that there is a counterfactual of, in ascending order."""
+    if not (scored.counterfactuals and scored.images and Path(scored.images).is_dir()):
+        return []
+    table = read_edit_table(Path(scored.counterfactuals))
+    table = table[table["main"]]
+    both = [set(table.loc[table["role"] == role, "image_id"]) for role in (FACTUAL, COUNTERFACTUAL)]
+    return [at for at, name in enumerate(ids) if name in both[0] & both[1]]
+
+
 def scored_details(scored: ShownErrors, ids: Sequence[str], names: Sequence[str]) -> list[dict[str, Any]]:
     """What one model's errors say about images.
 

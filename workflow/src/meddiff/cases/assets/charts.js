@@ -1,6 +1,6 @@
 // The two charts of a case, drawn for the width that they have. Colours are classes of the style sheet.
 
-const CHART = { height: 240, left: 50, right: 16, top: 14, bottom: 40 };
+const CHART = { height: 260, left: 54, right: 16, top: 28, bottom: 40 };
 
 function classMark(number) {
   return `class-${number % 14}`;
@@ -14,12 +14,13 @@ function chartText(x, y, text, attributes = {}) {
   return madeSvg("text", { x, y, class: "tick", ...attributes }, text);
 }
 
-function chartFrame(width, title, xTitle) {
+function chartFrame(width, title, xTitle, yTitle) {
   const chart = madeSvg("svg", {
     width, height: CHART.height, viewBox: `0 0 ${width} ${CHART.height}`, role: "img", "aria-label": title,
   });
   const middle = (CHART.left + width - CHART.right) / 2;
   chart.append(chartText(middle, CHART.height - 4, xTitle, { "text-anchor": "middle" }));
+  chart.append(chartText(0, 12, yTitle));
   return chart;
 }
 
@@ -52,7 +53,7 @@ function votesChart(width, scored, classes) {
   const { at, shares } = scored.vote, last = at[at.length - 1];
   const x = scaleOf(1, Math.max(last, 2), CHART.left, width - CHART.right);
   const y = scaleOf(0, 1000, CHART.height - CHART.bottom, CHART.top);
-  const chart = chartFrame(width, `Votes after each of ${scored.used} steps`, "steps");
+  const chart = chartFrame(width, `Votes after each of ${scored.used} steps`, "steps", "share of the votes");
   addTicks(chart, "y", [0, 250, 500, 750, 1000].map((tick) => [y(tick), `${tick / 10} %`]));
   const steps = niceTicks(1, Math.max(last, 2), width < 360 ? 3 : 6).filter((tick) => tick >= 1 && tick % 1 === 0);
   addTicks(chart, "x", steps.map((tick) => [x(tick), tick]));
@@ -91,11 +92,19 @@ function signedLog(values) {
   return { bent, usual, limit: bent(sizes[sizes.length - 1] || 1) * 1.15 };
 }
 
-function signedTicks(scale) {
-  const sizes = [];
-  for (let power = -5; power < 5; power += 1) sizes.push(10 ** power);
-  const shown = sizes.filter((size) => size >= 0.5 * scale.usual && scale.bent(size) <= scale.limit).slice(-3);
-  return [...shown.map((size) => -size), 0, ...shown].map((value) => Number(value.toPrecision(3)));
+// 1, 2 and 5 times powers of ten, as far as their names do not run into each other.
+function signedTicks(scale, y) {
+  const shown = [];
+  let last = y(0);
+  for (let power = -5; power < 5; power += 1) {
+    for (const digit of [1, 2, 5]) {
+      const size = Number((digit * 10 ** power).toPrecision(3)), at = y(scale.bent(size));
+      if (scale.bent(size) > scale.limit || last - at < 15) continue;
+      shown.push(size);
+      last = at;
+    }
+  }
+  return [...shown.map((size) => -size), 0, ...shown];
 }
 
 // One mark a step: above zero the decision has the smaller error. `choose` gets the place of the step.
@@ -106,8 +115,9 @@ function errorsChart(width, scored, classes, choose) {
   const scale = signedLog(difference);
   const y = scaleOf(-scale.limit, scale.limit, CHART.height - CHART.bottom, CHART.top);
   const title = `Difference in error at ${logsnr.length} noise levels; the slider below reads them one by one`;
-  const chart = chartFrame(width, title, "logSNR (more noise to the right)");
-  addTicks(chart, "y", signedTicks(scale).map((tick) => [y(scale.bent(tick)), `${withMinus(tick)} %`]));
+  const chart = chartFrame(width, title, "logSNR (more noise to the right)",
+    width < 380 ? "error difference, % (linear near 0, then log)" : "error difference, % (linear near 0, logarithmic beyond)");
+  addTicks(chart, "y", signedTicks(scale, y).map((tick) => [y(scale.bent(tick)), withMinus(tick)]));
   addTicks(chart, "x", niceTicks(low, high, width < 360 ? 4 : 8).map((tick) => [x(tick), withMinus(tick)]));
   const mid = y(0);
   chart.append(madeSvg("line", { x1: CHART.left, x2: width - CHART.right, y1: mid, y2: mid, class: "axis" }));

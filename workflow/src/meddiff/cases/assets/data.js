@@ -11,12 +11,12 @@ const SORTS = {
   improbable: "lowest probability first",
   id: "by id",
 };
-const DECISIONS = { softmax: "softmax", majority: "majority", mean: "mean error" };
+const DECISIONS = { softmax: "softmax", majority: "majority", mean: "mean error", t_score: "t-score" };
 const KINDS = { vote_entropy: "vote entropy", softmax_entropy: "entropy of probabilities", t_score: "t-score" };
 
 function runTitle(run) {
   const alone = run.decision === "softmax";
-  return alone ? run.title : `${run.title}, by ${DECISIONS[run.decision] || run.decision.replaceAll("_", " ")}`;
+  return alone ? run.title : `${run.title} (${DECISIONS[run.decision] || run.decision.replaceAll("_", " ")})`; // as tables say it
 }
 
 // What one model decided of one image.
@@ -39,6 +39,15 @@ function isDisputed(dataset, image) {
   return dataset.runs.some((run) => run.prediction[image] !== dataset.runs[0].prediction[image]);
 }
 
+// Whether there is a counterfactual of an image with a model; models that have any.
+function isEdited(dataset, model, image) {
+  return dataset.scored.some((one) => one.model === model && one.edited.includes(image));
+}
+
+function editedModels(dataset) {
+  return dataset.scored.filter((one) => one.edited.length);
+}
+
 const FILTERS = {
   outcome: (value, found) => found.right === (value === "right"),
   label: (value, found) => found.label === Number(value),
@@ -54,6 +63,8 @@ const FILTERS = {
   },
   unlike: (value, found) => found.ood !== null && found.ood > 0,
   disputed: (value, found, dataset, image) => isDisputed(dataset, image),
+  edited: (value, found, dataset, image, run) =>
+    dataset.scored.some((one) => (value === "any" || one.model === run.model) && one.edited.includes(image)),
   query: (value, found, dataset, image) => dataset.ids[image].toLowerCase().includes(value.toLowerCase()),
 };
 
@@ -65,7 +76,7 @@ function foundCases(view) {
     .map((_, image) => image)
     .filter((image) => {
       const found = decisionOf(dataset, run, image);
-      return active.every(([name, fits]) => fits(view[name], found, dataset, image));
+      return active.every(([name, fits]) => fits(view[name], found, dataset, image, run));
     });
   const wrong = (image) => Number(run.prediction[image] !== dataset.labels[image]);
   const byId = (a, b) => (dataset.ids[a] < dataset.ids[b] ? -1 : Number(dataset.ids[a] > dataset.ids[b]));

@@ -141,7 +141,7 @@ function editsPanel(dataset, edits, label) {
     after.src = target.picture;
     after.style.opacity = shown / 100;
     drawDifference(difference, edits.factual, target.picture);
-    const judged = [["The model itself", target.own], ["A baseline that judges", target.oracle]].filter(([, k]) => k !== null);
+    const judged = [["The model itself", target.own], ["The oracle, a baseline trained on its own,", target.oracle]].filter(([, k]) => k !== null);
     words.replaceChildren("As ", bdi(dataset.classes[label]), " (left) and as ", bdi(dataset.classes[target.to]), " (right) it would look like this to the model. ",
       ...judged.flatMap(([who, k]) => [`${who} sees `, bdi(dataset.classes[k]), " in the counterfactual. "]),
       "Difference: orange is brighter, blue darker.");
@@ -195,6 +195,19 @@ function fitted(holder, draw) {
   }).observe(holder);
 }
 
+// Why there is no counterfactual, and where there is one.
+function noEdits(dataset, run, image, address) {
+  const has = dataset.runs.map((other, r) => [other, r])
+    .filter(([other], place, all) => isEdited(dataset, other.model, image) && all.findIndex(([one]) => one.model === other.model) === place);
+  const rest = editedModels(dataset).map((one) => one.title);
+  const own = editedModels(dataset).find((one) => one.model === run.model);
+  return ["No counterfactual was made of this image with this model.",
+    has.length ? [" There is one with ", has.flatMap(([other, r], i) => [i ? ", " : "", made("a", { href: address(image, r) }, bdi(other.title))]), "."] : null,
+    !has.length && own ? ` There are ${own.edited.length} of other images: the filter “Counterfactual” shows them.` : null,
+    !has.length && !own && rest.length ? ` Models with counterfactuals: ${rest.join(", ")}.` : null,
+    !rest.length ? " This experiment has none of these images." : null];
+}
+
 // Everything about one image before one run. `address(image, run)` links to a case.
 function caseDetail(view, image, details, problem, address) {
   const dataset = CASES.datasets[view.dataset], run = dataset.runs[view.run];
@@ -211,7 +224,7 @@ function caseDetail(view, image, details, problem, address) {
   else if (!details) notes.push(`This test split is large: pictures and steps are kept of the ${dataset.details.length} images that models err in or are least sure of. This is none of them.`);
   else if (about && !full) notes.push("The errors of this model are not here: this run was restored without them. Votes and noise levels cannot be shown.");
   else if (!about) notes.push("This model decides in one pass; what it saw is not resolved by noise level as for diffusion models.");
-  if (details && about && !ofModel.edits && dataset.scored.length) notes.push("No counterfactual was made of this image with this model.");
+  if (details && about && !ofModel.edits && dataset.scored.length) notes.push(noEdits(dataset, run, image, address));
   const panels = details ? [
     picturePanel(dataset, details, full),
     ofModel && ofModel.edits ? editsPanel(dataset, ofModel.edits, dataset.labels[image]) : null,

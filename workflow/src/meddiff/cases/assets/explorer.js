@@ -7,14 +7,15 @@ const PRESETS = {
   "All cases": {},
 };
 const NO_FILTER = {
-  outcome: "", label: "", predicted: "", stratum: "", set: "", unlike: "", disputed: "", query: "", sort: "errors",
+  outcome: "", label: "", predicted: "", stratum: "", set: "", unlike: "", disputed: "", edited: "", query: "", sort: "errors",
 };
 
 function startExplorer(root) {
   const HOME = `#${root.parentElement.closest("[id]").id}`;
   const diffusion = (dataset) => Math.max(0, dataset.runs.findIndex((run) => run.family === "diffusion"));
   const view = { dataset: 0, run: diffusion(CASES.datasets[0]), ...NO_FILTER };
-  let found = [], open = null;
+  const fields = new Map(); // name of a filter -> what it was made of, and its element
+  let found = [], open = null, notice = "";
 
   const filters = made("div", { class: "filters" });
   const presets = made("div", { class: "presets", role: "group", "aria-label": "Views" });
@@ -33,6 +34,7 @@ function startExplorer(root) {
     found = foundCases(view);
     const all = CASES.datasets[view.dataset].ids.length;
     count.textContent = found.length ? `${found.length} of ${all} test images` : "No test image fits these filters.";
+    if (notice) count.textContent += ` ${notice}`;
     grid.show(found, view);
     for (const button of presets.children) {
       const wanted = { ...NO_FILTER, ...PRESETS[button.textContent] };
@@ -40,41 +42,57 @@ function startExplorer(root) {
     }
   }
 
-  function set(changes) {
+  function set(changes, said = "") {
     Object.assign(view, changes);
+    notice = said;
+    if (input.value.trim() !== view.query) input.value = view.query;
     showFilters();
     refresh();
+  }
+
+  // The field of a filter: the same element while its options are the same, so that who types the first letters
+  // of an option, or holds an arrow key, is not interrupted.
+  function field(name, title, options, change) {
+    const key = JSON.stringify([title, options]);
+    if (fields.get(name)?.key !== key) fields.set(name, { key, element: select(title, options, view[name], change) });
+    const { element } = fields.get(name);
+    element.querySelector("select").value = String(view[name]);
+    return element;
   }
 
   function showFilters() {
     const dataset = CASES.datasets[view.dataset], run = dataset.runs[view.run];
     const classes = dataset.classes.map((name, k) => [k, name]);
-    const change = (name) => (value) => set({ [name]: value });
-    const active = document.activeElement;
-    const label = filters.contains(active) ? active.dataset.name : null;
-    const boxes = {
-      dataset: CASES.datasets.length > 1
-        ? select("Dataset", CASES.datasets.map((one, d) => [d, one.title]), view.dataset, (d) => set({ ...NO_FILTER, sort: view.sort, outcome: view.outcome, dataset: Number(d), run: sameRun(Number(d)) }))
+    const filter = (name, title, options) => field(name, title, options, (value) => set({ [name]: value }));
+    const wanted = [
+      search,
+      CASES.datasets.length > 1
+        ? field("dataset", "Dataset", CASES.datasets.map((one, d) => [d, one.title]), (d) => changeDataset(Number(d)))
         : null,
-      run: select("Model", dataset.runs.map((one, r) => [r, runTitle(one)]), view.run, (r) => set({ run: Number(r) })),
-      outcome: select("Decision", [["", "right or wrong"], ["wrong", "wrong"], ["right", "right"]], view.outcome, change("outcome")),
-      label: select("True class", [["", "any"], ...classes], view.label, change("label")),
-      predicted: select("Decided class", [["", "any"], ...classes], view.predicted, change("predicted")),
-      stratum: dataset.strata
-        ? select(dataset.strata.title, [["", "any"], ...dataset.strata.names.map((name, s) => [s, name])], view.stratum, change("stratum"))
+      field("run", "Model", dataset.runs.map((one, r) => [r, runTitle(one)]), (r) => set({ run: Number(r) })),
+      filter("outcome", "Decision", [["", "right or wrong"], ["wrong", "wrong"], ["right", "right"]]),
+      filter("label", "True class", [["", "any"], ...classes]),
+      filter("predicted", "Decided class", [["", "any"], ...classes]),
+      dataset.strata ? filter("stratum", dataset.strata.title, [["", "any"], ...dataset.strata.names.map((name, s) => [s, name])]) : null,
+      run.sets
+        ? filter("set", "Predicted set", [["", "any"], ["one", "one class: sure"], ["several", "several: for a person"], ["none", "empty"], ["missed", "without the true class"],
+          ...dataset.classes.map((name, k) => [k, `with ${name}`])])
         : null,
-      set: run.sets
-        ? select("Predicted set", [["", "any"], ["one", "one class: sure"], ["several", "several: for a person"], ["none", "empty"], ["missed", "without the true class"],
-          ...dataset.classes.map((name, k) => [k, `with ${name}`])], view.set, change("set"))
-        : null,
-      unlike: run.ood ? select("Unlike the training data", [["", "or not"], ["yes", "yes"]], view.unlike, change("unlike")) : null,
-      disputed: dataset.runs.length > 1 ? select("Models", [["", "agree or not"], ["yes", "disagree"]], view.disputed, change("disputed")) : null,
-      sort: select("Order", Object.entries(SORTS), view.sort, change("sort")),
-    };
-    const shown = Object.entries(boxes).filter(([, box]) => box);
-    for (const [name, box] of shown) box.querySelector("select").dataset.name = name;
-    filters.replaceChildren(search, ...shown.map(([, box]) => box));
-    if (label) filters.querySelector(`[data-name="${label}"]`)?.focus();
+      run.ood ? filter("unlike", "Unlike the training data", [["", "or not"], ["yes", "yes"]]) : null,
+      dataset.runs.length > 1 ? filter("disputed", "Models", [["", "agree or not"], ["yes", "disagree"]]) : null,
+      editedModels(dataset).length ? filter("edited", "Counterfactual", [["", "or none"], ["yes", "of this model"], ["any", "of any model"]]) : null,
+      filter("sort", "Order", Object.entries(SORTS)),
+    ].filter(Boolean);
+    for (const child of [...filters.children]) if (!wanted.includes(child)) child.remove();
+    wanted.forEach((child, place) => {
+      if (filters.children[place] !== child) filters.insertBefore(child, filters.children[place] || null);
+    });
+  }
+
+  // Filters name classes, strata and ids of a dataset: another one is shown whole, in the same order.
+  function changeDataset(number) {
+    const filtered = Object.keys(NO_FILTER).some((name) => name !== "sort" && view[name] !== NO_FILTER[name]);
+    set({ ...NO_FILTER, sort: view.sort, dataset: number, run: sameRun(number) }, filtered ? "(filters were reset for this dataset)" : "");
   }
 
   // The run of the same model and decision on another dataset.
@@ -86,14 +104,15 @@ function startExplorer(root) {
   const searchId = freshId();
   const input = made("input", {
     type: "search", id: searchId, "data-name": "query", placeholder: "part of an id", autocomplete: "off",
-    "aria-keyshortcuts": "/", oninput: () => { view.query = input.value.trim(); refresh(); },
+    "aria-keyshortcuts": "/", oninput: () => { view.query = input.value.trim(); notice = ""; refresh(); },
   });
   const search = made("div", { class: "field" }, made("label", { for: searchId }, "Search ( / )"), input);
   for (const [title, wanted] of Object.entries(PRESETS)) {
-    presets.append(made("button", { type: "button", onclick: () => { input.value = ""; set({ ...NO_FILTER, ...wanted }); } }, title));
+    presets.append(made("button", { type: "button", onclick: () => set({ ...NO_FILTER, ...wanted }) }, title));
   }
 
-  async function show(image) {
+  // `note`: what is to be said about how one came here.
+  async function show(image, note = null) {
     const dataset = CASES.datasets[view.dataset], run = dataset.runs[view.run];
     open = image;
     const place = found.indexOf(image);
@@ -108,7 +127,8 @@ function startExplorer(root) {
       made("span", { class: "muted" }, place >= 0 ? `${place + 1} of ${found.length}` : ""),
       jump("‹ Previous", previous, "k"), jump("Next ›", next, "j"));
     const facts = made("p", { class: "muted" }, bdi(dataset.title), stratum === null ? "" : ` · ${dataset.strata.title}: ${stratum}`);
-    detail.replaceChildren(bar, heading, facts, made("p", { class: "note" }, "Loading …"));
+    const said = note === null ? "" : made("p", { class: "bad", role: "alert" }, note);
+    detail.replaceChildren(bar, heading, facts, said, made("p", { class: "note" }, "Loading …"));
     browse.hidden = true;
     detail.hidden = false;
     heading.focus({ preventScroll: true });
@@ -121,7 +141,7 @@ function startExplorer(root) {
       problem = error;
     }
     if (open !== image || !heading.isConnected) return;
-    detail.replaceChildren(bar, heading, facts, ...caseDetail(view, image, details, problem, address).flat());
+    detail.replaceChildren(bar, heading, facts, said, ...caseDetail(view, image, details, problem, address).flat());
     if (!document.activeElement || document.activeElement === document.body) heading.focus({ preventScroll: true });
   }
 
@@ -160,31 +180,39 @@ function startExplorer(root) {
     const run = CASES.datasets[number].runs.findIndex((one) => one.model === model && one.decision === decision);
     if (number !== view.dataset || (run >= 0 && run !== view.run)) {
       const kept = number === view.dataset ? {} : NO_FILTER;
-      set({ ...kept, dataset: number, run: Math.max(0, run) });
+      set({ ...kept, dataset: number, run: run >= 0 ? run : diffusion(CASES.datasets[number]) });
     }
-    return show(image);
+    if (model === undefined || run >= 0) return show(image);
+    const shown = CASES.datasets[view.dataset].runs[view.run];
+    history.replaceState(history.state, "", address(image));
+    return show(image, `The address names a model or decision that this report does not have of these images (${model}, ${decision}). Shown is ${runTitle(shown)}.`);
   }
 
   function unknown() {
     close();
     count.textContent = "The address names a case that this report does not have.";
+    window.meddiffHold(count);
   }
 
   document.addEventListener("keydown", (event) => {
     const typing = event.target.matches?.("input:not([type=range]), select, textarea, [contenteditable]");
     const box = root.getBoundingClientRect();
     const mine = root.contains(event.target) || (event.target === document.body && box.top < innerHeight && box.bottom > 0);
-    if (!mine || event.ctrlKey || event.metaKey || event.altKey) return;
+    // The key that searches does so from everywhere on the page.
+    if (!(mine || event.key === "/") || event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === "Escape") {
       if (open !== null) location.hash = HOME;
-      else if (event.target === input && input.value) {
-        input.value = "";
-        set({ query: "" });
-      } else grid.step(0);
+      else if (event.target === input && input.value) set({ query: "" });
+      else grid.step(0);
       event.preventDefault();
     } else if (!typing && event.key === "/") {
       if (open !== null) location.hash = HOME;
-      setTimeout(() => { input.focus(); input.select(); });
+      setTimeout(() => {
+        input.focus({ preventScroll: true });
+        input.select();
+        const { top, bottom } = input.getBoundingClientRect();
+        if (top < 0 || bottom > innerHeight) browse.scrollIntoView({ block: "start" });
+      });
       event.preventDefault();
     } else if (!typing && (event.key === "j" || event.key === "k")) {
       const by = event.key === "j" ? 1 : -1, place = found.indexOf(open);
