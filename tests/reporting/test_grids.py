@@ -69,3 +69,16 @@ def test_another_markdown_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.md").write_text("# Title\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"a\.md: has no table"):
         read_grids(tmp_path / "a.md")
+
+
+def test_numbers_have_a_minus_and_zero_has_no_sign(tmp_path: Path) -> None:
+    path = tmp_path / "table.md"
+    path.write_text(
+        "A.\n\n| M | v |\n| :-- | --: |\n| a-1 | -0.000 [-0.028, 0.1] |\n| b | **-0.04** |\n", "utf-8"
+    )
+    rows = read_grids(path)[0].blocks[0][1]
+    assert [(row[0].value, row[1].value, row[1].detail) for row in rows] == [
+        ("a-1", "0.000", "[−0.028, 0.1]"),
+        ("b", "−0.04", ""),
+    ]
+    assert rows[1][1].number == -0.04

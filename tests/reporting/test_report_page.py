@@ -147,8 +147,10 @@ def test_limits_are_those_that_hold(tmp_path: Path) -> None:
     ):
         assert sentence in said
     clean = {**tables, "tables/leaks": [{**leak, "class": "all", "value": 0.0, "n": 120}]}
-    said = text_of(limits(sample(tmp_path / "clean", clean)))
-    assert "generated" not in said and "no test image was found to share" in said
+    given = sample(tmp_path / "clean", clean)
+    said = text_of(limits(given))
+    assert "generated" not in said and "Leaks" not in said and "share equal pixels" not in said
+    assert "no test image was found to share" in text_of(found(given, DATASET))
 
 
 def test_one_test_image_and_many_classes(tmp_path: Path) -> None:

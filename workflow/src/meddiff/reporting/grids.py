@@ -14,6 +14,8 @@ _ESCAPED = re.compile(r"\\(.)")
 _BEST = re.compile(r"\*\*(.*?)(?<!\\)(?:\\\\)*\*\*(?: (.*))?", re.DOTALL)
 _NUMBER = re.compile(r"[+−-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 _VALUE = re.compile(rf"({_NUMBER.pattern}[×%]?(?:\s%)?)(?: (.+))?")
+_HYPHEN = re.compile(r"(?<![\w.])-(?=\d)")
+_ZERO = re.compile(r"0(?:\.0+)?(?![\d.])")
 LONG = 40  # letters of a cell that needs several lines
 
 
@@ -136,7 +138,12 @@ def _table(path: Path, caption: str, lines: list[list[str]]) -> ShownTable:
 
 def _cell(markdown: str) -> ShownCell:
     if best := _BEST.fullmatch(markdown):
-        return ShownCell(plain(best[1]), plain(best[2] or ""), best=True)
+        return ShownCell(_signed(plain(best[1])), _signed(plain(best[2] or "")), best=True)
     text = plain(markdown)
     parts = _VALUE.fullmatch(text)
-    return ShownCell(parts[1], parts[2] or "") if parts else ShownCell(text)
+    return ShownCell(_signed(parts[1]), _signed(parts[2] or "")) if parts else ShownCell(text)
+
+
+def _signed(text: str) -> str:
+    """Numbers with a minus for a hyphen, and zero without a sign."""
+    return _HYPHEN.sub(lambda found: "" if _ZERO.match(text, found.end()) else "−", text)

@@ -11,6 +11,8 @@ from meddiff.config.schema.strict import Strict
 from meddiff.text import one_line
 
 Line = Annotated[str, AfterValidator(one_line)]
+# Names of tables and figures that are no words.
+_TITLES = {"ood": "Unlike the training data"}
 
 
 class ReportDataset(Strict):
@@ -84,5 +86,6 @@ class ReportSettings(Strict):
 
     def artifact_title(self, artifact: ReportArtifact) -> str:
         """How a table or figure is called on the page."""
-        title = artifact.name.rpartition("/")[2].replace("_", " ").capitalize()
+        short = artifact.name.rpartition("/")[2]
+        title = _TITLES.get(short, short.replace("_", " ").capitalize())
         return f"{title}: {self.dataset_title(artifact.part)}" if artifact.part else title

@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from meddiff.artifacts.settings import decision_title
 from meddiff.config.datasets.folds import fold_number, whole
+from meddiff.reporting.summary.leaks import no_leaks
 from meddiff.reporting.summary.words import (
     counted,
     interval,
@@ -86,7 +87,7 @@ def found(given: Given, dataset: str) -> list[Markup]:
             sentences.append(_calibrated(given, dataset, best))
     if diffusion is not None:
         sentences += [_uncertainty(given, dataset, diffusion), _saved(given, dataset, diffusion)]
-    sentences.append(_published(given, dataset))
+    sentences += [_published(given, dataset), no_leaks(given, dataset)]
     return [sentence for sentence in sentences if sentence is not None]
 
 
@@ -212,11 +213,14 @@ def _uncertainty(given: Given, dataset: str, best: Best) -> Markup | None:
         verdict = ": its uncertainty is of no help here"
     else:
         verdict = ": its uncertainty is worth something" if low > before else ", which may be chance"
+    # The numbers are of the first rule that is decided by, which need not be the most accurate one.
+    why = " (uncertainty is looked at by the first decision rule)" if decision != best.decision else ""
     return say(
-        "Without the {share} % of images that {name} is least certain of, its accuracy {change} from "
+        "Without the {share} % of images that {name}{why} is least certain of, its accuracy {change} from "
         "{before} to {after} {limits}{verdict}.",
         share=REMOVED_PERCENT,
         name=shown_name(given, best.model, decision),
+        why=why,
         change=change,
         before=percent(before),
         after=percent(after),
@@ -239,9 +243,10 @@ def _saved(given: Given, dataset: str, best: Best) -> Markup | None:
         return None
     steps, stopped = float(full["steps"].max()), float(exact["steps"].iloc[0])
     sentence = say(
-        "{title} needs {stopped} of {steps} noise levels an image if each stops once its majority cannot "
-        "change: {saved} fewer network passes for the same decisions",
+        "{title} by majority{why} needs {stopped} of {steps} noise levels an image if each stops once its "
+        "majority cannot change: {saved} fewer network passes for the same decisions",
         title=named(given.settings.model_titles().get(best.model, best.model)),
+        why="" if best.decision == "majority" else " (only votes can stop early)",
         stopped=f"{stopped:.1f}",
         steps=f"{steps:g}",
         saved=percent(100 * (1 - stopped / steps)),

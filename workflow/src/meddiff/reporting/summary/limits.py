@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from meddiff.reporting.summary.found import datasets_of, shown_name
+from meddiff.reporting.summary.leaks import shared
 from meddiff.reporting.summary.words import counted, listed, named, percent, say
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from meddiff.reporting.given import Given
 
 FEW_IMAGES, FEW_OF_A_CLASS = 200, 10
-ANYTHING = "anything of these"
 FOLLOWS = "follows the cue"
 
 
@@ -112,13 +112,9 @@ def _leaks(given: Given) -> list[Markup]:
     table = given.table("tables/leaks")
     if table is None:
         return []
-    found, clean = [], []
-    counts = table[(table["metric"] == "shared") & (table["split"] == "test") & (table["class"] == "all")]
-    for dataset in dict.fromkeys(counts["dataset"]):
-        here = counts[(counts["dataset"] == dataset) & (counts["part"] != ANYTHING) & (counts["value"] > 0)]
-        here = here[~here["other_split"].str.contains(" or ")]
+    found = []
+    for dataset, here in shared(table).items():
         if here.empty:
-            clean.append(given.settings.dataset_title(dataset))
             continue
         parts = ", ".join(
             f"{round(row.value * row.n):,} of {int(row.n):,} share {row.part} with {row.other_split}"
@@ -129,14 +125,6 @@ def _leaks(given: Given) -> list[Markup]:
                 "Test images of {title} are not all new to its models: {parts}.",
                 title=named(given.settings.dataset_title(dataset)),
                 parts=parts,
-            )
-        )
-    if clean:
-        found.append(
-            say(
-                "Leaks were looked for in {names}: no test image was found to share pixels, looks or a known "
-                "group with another split.",
-                names=listed(clean),
             )
         )
     return found
