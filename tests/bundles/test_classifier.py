@@ -190,6 +190,7 @@ def test_what_the_model_cannot_take_is_refused_and_the_rest_is_answered(runs, tm
     assert table["refused"].iloc[-1] == "" and table["class"].iloc[-1] in NAMES
     for (name, reason), row in zip(reasons.items(), table.to_dict("records"), strict=False):
         assert reason in row["refused"] and name in row["refused"], row["refused"]
+        assert "its row" not in row["refused"]
         assert pd.isna(row["class"]) and pd.isna(row["p_effusion"])
 
 

@@ -165,7 +165,7 @@ CASES: dict[str, tuple[str, Content, dict[str, Any], list[str]]] = {
         "x.dcm",
         dicom_file(PixelData=None),
         {},
-        ["without pixel data (Computed Radiography Image Storage)", "leave it out"],
+        ["without pixel data (Computed Radiography Image Storage)", "leave its row out"],
     ),
     "a report": ("x.dcm", (REAL / "test-SR.dcm").read_bytes(), {}, ["without pixel data (Comprehensive SR"]),
     "deflated": ("x.dcm", (REAL / "image_dfl.dcm").read_bytes(), {}, ["deflated", "gdcmconv --raw"]),

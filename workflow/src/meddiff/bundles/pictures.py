@@ -99,7 +99,8 @@ def read(images: Sequence[Given], pixels: Pixels) -> Iterator[Input]:
             seen, note = _pixels(name, one, pixels)
             yield Input(name, seen, note=note)
         except DataError as error:
-            yield Input(name, None, str(error))
+            # Of images of a dataset, which have rows in a table, the same is said.
+            yield Input(name, None, str(error).replace("leave its row out", "leave it out"))
 
 
 def _pixels(name: str, given: Given, pixels: Pixels) -> tuple[np.ndarray, str]:

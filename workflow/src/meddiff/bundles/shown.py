@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from meddiff.readout.predictions import UNCERTAINTY, own_kind
+from meddiff.readout.predictions import UNCERTAINTY
+from meddiff.readout.shown_kind import shown_kind
 from meddiff.text import one_line
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def answer_words(answer: Mapping[str, Any], class_names: Sequence[str]) -> dict[
         found["Calibrated"] = f"{calibrated:.3f}"
     if "triage" in answer:
         found["Set"] = _set_words(answer, class_names)
-    found["Uncertainty"] = f"{answer[UNCERTAINTY + own_kind(decision, kinds)]:.3f}"
+    found["Uncertainty"] = f"{answer[UNCERTAINTY + shown_kind(decision, kinds)]:.3f}"
     if answer["steps"] > 1:
         found["Steps"] = f"{answer['steps_used']:.0f} of {answer['steps']:.0f}"
     if answer.get("unlike"):

@@ -19,11 +19,11 @@ from meddiff.readout.predictions import (
     class_sets,
     is_correct,
     ood_scores,
-    own_kind,
     probabilities,
     read_predictions,
     uncertainties,
 )
+from meddiff.readout.shown_kind import shown_kind
 from meddiff.readout.triage import REFER
 
 _DIGITS = 5
@@ -69,7 +69,7 @@ def read_decided(dataset: ShownDataset) -> list[Decided]:
         if found:
             table = _ordered(table, found[0].table, run.predictions, dataset.runs[0].predictions)
         kinds = uncertainties(table)
-        kind = own_kind(run.decision, kinds)
+        kind = shown_kind(run.decision, kinds)
         found.append(Decided(run, table, kind, kinds[kind]))
     return found
 

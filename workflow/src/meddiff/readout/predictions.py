@@ -22,7 +22,7 @@ diffusion classifier the one that `meddiff.diffusion.vote` says.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -38,8 +38,6 @@ from meddiff.readout.triage import REFER
 FORMAT_VERSION = 3
 PROBABILITY, SCORE, CALIBRATED, UNCERTAINTY = "p_", "score_", "calibrated_", "uncertainty_"
 OOD, TRIAGE, IN_SET = "ood_", "triage", "in_set_"
-# The uncertainty that goes with a decision rule.
-_OWN_KIND = {"majority": "vote_entropy", "mean": "softmax_entropy", "softmax": "softmax_entropy"}
 _TEXT = ["image_id", "group"]
 _STEPS = ["steps_used", "steps"]
 _WHOLE = ["label", "prediction", *_STEPS]
@@ -235,12 +233,6 @@ def uncertainties(table: pd.DataFrame) -> dict[str, np.ndarray]:
         column.removeprefix(UNCERTAINTY): table[column].to_numpy(dtype=np.float64)
         for column in _of_kind(table, UNCERTAINTY)
     }
-
-
-def own_kind(decision: str, kinds: Collection[str]) -> str:
-    """The kind of uncertainty, one of `kinds`, that goes with a decision rule; of other rules the first."""
-    own = _OWN_KIND.get(decision, "")
-    return own if own in kinds else next(iter(kinds))
 
 
 def ood_scores(table: pd.DataFrame) -> dict[str, np.ndarray]:

@@ -212,5 +212,5 @@ def _check_finite(path: str | os.PathLike[str], values: np.ndarray) -> None:
     if wrong:
         raise DataError(
             f"{path}: {wrong} of {values.size} values are not numbers (NaN or infinite), which are neither "
-            "black nor white; replace them in the file, or leave it out"
+            "black nor white; replace them in the file, or leave its row out"
         )

@@ -128,7 +128,7 @@ class DicomFile:
         try:
             units, shares, outside = rescale(dataset), window(dataset), padding(dataset)
         except ValueError as error:
-            raise DataError(f"{self.path}: {error}; mend the file, or leave it out") from error
+            raise DataError(f"{self.path}: {error}; mend the file, or leave its row out") from error
         has_range = values.dtype.kind != "f" and dataset.BitsStored <= 16
         return Deep(
             values,
@@ -160,13 +160,13 @@ def open_dicom(path: str | os.PathLike[str]) -> DicomFile | None:
     if not any(name in header for name in _PIXELS):
         kind = getattr(header.get("SOPClassUID"), "name", "") or "of unknown kind"
         raise DataError(
-            f"{path}: is a DICOM file without pixel data ({kind}); expected an image: leave it out"
+            f"{path}: is a DICOM file without pixel data ({kind}); expected an image: leave its row out"
         )
     missing = [name for name in _needed(header) if header.get(name) is None]
     if missing:
         raise DataError(
             f"{path}: the DICOM file lacks {', '.join(missing)}, without which nobody knows how its pixels "
-            "are meant; add them with a DICOM editor (`dcmodify -i`), or leave it out"
+            "are meant; add them with a DICOM editor (`dcmodify -i`), or leave its row out"
         )
     frames = _frames(header)
     if frames != 1:
@@ -230,7 +230,7 @@ def _check_stream(path: str | os.PathLike[str], dataset: Dataset) -> None:
     if size is not None and size != said:
         raise DataError(
             f"{path}: its compressed picture has {size[0]} x {size[1]} pixels, but Columns and Rows say "
-            f"{said[0]} x {said[1]}; mend the file, or leave it out"
+            f"{said[0]} x {said[1]}; mend the file, or leave its row out"
         )
 
 

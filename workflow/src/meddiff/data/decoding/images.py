@@ -136,10 +136,10 @@ def _damage_named(path: str | os.PathLike[str]) -> Iterator[None]:
     except FileNotFoundError as error:
         raise DataError(f"{path}: there is no such file") from error
     except UnidentifiedImageError as error:
-        formats = ", ".join((*FORMATS, "DICOM")).replace("WEBP", "WebP")
+        formats = ", ".join((*FORMATS, "DICOM"))
         raise DataError(
             f"{path}: is not an image that can be read ({formats}), or an unusual kind of these; save it as "
-            "PNG, or leave it out"
+            "PNG, or leave its row out"
         ) from error
     # Pillow's plugins and pydicom report damage with whatever comes up where it is; nothing else runs in this
     # block.
