@@ -119,6 +119,11 @@ def test_uncertainty_is_worth_something_only_where_the_interval_says_so(tmp_path
     )
     assert "rises from 80.0 % to 84.0 % [75.0, 99.0], which may be chance" in said["chance"]
     assert "falls from 80.0 % to 78.0 % [70.0, 99.0]: its uncertainty is of no help here" in said["none"]
+    mean = rows_of_accuracy(DIFFUSION, "mean", 95.0, 90.0, 98.0)
+    tables = {"tables/classification": [UNET, mean], "figures/uncertainty": curve(95.0, 88.0)}
+    other = text_of(found(sample(tmp_path / "other", tables), DATASET))
+    why = "(Uncertainty is looked at by the first decision rule.)"
+    assert why in other and why not in said["clear"]
 
 
 def test_limits_are_those_that_hold(tmp_path: Path) -> None:

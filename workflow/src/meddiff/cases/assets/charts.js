@@ -99,7 +99,7 @@ function signedTicks(scale, y) {
   for (let power = -5; power < 5; power += 1) {
     for (const digit of [1, 2, 5]) {
       const size = Number((digit * 10 ** power).toPrecision(3)), at = y(scale.bent(size));
-      if (scale.bent(size) > scale.limit || last - at < 15) continue;
+      if (scale.bent(size) > scale.limit || last - at < 14) continue;
       shown.push(size);
       last = at;
     }

@@ -214,10 +214,10 @@ def _uncertainty(given: Given, dataset: str, best: Best) -> Markup | None:
     else:
         verdict = ": its uncertainty is worth something" if low > before else ", which may be chance"
     # The numbers are of the first rule that is decided by, which need not be the most accurate one.
-    why = " (uncertainty is looked at by the first decision rule)" if decision != best.decision else ""
+    why = " (Uncertainty is looked at by the first decision rule.)" if decision != best.decision else ""
     return say(
-        "Without the {share} % of images that {name}{why} is least certain of, its accuracy {change} from "
-        "{before} to {after} {limits}{verdict}.",
+        "Without the {share} % of images that {name} is least certain of, its accuracy {change} from "
+        "{before} to {after} {limits}{verdict}.{why}",
         share=REMOVED_PERCENT,
         name=shown_name(given, best.model, decision),
         why=why,
@@ -243,10 +243,10 @@ def _saved(given: Given, dataset: str, best: Best) -> Markup | None:
         return None
     steps, stopped = float(full["steps"].max()), float(exact["steps"].iloc[0])
     sentence = say(
-        "{title} by majority{why} needs {stopped} of {steps} noise levels an image if each stops once its "
+        "{why}{title} by majority needs {stopped} of {steps} noise levels an image if each stops once its "
         "majority cannot change: {saved} fewer network passes for the same decisions",
         title=named(given.settings.model_titles().get(best.model, best.model)),
-        why="" if best.decision == "majority" else " (only votes can stop early)",
+        why="" if best.decision == "majority" else "Only votes can stop early: ",
         stopped=f"{stopped:.1f}",
         steps=f"{steps:g}",
         saved=percent(100 * (1 - stopped / steps)),
