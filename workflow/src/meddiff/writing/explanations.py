@@ -35,7 +35,8 @@ def _counterfactuals(settings: WritingSettings, edits: CounterfactualConfig) -> 
     images = f"up to {several(per_class, 'test image')} of each class" if per_class else "the test images"
     oracle = ""
     if edits.oracle:
-        oracle = f", and by the independent baseline {plain(settings.title_of(edits.oracle))}"
+        title = plain(settings.title_of(edits.oracle))
+        oracle = f", and by the oracle, {title}, a baseline trained on its own"
     return (
         f"Counterfactuals were made by {models}, of {images}: they are these images noised to the time "
         f"{number(edits.from_t)} and denoised as another class in {several(edits.sampling_steps, 'step')} "
