@@ -2,9 +2,9 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-# Tests are divided between two processes, file by file; those of the Slurm cluster run alone, since its jobs
-# need both cores.
-WORKERS ?= -n 2 --dist loadfile
+# Tests are divided between two processes, file by file, in the order of tests/conftest.py; those of the Slurm
+# cluster run alone, since its jobs need both cores.
+WORKERS ?= -n 2 --dist loadfile --no-loadscope-reorder
 # Tests and the demo must see this checkout and this environment, not what the shell has activated.
 export PATH := $(abspath $(BIN)):$(PATH)
 
