@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -50,7 +51,9 @@ def test_every_result_has_a_record(finished):
         if path.is_file() and not {"provenance", "kept"} & set(path.parts)
     }
     assert len(results) > 30
-    assert results <= recorded
+    # Of a folder that one job writes, the folder is recorded.
+    alone = {path for path in results if not recorded & {path, *map(str, Path(path).parents)}}
+    assert not alone
     assert str(finished.folder) not in text
     hours = [link["record"]["wall_hours"] for link in found["links"].values()]
     assert found["wall_hours"] == pytest.approx(sum(hours)) and min(hours) > 0

@@ -99,13 +99,13 @@ def test_the_tests_of_recipes_pass(followed: tuple[Project, list[str]]) -> None:
 @pytest.mark.slow
 def test_add_a_figure(project: Project, root: Path) -> None:
     module, _ = follow(project.folder, root, "Add a figure")
-    assert project.planned() == {"plot_vote_shares": 1, "make_report": 1}
+    assert project.planned() == {"plot_vote_shares": 1, "write_methods": 1, "make_report": 1}
     project.snakemake()
     for suffix in ("csv", "png", "pdf"):
         assert (project.folder / f"results/smallest/figures/vote_shares.{suffix}").stat().st_size > 0
     assert project.planned() == {}
     module.write_text(module.read_text().replace("Test images", "Images"))
-    assert project.planned() == {"plot_vote_shares": 1, "make_report": 1}
+    assert project.planned() == {"plot_vote_shares": 1, "write_methods": 1, "make_report": 1}
     project.edit_yaml("config/experiments/smallest.yaml", figures={"vote_shares": {"dpi": 99}})
     project.snakemake()
     module.unlink()

@@ -352,9 +352,9 @@ def test_repro_leaves_it_to_snakemake(working_copy):
         "config/experiments/smallest.yaml", figures={"step_ablation": {"colors": ["#000000", "#777777"]}}
     )
     text = working_copy.dvc("repro")
-    assert "plot_step_ablation" in text
+    assert "made  1 figure, 1 report" in text
     written = {f for f, time in times.items() if not f.exists() or f.stat().st_mtime_ns != time}
-    assert {file.name.partition(".")[0] for file in written} == {"step_ablation"}
+    assert {file.name.partition(".")[0] for file in written} == {"step_ablation", "index"}
 
 
 def test_metrics_params_and_plots_between_commits(working_copy):

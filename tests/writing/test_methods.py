@@ -147,6 +147,16 @@ def test_records_of_trainings_are_read_where_they_are(root, tmp_path, monkeypatc
         Facts.of(settings, {"participants": files["participants"]})
 
 
+def test_kept_weights_are_said_with_the_settings_that_they_were_trained_with(root, tmp_path):
+    settings = settings_of(root, "demo")
+    model = next(one for one in settings.models if one.name == "tiny_resnet")
+    dataset, (folder, *_) = next(iter(model.runs.items()))
+    trained = {**model.configs[dataset], "train": {**model.configs[dataset]["train"], "lr": 0.125}}
+    models = [one.as_trained({folder: {"inputs": {"params": {"model": trained}}}}) for one in settings.models]
+    text = methods_markdown(settings.model_copy(update={"models": models}), facts_of(settings, tmp_path))
+    assert text.count("a learning rate of 0.125") == 1
+
+
 def test_references_have_what_a_bibliography_needs():
     text = bibtex(["ho2020", "clopper1934", "wightman2019", "ho2020"])
     kinds = re.findall(r"^@(\w+){(\w+),", text, re.MULTILINE)

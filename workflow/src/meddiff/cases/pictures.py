@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
+    from PIL import Image
 
 # Larger pictures are shown this large. Their noised versions are not shown: noise is drawn for every pixel.
 LARGEST_SIDE = 256
@@ -89,13 +89,13 @@ def signed_map(values: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _image(pixels: np.ndarray) -> Image:
+def _image(pixels: np.ndarray) -> Image.Image:
     from PIL import Image
 
     return Image.fromarray(np.ascontiguousarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels))
 
 
-def _resized(image: Image, side: int) -> Image:
+def _resized(image: Image.Image, side: int) -> Image.Image:
     """With its longer side `side` pixels long, or less where it is smaller; small pixels stay sharp."""
     from PIL import Image as Pillow
 

@@ -38,6 +38,8 @@ def run(args: argparse.Namespace) -> None:
 
     settings = parsed(WritingSettings, args.params, "--params")
     facts = Facts.of(settings, inputs_of(args))
+    models = [model.as_trained(facts.trained) for model in settings.models]
+    settings = settings.model_copy(update={"models": models})
     text = methods_markdown(settings, facts)
     write_text(args.methods, text)
     write_text(args.references, references(text))

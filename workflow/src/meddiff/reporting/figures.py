@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from meddiff.data.decoding.pictures import open_picture
 from meddiff.reporting.charts.figures import CHARTS
 from meddiff.reporting.links import csv_download, picture_uri
 from meddiff.reporting.page import filled
@@ -40,9 +41,7 @@ def _entry(one: GivenArtifact, given: Given) -> dict[str, Any]:
 
 def _size(path: Any) -> tuple[int, int]:
     """Width and height of a picture, so that a page that is loading does not jump."""
-    from PIL import Image
-
-    with Image.open(path) as picture:
+    with open_picture(path) as picture:
         return picture.size
 
 

@@ -8,6 +8,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from meddiff.data.decoding.pictures import open_picture
+
 # Larger ones would make a page that no mail takes; they are linked to, and lie beside it.
 LARGEST_INSIDE = 400_000
 
@@ -29,10 +31,8 @@ class Download:
 
 def picture_uri(path: Path) -> str:
     """A picture as an address that has its content, without loss in half the bytes of a PNG file."""
-    from PIL import Image
-
     stream = io.BytesIO()
-    with Image.open(path) as picture:
+    with open_picture(path) as picture:
         picture.save(stream, "WEBP", lossless=True, quality=20, method=2)
     return _data_uri("image/webp", stream.getvalue())
 

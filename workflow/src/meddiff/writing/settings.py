@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
@@ -59,6 +60,19 @@ class WrittenModel(Strict):
     def folders(self) -> list[str]:
         """All folders of its trained weights."""
         return [folder for folders in self.runs.values() for folder in folders]
+
+    def as_trained(self, records: Mapping[str, Mapping[str, Any]]) -> WrittenModel:
+        """The model with the settings that its weights were made with, which were kept if these differ.
+
+        Args:
+            records: folder of weights -> what their training noted (``run.json``).
+        """
+        configs = dict(self.configs)
+        for dataset, config in self.configs.items():
+            folder = next(iter(self.runs.get(dataset, ()) or self.runs.get("joint", ())), "")
+            noted = (records.get(folder, {}).get("inputs") or {}).get("params") or {}
+            configs[dataset] = {**config, **(noted.get("model") or {})}
+        return self.model_copy(update={"configs": configs})
 
 
 class WritingSettings(Strict):
