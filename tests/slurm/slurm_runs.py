@@ -56,7 +56,8 @@ def on_cluster(prepared: Project, folder: Path, cluster: Cluster, **variables: s
         "OMP_NUM_THREADS": "1",
         "MEDDIFF_STATE_DIR": str(folder / ".meddiff/state"),
     }
-    return Project(folder, variables)
+    # Commands are stopped and killed here, so each is a process of its own.
+    return Project(folder, variables, warm=False)
 
 
 def same_results(project: Project, expected: Project, *paths: Path) -> None:

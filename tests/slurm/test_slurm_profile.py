@@ -207,5 +207,6 @@ def test_rules_without_a_gpu_are_small(tmp_path, root, programs):
     project = make_project(tmp_path / "repository", root)
     calls = of_rule(refused(project, programs, "datasets"), "validate_dataset")
     assert (calls[0]["gpus"], calls[0]["gres"], calls[0]["signal"]) == (None, None, None)
-    assert (calls[0]["memory"], calls[0]["minutes"], calls[0]["cpus"]) == ("4000", "60", "2")
+    # It decodes every image, in as many threads as a job with a GPU has processors.
+    assert (calls[0]["memory"], calls[0]["minutes"], calls[0]["cpus"]) == ("4000", "60", "8")
     assert not (project.folder / "data/small_chest/table.csv").exists()
