@@ -114,15 +114,14 @@ def run(accounting_cluster: Cluster, prepared: Project, tmp_path_factory: pytest
         raise AssertionError(f"{error}\n{first.output()}{project.logs()}{cluster.logs()}") from error
     finally:
         first.kill()
+    finished, output = first.finished(), first.everything()  # later runs write logs beside its own
     cluster.run("bash", "-c", CANCEL_LEFTOVERS)
     wait_until(lambda: not in_queue(cluster), "jobs to end", PATIENCE)
     assert not commands(project)
     project.snakemake("--unlock")
     second = Head(project, folder / "second.log", *targets)
     assert second.wait(1500) == 0, second.output() + project.logs() + cluster.logs()
-    return Run(
-        project, cluster.history(), first.finished(), set(second.submitted().values()), first.everything()
-    )
+    return Run(project, cluster.history(), finished, set(second.submitted().values()), output)
 
 
 def test_results_are_those_of_an_undisturbed_run(run, local):
