@@ -22,6 +22,7 @@ def test_shifts_are_scored_beside_what_is_there(everything: Project, tmp_path: P
         "gather_further_errors": 2,
         "make_ood_table": 1,
         "plot_ood": 1,
+        "write_methods": 1,
         "make_report": 1,
     }
     project.snakemake()
