@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 from pathlib import Path
 
 from meddiff.cases.collect import details_of, read_index
 from meddiff.errors import DataError
 from meddiff.io import sha256_file
 from meddiff.reporting.assets import asset
+from meddiff.reporting.inline import data_uri
 from meddiff.reporting.part import PagePart
 from meddiff.text import script_safe_json
 
@@ -66,8 +66,8 @@ def _inline(path: Path) -> str:
     """One file of the folder as an element of the page."""
     if path.suffix == ".js":
         return _json(f"cases-details-{path.stem}", details_of(path))
-    content = base64.b64encode(path.read_bytes()).decode("ascii")
-    return f'<script type="text/plain" id="cases-sheet-{path.name}">data:image/webp;base64,{content}</script>'
+    sheet = data_uri("image/webp", path.read_bytes())
+    return f'<script type="text/plain" id="cases-sheet-{path.name}">{sheet}</script>'
 
 
 def _json(name: str, content: str) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from meddiff.reporting.inline import data_uri
 from meddiff.reporting.page import filled
 from meddiff.reporting.part import PagePart
 
@@ -111,4 +111,4 @@ def _png(image: np.ndarray) -> str:
         picture.thumbnail((2 * SIDE, 2 * SIDE))
     stream = BytesIO()
     picture.save(stream, "png", optimize=True)
-    return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode('ascii')}"
+    return data_uri("image/png", stream.getvalue())

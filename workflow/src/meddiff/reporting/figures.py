@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from meddiff.data.decoding.pictures import open_picture
 from meddiff.reporting.charts.figures import CHARTS
-from meddiff.reporting.links import csv_download, picture_uri
+from meddiff.reporting.inline import picture_uri
+from meddiff.reporting.links import csv_download
 from meddiff.reporting.page import filled
 from meddiff.reporting.part import PagePart
 from meddiff.text import script_safe_json

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from meddiff.io import read_json
 from meddiff.reporting.charts.figures import model_colors
 from meddiff.reporting.charts.lines import COLOR, DASH, PANEL, Scales, Words, X, Y, drawn, lines
 from meddiff.reporting.cost import hours_in_words
+from meddiff.reporting.inline import data_uri
 from meddiff.reporting.page import filled
 from meddiff.reporting.part import PagePart
 from meddiff.text import script_safe_json
@@ -102,12 +102,11 @@ def _chart(
     spec = lines(table, Words("Training step", axis, dash="Seed"), Scales(model_colors(settings), log_y=log))
     if spec is None:
         return None
-    picture = base64.b64encode(drawn(spec).encode()).decode("ascii")
     return {
         "id": f"training-{name}",
         "title": title,
         "spec": script_safe_json(spec),
-        "picture": f"data:image/svg+xml;base64,{picture}",
+        "picture": data_uri("image/svg+xml", drawn(spec).encode()),
     }
 
 
