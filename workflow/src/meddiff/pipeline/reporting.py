@@ -87,15 +87,16 @@ class Reporting:
         return {"stem": one.stem, "name": one.name, "part": one.wanted.part, "caption": one.artifact.caption}
 
     def _dataset(self, name: str) -> dict[str, Any]:
-        """What is shown of a dataset, and the store that its sample images are taken from."""
-        dataset = self._experiment.config.datasets[name]
-        stores = [self._experiment.store(name, model) for model in self._experiment.models]
+        """What is shown of a dataset, and the store of its largest images, for samples."""
+        experiment = self._experiment
+        dataset = experiment.config.datasets[name]
+        largest = max(experiment.models, key=lambda model: experiment.image_size(name, model))
         return {
             "name": name,
             "title": dataset.title,
             "classes": [entry.name for entry in dataset.classes],
             "phantom": dataset.source.kind == "phantom",
-            "store": max(stores, key=len),
+            "store": experiment.store(name, largest),
         }
 
     def _model(self, name: str) -> dict[str, Any]:
