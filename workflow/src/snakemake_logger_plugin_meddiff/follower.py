@@ -45,9 +45,8 @@ class Follower:
         self.state = RunState(began)
         self._screen, self._usual, self._settings = screen, usual, settings
         self._experiment = Experiment(**experiment) if experiment else None
-        self._errors: list[
-            str
-        ] = []  # of a job that fails: Snakemake says them before it says which job it is
+        # Of a job that fails: Snakemake says them before it says which job it is.
+        self._errors: list[str] = []
         self._logs = ""
         self._now = began
         self._nothing = False
